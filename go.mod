@@ -1,0 +1,3 @@
+module github.com/anasamu/comm
+
+go 1.26.0
