@@ -1,0 +1,4 @@
+package leak
+
+// CheckTo is Check with the output and the patience given.
+var CheckTo = check
