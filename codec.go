@@ -1,0 +1,525 @@
+package comm
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anasamu/comm/internal/jsonscan"
+)
+
+// JSON returns the codec of version 1 of the client protocol, "comm.v1.json": one JSON object a frame.
+func JSON() Codec { return jsonCodec{} }
+
+type jsonCodec struct{}
+
+func (jsonCodec) Name() string { return "comm.v1.json" }
+
+func (jsonCodec) AppendFrame(dst []byte, f *Frame) ([]byte, error) {
+	w := jsonWriter{buf: append(dst, '{')}
+	if f.Op != OpMessage {
+		w.str("op", f.Op.String())
+	}
+	switch f.Op {
+	case OpMessage, OpCall:
+		w.message(f)
+	case OpReply:
+		w.opt("id", f.ID)
+		if f.Message != nil {
+			w.content(f.Message)
+		}
+	case OpHello:
+		w.hello(f)
+	case OpWelcome:
+		w.welcome(f)
+	default:
+		w.control(f)
+	}
+	return append(w.buf, '}'), nil
+}
+
+// jsonWriter appends the members of one object.
+type jsonWriter struct{ buf []byte }
+
+func (w *jsonWriter) name(n string) {
+	if w.buf[len(w.buf)-1] != '{' {
+		w.buf = append(w.buf, ',')
+	}
+	w.buf = append(w.buf, '"')
+	w.buf = append(w.buf, n...)
+	w.buf = append(w.buf, '"', ':')
+}
+
+func (w *jsonWriter) str(name, v string) {
+	w.name(name)
+	w.buf = jsonscan.AppendString(w.buf, v)
+}
+
+func (w *jsonWriter) opt(name, v string) {
+	if v != "" {
+		w.str(name, v)
+	}
+}
+
+func (w *jsonWriter) num(name string, v uint64) {
+	w.name(name)
+	w.buf = strconv.AppendUint(w.buf, v, 10)
+}
+
+func (w *jsonWriter) ms(name string, d time.Duration) {
+	if d > 0 {
+		w.num(name, uint64(d/time.Millisecond))
+	}
+}
+
+func (w *jsonWriter) yes(name string, v bool) {
+	if v {
+		w.name(name)
+		w.buf = append(w.buf, "true"...)
+	}
+}
+
+func (w *jsonWriter) time(name string, t time.Time) {
+	if !t.IsZero() {
+		w.name(name)
+		w.buf = append(w.buf, '"')
+		w.buf = t.UTC().AppendFormat(w.buf, time.RFC3339Nano)
+		w.buf = append(w.buf, '"')
+	}
+}
+
+func (w *jsonWriter) strings(name string, m map[string]string) {
+	if len(m) == 0 {
+		return
+	}
+	w.name(name)
+	w.buf = append(w.buf, '{')
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if w.buf[len(w.buf)-1] != '{' {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = jsonscan.AppendString(w.buf, k)
+		w.buf = append(w.buf, ':')
+		w.buf = jsonscan.AppendString(w.buf, m[k])
+	}
+	w.buf = append(w.buf, '}')
+}
+
+func (w *jsonWriter) message(f *Frame) {
+	m := f.Message
+	w.opt("id", m.id)
+	w.str("type", m.typ)
+	w.content(m)
+	w.opt("from", m.from)
+	w.opt("to", m.to)
+	w.time("timestamp", m.timestamp)
+	w.strings("headers", m.headers)
+	if m.metadata != nil {
+		w.name("metadata")
+		w.buf = append(w.buf, m.metadata...)
+	}
+	w.log(f.Log)
+	w.yes("ack", f.Ack)
+}
+
+// content writes the content: JSON as it is, text as a string, everything else as base64.
+func (w *jsonWriter) content(m *Message) {
+	w.name("content")
+	switch {
+	case m.JSON():
+		w.buf = append(w.buf, m.content...)
+		return
+	case m.Text():
+		w.buf = jsonscan.AppendString(w.buf, m.content)
+	default:
+		w.buf = append(w.buf, '"')
+		w.buf = base64.StdEncoding.AppendEncode(w.buf, m.content)
+		w.buf = append(w.buf, '"')
+	}
+	w.str("content_type", m.contentType)
+}
+
+func (w *jsonWriter) log(l LogPosition) {
+	if l.Log != "" {
+		w.str("log", l.Log)
+		w.str("epoch", l.Epoch)
+		w.num("offset", l.Offset)
+	}
+}
+
+func (w *jsonWriter) hello(f *Frame) {
+	w.opt("id", f.ID)
+	w.opt("token", f.Token)
+	if h := f.Hello; h != nil {
+		w.num("version", uint64(max(h.Version, 1)))
+		w.opt("session", h.Session)
+		if len(h.Groups) > 0 {
+			w.name("groups")
+			w.buf = append(w.buf, '[')
+			for i, g := range h.Groups {
+				if i > 0 {
+					w.buf = append(w.buf, ',')
+				}
+				w.buf = jsonscan.AppendString(w.buf, g)
+			}
+			w.buf = append(w.buf, ']')
+		}
+		w.strings("metadata", h.Metadata)
+	}
+	w.opt("position", f.Position.String())
+}
+
+func (w *jsonWriter) welcome(f *Frame) {
+	v := f.Welcome
+	w.num("version", uint64(v.Version))
+	w.str("conn", v.Conn)
+	w.str("session", v.Session)
+	w.opt("user", v.User)
+	w.opt("node", v.Node)
+	w.ms("heartbeat", v.Heartbeat)
+	w.num("max_message", uint64(max(v.MaxMessage, 0)))
+	w.yes("resumed", v.Resumed)
+	w.time("expires", f.Expires)
+}
+
+func (w *jsonWriter) control(f *Frame) {
+	w.opt("id", f.ID)
+	w.opt("group", f.Group)
+	w.opt("target", f.Target)
+	w.opt("token", f.Token)
+	if f.Op == OpGap {
+		w.gap(f)
+	} else {
+		w.log(f.Log)
+	}
+	w.opt("position", f.Position.String())
+	w.opt("code", string(f.Code))
+	w.opt("message", f.Text)
+	if f.Closing != nil {
+		w.yes("reconnect", f.Closing.Reconnect)
+		w.ms("after", f.Closing.After)
+	}
+	w.time("expires", f.Expires)
+}
+
+func (w *jsonWriter) gap(f *Frame) {
+	w.str("log", f.Log.Log)
+	w.str("epoch", f.Log.Epoch)
+	w.num("from", f.GapFrom)
+	if f.Log.Offset > 0 {
+		w.num("to", f.Log.Offset)
+	}
+}
+
+// ParseFrame decodes one frame. Members that this version does not know are ignored, so that a
+// client of a later minor version is understood; a known member twice or of the wrong type is an error.
+func (jsonCodec) ParseFrame(data []byte) (*Frame, error) {
+	r := jsonReader{frame: &Frame{}}
+	err := jsonscan.Object(data, r.member)
+	if err == nil {
+		err = r.finish()
+	}
+	if err == nil {
+		return r.frame, nil
+	}
+	if fe, ok := errors.AsType[*FrameError](err); ok {
+		fe.ID = r.frame.ID
+		return nil, fe
+	}
+	if me, ok := errors.AsType[*MessageError](err); ok {
+		return nil, &FrameError{Code: CodeBadMessage, ID: r.frame.ID, Text: me.Error()}
+	}
+	return nil, &FrameError{Code: CodeBadFrame, ID: r.frame.ID, Text: err.Error()}
+}
+
+// jsonReader collects the members of one frame. Their order is free, so what depends on op is
+// decided in finish.
+type jsonReader struct {
+	frame    *Frame
+	seen     uint32
+	to       uint64
+	toAddr   string
+	hasTo    bool
+	typ      string
+	from     string
+	content  []byte
+	ctype    string
+	headers  map[string]string
+	metadata []byte
+	stamp    time.Time
+	hello    Hello
+	welcome  Welcome
+	closing  Closing
+	opGiven  bool
+}
+
+type memberParser func(r *jsonReader, v []byte) error
+
+// jsonMembers is filled by newJSONMembers: a table of names in place of a switch of fifty lines.
+var jsonMembers = newJSONMembers()
+
+func newJSONMembers() map[string]struct {
+	bit   uint32
+	parse memberParser
+} {
+	table := []struct {
+		name  string
+		parse memberParser
+	}{
+		{"op", func(r *jsonReader, v []byte) error { return r.op(v) }},
+		{"id", str(func(r *jsonReader) *string { return &r.frame.ID })},
+		{"type", str(func(r *jsonReader) *string { return &r.typ })},
+		{"content", func(r *jsonReader, v []byte) error { r.content = v; return nil }},
+		{"content_type", str(func(r *jsonReader) *string { return &r.ctype })},
+		{"from", func(r *jsonReader, v []byte) error { return r.fromMember(v) }},
+		{"to", func(r *jsonReader, v []byte) error { return r.toMember(v) }},
+		{"timestamp", stamp(func(r *jsonReader) *time.Time { return &r.stamp })},
+		{"headers", strMap(func(r *jsonReader) *map[string]string { return &r.headers })},
+		{"metadata", func(r *jsonReader, v []byte) error { r.metadata = v; return nil }},
+		{"ack", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.frame.Ack) }},
+		{"log", str(func(r *jsonReader) *string { return &r.frame.Log.Log })},
+		{"epoch", str(func(r *jsonReader) *string { return &r.frame.Log.Epoch })},
+		{"offset", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.frame.Log.Offset) }},
+		{"group", str(func(r *jsonReader) *string { return &r.frame.Group })},
+		{"target", str(func(r *jsonReader) *string { return &r.frame.Target })},
+		{"token", str(func(r *jsonReader) *string { return &r.frame.Token })},
+		{"position", func(r *jsonReader, v []byte) error { return r.position(v) }},
+		{"version", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.hello.Version) }},
+		{"session", str(func(r *jsonReader) *string { return &r.hello.Session })},
+		{"groups", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.hello.Groups) }},
+		{"code", str(func(r *jsonReader) *string { return (*string)(&r.frame.Code) })},
+		{"message", str(func(r *jsonReader) *string { return &r.frame.Text })},
+		{"reconnect", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.closing.Reconnect) }},
+		{"after", millis(func(r *jsonReader) *time.Duration { return &r.closing.After })},
+		{"conn", str(func(r *jsonReader) *string { return &r.welcome.Conn })},
+		{"user", str(func(r *jsonReader) *string { return &r.welcome.User })},
+		{"node", str(func(r *jsonReader) *string { return &r.welcome.Node })},
+		{"heartbeat", millis(func(r *jsonReader) *time.Duration { return &r.welcome.Heartbeat })},
+		{"max_message", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.welcome.MaxMessage) }},
+		{"resumed", func(r *jsonReader, v []byte) error { return unmarshal(v, &r.welcome.Resumed) }},
+		{"expires", stamp(func(r *jsonReader) *time.Time { return &r.frame.Expires })},
+	}
+	m := make(map[string]struct {
+		bit   uint32
+		parse memberParser
+	}, len(table))
+	for i, e := range table {
+		m[e.name] = struct {
+			bit   uint32
+			parse memberParser
+		}{1 << i, e.parse}
+	}
+	return m
+}
+
+func (r *jsonReader) member(name, value []byte) error {
+	e, ok := jsonMembers[string(name)]
+	if !ok {
+		return nil
+	}
+	if r.seen&e.bit != 0 {
+		return fmt.Errorf("member %q stands twice", name)
+	}
+	r.seen |= e.bit
+	if value[0] == 'n' && string(name) != "content" { // null is absent
+		return nil
+	}
+	if err := e.parse(r, value); err != nil {
+		if _, ok := errors.AsType[*FrameError](err); ok {
+			return err
+		}
+		return fmt.Errorf("member %q: %w", name, err)
+	}
+	return nil
+}
+
+func (r *jsonReader) op(v []byte) error {
+	s, ok := jsonscan.String(v)
+	if !ok {
+		return errString
+	}
+	op, ok := parseOp(s)
+	if !ok {
+		return &FrameError{Code: CodeUnknownOp, Text: "unknown op " + strconv.Quote(shorten(s))}
+	}
+	r.frame.Op, r.opGiven = op, true
+	return nil
+}
+
+// fromMember takes a sender's address, or the first offset of a gap.
+func (r *jsonReader) fromMember(v []byte) error {
+	if v[0] == '"' {
+		r.from, _ = jsonscan.String(v)
+		return nil
+	}
+	return unmarshal(v, &r.frame.GapFrom)
+}
+
+// toMember takes a target's address, or the last offset of a gap.
+func (r *jsonReader) toMember(v []byte) error {
+	if v[0] == '"' {
+		r.toAddr, _ = jsonscan.String(v)
+		return nil
+	}
+	r.hasTo = true
+	return unmarshal(v, &r.to)
+}
+
+func (r *jsonReader) position(v []byte) error {
+	s, ok := jsonscan.String(v)
+	if !ok {
+		return errString
+	}
+	p, err := ParsePosition(s)
+	if err != nil {
+		return &FrameError{Code: CodeBadPosition, Text: err.Error()}
+	}
+	r.frame.Position = p
+	return nil
+}
+
+// finish builds what the op needs of the collected members.
+func (r *jsonReader) finish() error {
+	f := r.frame
+	switch f.Op {
+	case OpMessage, OpCall:
+		return r.message()
+	case OpReply:
+		m, err := r.withContent(&Message{})
+		f.Message = m
+		return err
+	case OpHello:
+		r.hello.Metadata = nil
+		if r.metadata != nil {
+			if err := unmarshal(r.metadata, &r.hello.Metadata); err != nil {
+				return fmt.Errorf("member %q: %w", "metadata", err)
+			}
+		}
+		f.Hello = &r.hello
+	case OpWelcome:
+		r.welcome.Version, r.welcome.Session = r.hello.Version, r.hello.Session
+		f.Welcome = &r.welcome
+	case OpClosing:
+		f.Closing = &r.closing
+	case OpGap:
+		f.Log.Offset = r.to
+	}
+	return nil
+}
+
+func (r *jsonReader) message() error {
+	f := r.frame
+	m := &Message{id: f.ID, typ: r.typ, from: r.from, to: r.toAddr, timestamp: r.stamp, headers: r.headers}
+	if r.typ == "" && !r.opGiven && r.content == nil {
+		return &FrameError{Code: CodeBadFrame, Text: "neither op nor type"}
+	}
+	if r.hasTo || f.GapFrom != 0 {
+		return fmt.Errorf("members %q and %q: %w", "from", "to", errString)
+	}
+	if len(r.headers) > 0 {
+		if err := checkHeaders(r.headers); err != nil {
+			return err
+		}
+	}
+	if r.metadata != nil {
+		if r.metadata[0] != '{' {
+			return &MessageError{"metadata", shorten(string(r.metadata)), "a JSON object"}
+		}
+		m.metadata = compactJSON(slices.Clone(r.metadata))
+	}
+	if len(r.toAddr) > MaxUserLength+8 || !plain(r.toAddr) {
+		return &MessageError{"to", shorten(r.toAddr), "an address such as group:lobby"}
+	}
+	if err := checkType(m.typ); err != nil {
+		return err
+	}
+	if len(m.id) > MaxIDLength || !plain(m.id) {
+		return &MessageError{"id", shorten(m.id), "at most 128 bytes of UTF-8 without control characters"}
+	}
+	var err error
+	f.Message, err = r.withContent(m)
+	return err
+}
+
+// withContent decodes the content by its content type.
+func (r *jsonReader) withContent(m *Message) (*Message, error) {
+	if r.content == nil {
+		r.content = []byte("null")
+	}
+	if r.ctype == "" || r.ctype == jsonType {
+		m.content = compactJSON(slices.Clone(r.content))
+		return m, nil
+	}
+	if len(r.ctype) > MaxTypeLength || !plain(r.ctype) {
+		return nil, &MessageError{"content_type", shorten(r.ctype), "a media type such as text/plain"}
+	}
+	s, ok := jsonscan.String(r.content)
+	if !ok {
+		return nil, &MessageError{"content", shorten(string(r.content)), "a string for " + r.ctype}
+	}
+	m.contentType = r.ctype
+	if m.Text() {
+		m.content = []byte(s)
+		return m, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return nil, &MessageError{"content", shorten(s), "base64 for " + r.ctype}
+	}
+	m.content = b
+	return m, nil
+}
+
+var errString = errors.New("allowed is a string")
+
+func str(field func(*jsonReader) *string) memberParser {
+	return func(r *jsonReader, v []byte) error {
+		s, ok := jsonscan.String(v)
+		if !ok {
+			return errString
+		}
+		*field(r) = s
+		return nil
+	}
+}
+
+func strMap(field func(*jsonReader) *map[string]string) memberParser {
+	return func(r *jsonReader, v []byte) error { return unmarshal(v, field(r)) }
+}
+
+func stamp(field func(*jsonReader) *time.Time) memberParser {
+	return func(r *jsonReader, v []byte) error { return unmarshal(v, field(r)) }
+}
+
+func millis(field func(*jsonReader) *time.Duration) memberParser {
+	return func(r *jsonReader, v []byte) error {
+		var ms int64
+		if err := unmarshal(v, &ms); err != nil {
+			return err
+		}
+		if ms < 0 || ms > int64(24*time.Hour/time.Millisecond) {
+			return fmt.Errorf("%d: allowed is 0 to 86400000 milliseconds", ms)
+		}
+		*field(r) = time.Duration(ms) * time.Millisecond
+		return nil
+	}
+}
+
+// unmarshal decodes one member and says what was allowed in the words of JSON.
+func unmarshal(v []byte, p any) error {
+	err := json.Unmarshal(v, p)
+	if err == nil {
+		return nil
+	}
+	var te *json.UnmarshalTypeError
+	if errors.As(err, &te) {
+		return fmt.Errorf("%s: allowed is %s", te.Value, strings.TrimPrefix(te.Type.String(), "*"))
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}

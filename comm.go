@@ -1,0 +1,206 @@
+package comm
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Provider is one protocol. A provider stores its options in its own New and never fails there;
+// what else it can do is said by small optional interfaces (Configurable, Restartable carriers of
+// their own), never by methods that answer "not supported".
+//
+// All methods may be called from any goroutine. The manager never runs two Starts, or a Start and
+// a restart, of one provider at once.
+type Provider interface {
+	// Name is the provider's name in the manager and in configuration: "http", "websocket", "sse", ...
+	Name() string
+	// Features lists what this instance really serves as configured.
+	Features() []Feature
+	// Start makes the provider ready to serve and returns. ctx bounds starting only; what lives
+	// longer lives on h.Context().
+	Start(ctx context.Context, h Host) error
+	// Stop ends serving: it drains and, when ctx ends, cuts. It is idempotent, and during Start
+	// it cancels the start. The provider can be started again with a new Host.
+	Stop(ctx context.Context) error
+	// Health answers nil while the provider can serve.
+	Health(ctx context.Context) error
+}
+
+// Addresser is a provider with an address of its own. One without it, or with an empty Address,
+// serves on the manager's address.
+type Addresser interface {
+	// Address is host:port; a port of 0 lets the system choose.
+	Address() string
+}
+
+// TLSProvider is a provider whose own address is served with TLS.
+type TLSProvider interface {
+	// TLSConfig is used for the listener of Address; nil means the manager's configuration.
+	TLSConfig() *tls.Config
+}
+
+// Host is what the manager gives a provider for one start; it dies at Stop.
+// It is an interface so that a test can make one: see commtest.NewHost.
+type Host interface {
+	// Context lives until Stop has ended.
+	Context() context.Context
+	// Fail reports that the provider died after Start; the manager restarts it by its policy.
+	Fail(err error)
+	// Logger carries the provider's name.
+	Logger() *slog.Logger
+	// Route serves a ServeMux pattern on the provider's address while the provider runs. A bad or
+	// conflicting pattern is a *RouteError that names both sides.
+	Route(pattern string, h http.Handler) error
+	// Handler is all routes of the provider's address.
+	Handler() http.Handler
+	// ClaimConns offers every new connection of the provider's address to claim, after TLS and off
+	// the accept loop, before net/http sees it.
+	ClaimConns(claim ClaimFunc) error
+	// Listen opens a listener of the provider's own, in memory where the manager is.
+	Listen(ctx context.Context, network, addr string) (net.Listener, error)
+	// ListenPacket opens a packet socket of the provider's own, in memory where the manager is.
+	ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error)
+	// CheckOrigin applies the manager's origin policy; its error wraps ErrOrigin.
+	CheckOrigin(r *http.Request) error
+	// Admit counts a handshake against the limits before anything is spent on it. Its error is a
+	// *LimitError; done must be called when the handshake has ended, whatever its end.
+	Admit(remote net.Addr) (done func(), err error)
+	// Authenticate runs the authenticator alone, for a carrier that must answer before it attaches.
+	// Attach uses its result when the Handshake carries it.
+	Authenticate(ctx context.Context, hs *Handshake) error
+	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
+	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its
+	// transport has ended by itself.
+	Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, error)
+	// Receive takes a frame that came from the client. It blocks while the connection's inbound
+	// queue is full and returns ErrClosed once the connection is closed. Frames of one connection
+	// must be given by one goroutine at a time.
+	Receive(c *Conn, f *Frame) error
+	// Reject tells the client about bytes that were no frame: an error frame, and the counters.
+	Reject(c *Conn, err error)
+	// Detach says that the transport has ended; it closes c with the reason.
+	Detach(c *Conn, r CloseReason)
+	// Connection finds a connection of this provider by its id, for carriers whose clients send
+	// upward in separate requests; session must be the connection's secret.
+	Connection(id, session string) (*Conn, error)
+	// Settings are the manager's limits that a carrier enforces itself.
+	Settings() Settings
+}
+
+// Settings are the limits of the manager that a carrier enforces itself.
+type Settings struct {
+	MaxMessage       int           // bytes of one inbound message
+	HandshakeTimeout time.Duration // until the hello has come
+	WriteTimeout     time.Duration // for one write to a client
+	Heartbeat        time.Duration // how often a sign of life is sent
+	DrainTimeout     time.Duration
+	InMemory         bool
+}
+
+// Transport carries frames to one client. The manager calls Write from one goroutine at a time;
+// Close may run beside it and must unblock it.
+type Transport interface {
+	// Write sends a prefix of batch and returns how many entries were wholly accepted. An error
+	// means that the connection is dead. It must neither keep nor modify shared bytes after it returns.
+	Write(batch []Outbound, deadline time.Time) (n int, err error)
+	// Close ends the connection, telling the client r as the protocol can. It is called once.
+	Close(r CloseReason, deadline time.Time) error
+}
+
+// TryWriter is a Transport that can take what fits without blocking; the error is ErrWouldBlock
+// where nothing more does.
+type TryWriter interface {
+	TryWrite(batch []Outbound) (n int, err error)
+}
+
+// RoundTripper is a Transport that measures the round trip to its client by its heartbeat.
+type RoundTripper interface{ RoundTrip() time.Duration }
+
+// PeekConn is a new connection offered to a ClaimFunc. Peek does not consume.
+type PeekConn interface {
+	// Peek returns the next n bytes, fewer only with an error. It is bounded in bytes and time.
+	Peek(n int) ([]byte, error)
+	// Replay returns the connection with the peeked bytes still to be read. A claimer that takes
+	// the connection owns and closes it.
+	Replay() net.Conn
+	// TLS is the connection's state, or nil in cleartext.
+	TLS() *tls.ConnectionState
+	// RemoteAddr is the peer's address.
+	RemoteAddr() net.Addr
+}
+
+// ClaimFunc looks at a new connection and takes it, or leaves it to net/http. ctx ends with the
+// time allowed for looking.
+type ClaimFunc func(ctx context.Context, c PeekConn) (taken bool, err error)
+
+// Handshake is what is known of a client before it is admitted.
+type Handshake struct {
+	// Request is the HTTP request that opened the connection, or nil for other carriers.
+	Request *http.Request
+	// Header are the request's headers or the carrier's equivalent; never nil in an authenticator.
+	Header http.Header
+	// RemoteAddr is the peer's address.
+	RemoteAddr net.Addr
+	// TLS is the connection's state, with the client's certificate under mTLS; nil in cleartext.
+	TLS *tls.ConnectionState
+	// Token is the bearer token of the hello or of the Authorization header.
+	Token string
+	// Hello is what the client asked for. Attach treats nil as an empty hello.
+	Hello *Hello
+	// Position is where the client wants to continue.
+	Position Position
+	// ID is the id of the hello frame, to relate errors to it.
+	ID string
+
+	provider string
+	identity *Identity // set by Authenticate
+	trusted  *trusted  // set for in-process upgrades
+}
+
+// Provider returns the name of the provider through which the client comes.
+func (h *Handshake) Provider() string { return h.provider }
+
+// Identity is who a client is. The zero Identity is an anonymous client.
+type Identity struct {
+	// User is the name by which ToUser finds the client: at most 256 bytes.
+	User string
+	// Labels are facts that targets can filter by.
+	Labels map[string]string
+	// Expires ends the identity; the client must refresh its token before. Zero never ends.
+	Expires time.Time
+	// Claims is anything the authenticator wants to hand to handlers and the authorizer.
+	Claims any
+}
+
+// Authenticator decides who a client is. An error refuses it; wrap ErrUnauthenticated or return a
+// *PeerError to choose the text it is told. It is called without a lock, concurrently.
+type Authenticator func(ctx context.Context, hs *Handshake) (Identity, error)
+
+// Action is what a client wants to do to others.
+type Action string
+
+// The actions that an Authorizer is asked about.
+const (
+	ActionSend     Action = "send"     // a message with to, to others
+	ActionJoin     Action = "join"     // a group
+	ActionList     Action = "list"     // connections of a target
+	ActionPresence Action = "presence" // who is in a group
+	ActionCall     Action = "call"     // a call with to, to another connection
+	ActionClose    Action = "close"    // another connection
+)
+
+// Access is one request to an Authorizer.
+type Access struct {
+	Action  Action
+	Target  Target   // whom it would reach
+	Group   string   // ActionJoin and ActionPresence
+	Message *Message // ActionSend and ActionCall
+}
+
+// Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
+// connection's handler goroutine. Without an Authorizer every Access is refused.
+type Authorizer func(ctx context.Context, c *Conn, a Access) error

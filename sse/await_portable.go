@@ -1,0 +1,8 @@
+//go:build !unix || portable
+
+package sse
+
+import "net"
+
+// awaitClose returns when the connection has ended, nil for an orderly end.
+func awaitClose(conn net.Conn, allowed int) error { return awaitRead(conn, allowed) }

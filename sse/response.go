@@ -1,0 +1,80 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// responseCarrier writes through net/http, over HTTP/1.1 or HTTP/2.
+type responseCarrier struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+}
+
+// openResponse sends the headers at once: a client waits for them before it reports the stream open,
+// and the first event may be far away.
+func (s *Stream) openResponse(w http.ResponseWriter, rc *http.ResponseController, first []byte) error {
+	s.out = responseCarrier{w, rc}
+	// The server's read timeout would end the stream: it is absolute and covers the watch for the
+	// client's departure too. Without support for it there is nothing to lift.
+	_ = rc.SetReadDeadline(time.Time{})
+	deadline := s.deadline(context.Background())
+	if !deadline.IsZero() {
+		if err := rc.SetWriteDeadline(deadline); err != nil {
+			return unsupported(w, "a write deadline", err)
+		}
+	} else {
+		_ = rc.SetWriteDeadline(time.Time{}) // the server's write timeout is absolute as well
+	}
+	if !canFlush(w) {
+		return unsupported(w, "flushing", http.ErrNotSupported)
+	}
+	w.WriteHeader(http.StatusOK)
+	if _, err := s.writeFrame(append(make([]byte, headRoom), first...), deadline); err != nil {
+		return err
+	}
+	return nil
+}
+
+// canFlush finds out without flushing, as long as the answer can still be an error.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func unsupported(w http.ResponseWriter, what string, err error) error {
+	if !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("sse: setting up the response: %w", err)
+	}
+	return fmt.Errorf("%w: %T offers no %s; does a middleware's wrapper lack Unwrap?", ErrUnsupported, w, what)
+}
+
+func (c responseCarrier) write(frame []byte) (int, error) {
+	if len(frame) > headRoom {
+		if _, err := c.w.Write(frame[headRoom:]); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.rc.Flush(); err != nil {
+		return 0, err
+	}
+	return len(frame) - headRoom, nil
+}
+
+func (c responseCarrier) setDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
+
+func (c responseCarrier) clearDeadline() { _ = c.rc.SetWriteDeadline(time.Time{}) }
+
+// finish has nothing to do: the response ends when the handler returns.
+func (c responseCarrier) finish(bool, time.Time) {}
