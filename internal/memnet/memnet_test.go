@@ -403,7 +403,8 @@ func TestHTTP(t *testing.T) {
 		}
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Hour)
-			io.Copy(w, r.Body)
+			body, _ := io.ReadAll(r.Body)
+			w.Write(body)
 		})}
 		go srv.Serve(l)
 		tr := &http.Transport{DialContext: n.DialContext}
