@@ -280,6 +280,8 @@ func OnHeader(w http.ResponseWriter, f func(status int, h http.Header)) bool {
 			return t.onHeader(f)
 		case *gate:
 			return t.onHeader(f)
+		case hijackGate:
+			return t.onHeader(f)
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = t.Unwrap()
 		default:

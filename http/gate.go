@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,6 +21,7 @@ type gate struct {
 	state  atomic.Int32
 	header http.Header
 	hooks  []func(int, http.Header)
+	mu     sync.Mutex // held by control and expire
 }
 
 const (
@@ -27,6 +29,24 @@ const (
 	gateStarted
 	gateExpired
 )
+
+// expire closes the gate, if nothing has passed.
+func (g *gate) expire() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state.CompareAndSwap(gateOpen, gateExpired)
+}
+
+// control calls f with the connection's controls, which must not be touched any more
+// once the gate has closed: the connection may be serving its next request.
+func (g *gate) control(f func(*http.ResponseController) error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.Load() == gateExpired {
+		return http.ErrHandlerTimeout
+	}
+	return f(http.NewResponseController(g.w))
+}
 
 // hijackGate is a gate to a connection that can be taken over.
 type hijackGate struct{ *gate }
@@ -98,24 +118,15 @@ func (g hijackGate) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (g *gate) SetReadDeadline(t time.Time) error {
-	if g.state.Load() == gateExpired {
-		return http.ErrHandlerTimeout
-	}
-	return http.NewResponseController(g.w).SetReadDeadline(t)
+	return g.control(func(c *http.ResponseController) error { return c.SetReadDeadline(t) })
 }
 
 func (g *gate) SetWriteDeadline(t time.Time) error {
-	if g.state.Load() == gateExpired {
-		return http.ErrHandlerTimeout
-	}
-	return http.NewResponseController(g.w).SetWriteDeadline(t)
+	return g.control(func(c *http.ResponseController) error { return c.SetWriteDeadline(t) })
 }
 
 func (g *gate) EnableFullDuplex() error {
-	if g.state.Load() == gateExpired {
-		return http.ErrHandlerTimeout
-	}
-	return http.NewResponseController(g.w).EnableFullDuplex()
+	return g.control((*http.ResponseController).EnableFullDuplex)
 }
 
 func (g *gate) onHeader(f func(int, http.Header)) bool {

@@ -1,6 +1,7 @@
 package commhttp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +11,8 @@ import (
 	"time"
 )
 
-// ErrTimeout is the cause of the end of a request's context by [Timeout]; the
-// context's Err is [context.DeadlineExceeded].
-var ErrTimeout = errors.New("commhttp: request timed out")
-
 // Timeout gives a handler d from the start of the request: its context then ends with
-// [ErrTimeout]. If nothing has been written by then, the client is answered 503 at
+// [context.DeadlineExceeded]. If nothing has been written by then, the client is answered 503 at
 // once, and what the handler still writes fails with [http.ErrHandlerTimeout]; if
 // something has, the answer is left to the handler, which sees the context end.
 //
@@ -45,19 +42,21 @@ func Timeout(d time.Duration) (Middleware, error) {
 // run answers with next, or with 503 if it takes too long.
 func (g *gate) run(next http.Handler, ctx *liftableContext, r, orig *http.Request) {
 	done := make(chan *relayed, 1)
+	inner := r.WithContext(ctx)
 	go func() {
 		defer func() { done <- relay(recover()) }()
-		next.ServeHTTP(g.writer(), r.WithContext(ctx))
+		next.ServeHTTP(g.writer(), inner)
 	}()
 	select {
 	case p := <-done:
+		orig.Pattern = cmp.Or(orig.Pattern, inner.Pattern)
 		g.finish(p, ctx, r)
 		return
 	case <-ctx.Done():
 	}
 	// When it is the client that has gone, the handler is left to notice: there is
 	// nobody to answer in its stead.
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && g.state.CompareAndSwap(gateOpen, gateExpired) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && g.expire() {
 		refuseTimeout(g.w, r)
 		return
 	}
@@ -71,7 +70,7 @@ func (g *gate) finish(p *relayed, ctx *liftableContext, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case p != nil:
 		panic(p)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.state.CompareAndSwap(gateOpen, gateExpired):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.expire():
 		refuseTimeout(g.w, r)
 	default:
 		g.start() // headers of an answer without a body
@@ -114,7 +113,7 @@ type liftableContext struct {
 
 func newLiftableContext(parent context.Context, d time.Duration) *liftableContext {
 	c := &liftableContext{Context: parent, done: make(chan struct{}), deadline: time.Now().Add(d)}
-	c.after, c.endAfter = context.WithCancel(context.WithoutCancel(parent))
+	c.after, c.endAfter = context.WithCancel(context.Background())
 	c.detach = context.AfterFunc(parent, func() { c.end(parent.Err(), false) })
 	c.timer = time.AfterFunc(d, func() { c.end(context.DeadlineExceeded, true) })
 	return c
