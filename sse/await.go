@@ -32,4 +32,3 @@ func awaitRead(conn net.Conn, allowed int) error {
 	}
 	return io.ErrNoProgress
 }
-

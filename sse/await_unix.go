@@ -50,8 +50,11 @@ type socketWait struct {
 
 func (w *socketWait) try(fd uintptr) (done bool) {
 	n, err := syscall.Read(int(fd), w.buf[:])
-	if err == syscall.EAGAIN || err == syscall.EINTR {
-		return false // the poller wakes us again: readiness is level at the next wait
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), w.buf[:])
+	}
+	if err == syscall.EAGAIN {
+		return false
 	}
 	w.n, w.err = max(n, 0), err
 	return true
