@@ -1,0 +1,535 @@
+package sse_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anasamu/comm/sse"
+)
+
+// serve runs h on real loopback sockets, over HTTP/1.1 or HTTP/2.
+func serve(t *testing.T, h http.Handler, h2 bool) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.Config.ReadTimeout = 200 * time.Millisecond // both are absolute in net/http and must not end streams
+	srv.Config.WriteTimeout = 200 * time.Millisecond
+	if h2 {
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func open(t *testing.T, srv *httptest.Server, edit func(*http.Request)) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edit != nil {
+		edit(req)
+	}
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	return res
+}
+
+// carriers runs f over every way a stream can travel.
+func carriers(t *testing.T, f func(t *testing.T, h2 bool, opts ...sse.AcceptOption)) {
+	t.Run("h1", func(t *testing.T) { t.Parallel(); f(t, false) })
+	t.Run("h2", func(t *testing.T) { t.Parallel(); f(t, true) })
+	t.Run("hijack", func(t *testing.T) { t.Parallel(); f(t, false, sse.WithHijack()) })
+	t.Run("hijack refused by h2", func(t *testing.T) { t.Parallel(); f(t, true, sse.WithHijack()) })
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		go1 := make(chan struct{})
+		opts = append(opts, sse.WithRetry(1500*time.Millisecond))
+		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			<-go1
+			time.Sleep(300 * time.Millisecond) // beyond the server's absolute timeouts
+			if err := s.Send(ctx, sse.Event{ID: "1", Data: []byte(s.LastEventID())}, sse.Event{Type: "b", Data: []byte("x\ny")}); err != nil {
+				return err
+			}
+			raw := [][]byte{[]byte("id: 3\n"), []byte("data: raw\n\n")}
+			if n, err := s.SendRaw(raw, time.Time{}); n != 2 || err != nil {
+				return fmt.Errorf("SendRaw: %d, %w", n, err)
+			}
+			big := sse.Event{Data: []byte(strings.Repeat("z", 300<<10))}
+			return s.Send(ctx, big)
+		}, opts...), h2)
+		res := open(t, srv, func(r *http.Request) { r.Header.Set("Last-Event-ID", "é:9") })
+		close(go1) // the headers have arrived before any event
+		for name, want := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"} {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		if res.StatusCode != 200 || res.Header.Get("Date") == "" || res.ProtoMajor == 2 != h2 {
+			t.Errorf("status %d, date %q, %s", res.StatusCode, res.Header.Get("Date"), res.Proto)
+		}
+		d := sse.NewDecoder(res.Body)
+		var got []sse.Event
+		for ev, err := range d.Events() { // an unclean end would be an error
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, ev)
+		}
+		if len(got) != 4 || len(got[3].Data) != 300<<10 {
+			t.Fatalf("got %d events", len(got))
+		}
+		if want := `[1||"é:9"|0s][1|b|"x\ny"|0s][3||"raw"|0s]`; show(got[:3]) != want {
+			t.Errorf("got %s, want %s", show(got[:3]), want)
+		}
+		if r, ok := d.Retry(); !ok || r != 1500*time.Millisecond {
+			t.Errorf("retry %v, %v", r, ok)
+		}
+	})
+}
+
+func TestStreamClientGone(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		ended := make(chan error, 2)
+		opts = append(opts, sse.WithOnEnd(func(s *sse.Stream, cause error) { ended <- cause }))
+		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			<-s.Done()
+			if err := s.Send(context.Background(), sse.Event{Data: []byte("late")}); !errors.Is(err, sse.ErrClosed) || !errors.Is(err, sse.ErrGone) {
+				t.Errorf("Send after the end: %v", err)
+			}
+			if n, err := s.SendRaw([][]byte{[]byte("x")}, time.Now().Add(time.Second)); n != 0 || !errors.Is(err, sse.ErrClosed) {
+				t.Errorf("SendRaw after the end: %d, %v", n, err)
+			}
+			return nil
+		}, opts...), h2)
+		res := open(t, srv, nil)
+		res.Body.Close()
+		select {
+		case cause := <-ended:
+			if !errors.Is(cause, sse.ErrGone) {
+				t.Errorf("cause %v, want ErrGone", cause)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("the client's departure was not noticed")
+		}
+		srv.Close()
+		if len(ended) != 0 {
+			t.Error("OnEnd was called twice")
+		}
+	})
+}
+
+// A stalled client loses its own stream to the write deadline; a witness on the same server loses nothing.
+func TestStreamStalledClient(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		var mu sync.Mutex
+		streams := map[string]*sse.Stream{}
+		joined := make(chan struct{}, 2)
+		opts = append(opts, sse.WithWriteTimeout(150*time.Millisecond))
+		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			mu.Lock()
+			streams[s.LastEventID()] = s
+			mu.Unlock()
+			joined <- struct{}{}
+			<-ctx.Done()
+			return nil
+		}, opts...), h2)
+		open(t, srv, func(r *http.Request) { r.Header.Set("Last-Event-ID", "stalled") }) // never read
+		<-joined
+		witness := sse.NewDecoder(open(t, srv, func(r *http.Request) { r.Header.Set("Last-Event-ID", "witness") }).Body)
+		<-joined
+
+		stalledErr := make(chan error, 1)
+		go func() {
+			chunk := sse.Event{Data: []byte(strings.Repeat("x", 256<<10))}
+			var err error
+			for range 400 { // far beyond what socket buffers take
+				if err = streams["stalled"].Send(context.Background(), chunk); err != nil {
+					break
+				}
+			}
+			stalledErr <- err
+		}()
+		for i := range 20 {
+			if err := streams["witness"].Send(t.Context(), sse.Event{Data: fmt.Append(nil, i)}); err != nil {
+				t.Fatal(err)
+			}
+			if ev, err := witness.Next(); err != nil || string(ev.Data) != fmt.Sprint(i) {
+				t.Fatalf("witness got %q, %v instead of %d", ev.Data, err, i)
+			}
+		}
+		select {
+		case err := <-stalledErr:
+			if err == nil {
+				t.Error("a client that reads nothing took 100 MB")
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("the write deadline did not end the stalled stream")
+		}
+		<-streams["stalled"].Done()
+		if err := streams["witness"].Send(t.Context(), sse.Event{Data: []byte("last")}); err != nil {
+			t.Fatal(err)
+		}
+		if ev, err := witness.Next(); err != nil || string(ev.Data) != "last" {
+			t.Errorf("witness got %q, %v", ev.Data, err)
+		}
+	})
+}
+
+// CloseBy runs beside a blocked write and unblocks it long before the write's own deadline.
+func TestStreamCloseByUnblocks(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		opened := make(chan *sse.Stream, 1)
+		opts = append(opts, sse.WithWriteTimeout(time.Minute))
+		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			opened <- s
+			<-ctx.Done()
+			return nil
+		}, opts...), h2)
+		open(t, srv, nil)
+		s := <-opened
+		failed := make(chan error, 1)
+		go func() {
+			for {
+				if _, err := s.SendRaw([][]byte{[]byte(strings.Repeat("x", 1<<20))}, time.Time{}); err != nil {
+					failed <- err
+					return
+				}
+			}
+		}()
+		time.Sleep(100 * time.Millisecond) // most likely the buffers are full now; the assertions hold either way
+		start := time.Now()
+		_ = s.CloseBy(time.Now().Add(50 * time.Millisecond))
+		<-failed
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("closing took %v", took)
+		}
+		if !errors.Is(s.Err(), sse.ErrClosed) {
+			t.Errorf("cause %v", s.Err())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStreamConcurrentSend(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		const senders, each = 8, 50
+		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			var wg sync.WaitGroup
+			for i := range senders {
+				wg.Go(func() {
+					for j := range each {
+						ev := sse.Event{Type: fmt.Sprint(i), Data: fmt.Append(nil, j)}
+						var err error
+						if j%2 == 0 {
+							err = s.Send(ctx, ev)
+						} else {
+							raw, _ := ev.Append(nil)
+							_, err = s.SendRaw([][]byte{raw}, time.Now().Add(5*time.Second))
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			return nil
+		}, opts...), h2)
+		next := map[string]int{}
+		for ev, err := range sse.NewDecoder(open(t, srv, nil).Body).Events() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprint(next[ev.Type]); string(ev.Data) != want {
+				t.Fatalf("sender %s: got %s, want %s", ev.Type, ev.Data, want)
+			}
+			next[ev.Type]++
+		}
+		for i := range senders {
+			if got := next[fmt.Sprint(i)]; got != each {
+				t.Errorf("sender %d: %d events", i, got)
+			}
+		}
+	})
+}
+
+func TestStreamRefusedEventKeepsStream(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+		err := s.Send(ctx, sse.Event{Data: []byte("not sent either")}, sse.Event{Type: "a\ndata: forged"})
+		if _, ok := errors.AsType[*sse.FieldError](err); !ok {
+			t.Errorf("got %v, want a FieldError", err)
+		}
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := s.Send(gone, sse.Event{Data: []byte("x")}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+		if err := s.Send(ctx, sse.Event{}); err != nil {
+			t.Error(err)
+		}
+		return s.Send(ctx, sse.Event{Data: []byte("ok")})
+	}), false)
+	body, err := io.ReadAll(open(t, srv, nil).Body)
+	if err != nil || string(body) != "data: ok\n\n" {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+// The wire format of a hijacked stream, byte by byte.
+func TestStreamHijackWire(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ proto, head, body string }{
+		{"HTTP/1.1", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nTransfer-Encoding: chunked\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
+			"9\r\ndata: a\n\n\r\n1b\r\ndata: b\n\nevent: c\ndata: d\n\n\r\n0\r\n\r\n"},
+		{"HTTP/1.0", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
+			"data: a\n\ndata: b\n\nevent: c\ndata: d\n\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.proto, func(t *testing.T) {
+			t.Parallel()
+			h := sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+				_ = s.Send(ctx, sse.Event{Data: []byte("a")})
+				return s.Send(ctx, sse.Event{Data: []byte("b")}, sse.Event{Type: "c", Data: []byte("d")})
+			}, sse.WithHijack())
+			srv := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Mine", "a\r\nb")
+				w.Header().Set("Date", "D")
+				h.ServeHTTP(w, r)
+			}), false)
+			conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET / %s\r\nHost: x\r\n\r\n", tt.proto)
+			got, err := io.ReadAll(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := tt.head + tt.body; string(got) != want {
+				t.Errorf("got\n%q, want\n%q", got, want)
+			}
+		})
+	}
+}
+
+func TestStreamHijackStrayData(t *testing.T) {
+	t.Parallel()
+	opened := make(chan *sse.Stream, 1)
+	srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+		opened <- s
+		<-ctx.Done()
+		return nil
+	}, sse.WithHijack()), false)
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\nsome bytes that nobody asked for")
+	s := <-opened
+	if !s.Hijacked() {
+		t.Fatal("not hijacked")
+	}
+	if err := s.Send(t.Context(), sse.Event{Data: []byte("still here")}); err != nil {
+		t.Fatalf("a little stray data ended the stream: %v", err)
+	}
+	go func() {
+		junk := make([]byte, 4<<10)
+		for range 64 {
+			if _, err := conn.Write(junk); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-s.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("endless stray data was accepted")
+	}
+	if err := s.Err(); !strings.Contains(err.Error(), "client sent data") {
+		t.Errorf("cause %v", err)
+	}
+}
+
+func TestStreamHijackPanic(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	ended := make(chan error, 1)
+	srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+		panic("boom")
+	}, sse.WithHijack(), sse.WithLogger(textLogger(&log)), sse.WithOnEnd(func(_ *sse.Stream, cause error) { ended <- cause })), false)
+	if _, err := io.ReadAll(open(t, srv, nil).Body); err != nil {
+		t.Fatal(err)
+	}
+	if cause := <-ended; cause == nil || !strings.Contains(cause.Error(), "panicked") {
+		t.Errorf("cause %v", cause)
+	}
+	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "stream_test.go") {
+		t.Errorf("log %q holds no panic with its stack", log.String())
+	}
+}
+
+func TestStreamTimers(t *testing.T) {
+	t.Parallel()
+	for _, hijack := range []bool{false, true} {
+		t.Run(fmt.Sprint("hijack=", hijack), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				opts := []sse.AcceptOption{sse.WithHeartbeat(10 * time.Second), sse.WithLifetime(100 * time.Second)}
+				if hijack {
+					opts = append(opts, sse.WithHijack())
+				}
+				ended := make(chan error, 1)
+				srv := serveMemory(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+					time.Sleep(25 * time.Second)
+					err := s.Send(ctx, sse.Event{Data: []byte("x")})
+					<-ctx.Done()
+					return err
+				}, append(opts, sse.WithOnEnd(func(_ *sse.Stream, cause error) { ended <- cause }))...))
+				start := time.Now()
+				res := srv.get(t, nil)
+				var at []string
+				for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+					if line := lines.Text(); line != "" {
+						at = append(at, fmt.Sprintf("%s@%.0f", line, time.Since(start).Seconds()))
+					}
+				}
+				if got := strings.Join(at[:5], " "); got != ":@10 :@20 data: x@25 :@35 :@45" {
+					t.Errorf("got %s", got)
+				}
+				if lived := time.Since(start); lived < 80*time.Second || lived > 100*time.Second {
+					t.Errorf("lived %v, want 80 to 100 s", lived)
+				}
+				if cause := <-ended; cause != sse.ErrLifetime {
+					t.Errorf("cause %v, want ErrLifetime", cause)
+				}
+			})
+		})
+	}
+}
+
+// A client that vanished without a word is found by the heartbeat.
+func TestStreamHeartbeatFindsStall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan time.Time, 1)
+		srv := serveMemory(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			<-ctx.Done()
+			ended <- time.Now()
+			return nil
+		}, sse.WithHeartbeat(15*time.Second), sse.WithWriteTimeout(5*time.Second), sse.WithHijack()))
+		conn := srv.dial(t)
+		defer conn.Close()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		head := make([]byte, 4096)
+		if _, err := conn.Read(head); err != nil { // the headers, and then nothing more
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if lived := (<-ended).Sub(start); lived != 20*time.Second {
+			t.Errorf("ended after %v, want heartbeat + write timeout = 20 s", lived)
+		}
+	})
+}
+
+// A sender that waits for another one gives up at its own limit, and the stream lives on.
+func TestStreamWaitingSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opened := make(chan *sse.Stream, 1)
+		srv := serveMemory(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			opened <- s
+			<-ctx.Done()
+			return nil
+		}, sse.WithHijack(), sse.WithWriteTimeout(30*time.Second)))
+		res := srv.get(t, nil)
+		s := <-opened
+		first := make(chan error, 1)
+		go func() { first <- s.Send(context.Background(), sse.Event{Data: []byte(strings.Repeat("x", 64<<10))}) }()
+		synctest.Wait() // blocked: nobody reads
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Send(ctx, sse.Event{Data: []byte("y")}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Send: %v", err)
+		}
+		if n, err := s.SendRaw([][]byte{[]byte("data: z\n\n")}, time.Now().Add(time.Second)); n != 0 || !isTimeout(err) {
+			t.Errorf("SendRaw: %d, %v", n, err)
+		}
+		d := sse.NewDecoder(res.Body)
+		if ev, err := d.Next(); err != nil || len(ev.Data) != 64<<10 {
+			t.Fatalf("%d bytes, %v", len(ev.Data), err)
+		}
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+		go func() { first <- s.Send(context.Background(), sse.Event{Data: []byte("after")}) }()
+		if ev, err := d.Next(); err != nil || string(ev.Data) != "after" {
+			t.Errorf("%q, %v", ev.Data, err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		_ = s.Close()
+	})
+}
+
+// SendRaw counts what left wholly before a hijacked connection stalled.
+func TestStreamSendRawPartial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opened := make(chan *sse.Stream, 1)
+		srv := serveMemory(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			opened <- s
+			<-ctx.Done()
+			return nil
+		}, sse.WithHijack()))
+		conn := srv.dial(t)
+		defer conn.Close()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		head := make([]byte, 4096)
+		if _, err := conn.Read(head); err != nil {
+			t.Fatal(err)
+		}
+		s := <-opened
+		part := []byte("data: 12345678\n\n") // 16 bytes
+		go func() {
+			_, _ = io.ReadFull(conn, make([]byte, len("40\r\n")+2*len(part)+5))
+		}()
+		n, err := s.SendRaw([][]byte{part, part, part, part}, time.Now().Add(time.Second))
+		if n != 2 || !isTimeout(err) {
+			t.Errorf("got %d, %v; want 2 and a timeout", n, err)
+		}
+		if s.Err() == nil {
+			t.Error("a partial write left the stream open")
+		}
+	})
+}
