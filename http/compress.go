@@ -21,6 +21,9 @@ const (
 	// MaxCompressing is how many responses may be in compression at once, at about
 	// 1 MB each; those past it are sent plain.
 	MaxCompressing = 256
+
+	// maxHeld bounds what is held back of a response to know its size.
+	maxHeld = 1 << 20
 )
 
 // compressible are the types worth compressing.
@@ -33,15 +36,15 @@ var compressible = []string{
 
 // Compression says what [Compress] compresses; the zero value is the defaults.
 type Compression struct {
-	MinSize int      // the smallest body in bytes; 0 is 1 KiB
-	Level   int      // 1 (fastest) to 9 (smallest); 0 is 5
-	Types   []string // media types: "text/html", "text/*" or "*+json"; none is the usual textual ones
+	MinSize ByteSize `json:"min_size" min:"0" max:"1MiB"` // the smallest body in bytes; 0 is 1 KiB
+	Level   int      `json:"level" min:"0" max:"9"`       // 1 (fastest) to 9 (smallest); 0 is 5
+	Types   []string `json:"types"`                       // media types: "text/html", "text/*" or "*+json"; none is the usual textual ones
 }
 
 func (c Compression) check() error {
 	var errs []error
-	if c.MinSize < 0 {
-		errs = append(errs, fmt.Errorf("commhttp: compression from %d bytes: must not be negative", c.MinSize))
+	if c.MinSize < 0 || c.MinSize > maxHeld {
+		errs = append(errs, fmt.Errorf("commhttp: compression from %d bytes: must be 0 to %d", c.MinSize, maxHeld))
 	}
 	if c.Level < 0 || c.Level > gzip.BestCompression {
 		errs = append(errs, fmt.Errorf("commhttp: compression level %d: must be 1 to 9, or 0 for the default", c.Level))
@@ -99,7 +102,7 @@ type compressor struct {
 
 func newCompressor(c Compression) *compressor {
 	cc := &compressor{
-		minSize: cmp.Or(c.MinSize, DefaultCompressionMinSize),
+		minSize: int(cmp.Or(c.MinSize, DefaultCompressionMinSize)),
 		level:   cmp.Or(c.Level, DefaultCompressionLevel),
 		types:   c.Types,
 	}

@@ -25,21 +25,21 @@ const maxCORSAge = 24 * time.Hour
 type CORSPolicy struct {
 	// Origins are exact ("https://app.example.com"), all subdomains of a host
 	// ("https://*.example.com"), or, alone, "*" for every page.
-	Origins []string
+	Origins []string `json:"origins"`
 	// Methods allowed besides GET, HEAD and POST with a simple content type, which
 	// need no asking; none is GET, HEAD, POST, PUT, PATCH and DELETE.
-	Methods []string
+	Methods []string `json:"methods"`
 	// Headers that pages may send; none is Authorization, Content-Type, Last-Event-ID
 	// and X-Request-Id. "*", alone, is every header.
-	Headers []string
+	Headers []string `json:"headers"`
 	// ExposedHeaders are those of the response that pages may read, besides the
 	// harmless ones.
-	ExposedHeaders []string
+	ExposedHeaders []string `json:"exposed_headers"`
 	// Credentials lets pages send cookies. Not together with origin "*".
-	Credentials bool
+	Credentials bool `json:"credentials"`
 	// MaxAge is how long a browser may remember the answer to a preflight, in whole
 	// seconds up to a day; 0 leaves it to the browser (5 s).
-	MaxAge time.Duration
+	MaxAge time.Duration `json:"max_age" min:"0s" max:"24h"`
 }
 
 // CORS lets pages of other origins use the answers, as p says. Preflights are answered

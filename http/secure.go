@@ -13,11 +13,11 @@ import (
 // SecurityPolicy is the headers by which a browser is told to be strict. In each, ""
 // is the default and "-" leaves the header out.
 type SecurityPolicy struct {
-	FrameOptions          string        // X-Frame-Options: DENY or SAMEORIGIN; default DENY
-	ReferrerPolicy        string        // default strict-origin-when-cross-origin
-	ContentSecurityPolicy string        // default none
-	OpenerPolicy          string        // Cross-Origin-Opener-Policy; default same-origin
-	StrictTransport       time.Duration // max-age of Strict-Transport-Security, on TLS only; 0 is none
+	FrameOptions          string        `json:"frame_options"`             // X-Frame-Options: DENY or SAMEORIGIN; default DENY
+	ReferrerPolicy        string        `json:"referrer_policy"`           // default strict-origin-when-cross-origin
+	ContentSecurityPolicy string        `json:"content_security_policy"`   // default none
+	OpenerPolicy          string        `json:"opener_policy"`             // Cross-Origin-Opener-Policy; default same-origin
+	StrictTransport       time.Duration `json:"strict_transport" min:"0s"` // max-age of Strict-Transport-Security, on TLS only; 0 is none
 }
 
 // referrerPolicies are those of the Referrer Policy standard, section 3.
