@@ -1,0 +1,100 @@
+package listen
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// drainPollMin and drainPollMax are how often a drain looks at what is left.
+	drainPollMin = time.Millisecond
+	drainPollMax = 50 * time.Millisecond
+)
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
+
+// StartDrain stops accepting and asks clients to go: from now on every response says
+// "Connection: close" on HTTP/1.x, and sends GOAWAY on HTTP/2. Requests are still served.
+// It returns when the listener is closed, within milliseconds. Calling it again changes nothing.
+//
+// Connections the kernel had completed are accepted first. What dials later is refused, so
+// no request can have been sent on it.
+func (s *Server) StartDrain() {
+	// The listener goes first: clients that are told to close dial anew, and must find the
+	// door shut rather than one that shuts on them.
+	s.stopAccepting(true)
+	s.draining.CompareAndSwap(0, time.Now().UnixNano())
+}
+
+// Shutdown drains the server: StartDrain, then wait until every connection has ended. It
+// returns a *BusyError if ctx ends first; Close cuts the rest. Handlers that stream must be
+// told to end by their owner. Hijacked and claimed connections are their owners' affair.
+//
+// No request that a client could send before it learned of the drain is lost. HTTP/2 names
+// the last request it takes in GOAWAY (RFC 9113, section 6.8), and clients repeat later
+// ones elsewhere. On HTTP/1.x a connection is kept until it has carried a response with
+// "Connection: close", or no request has come for DrainIdle: what then remains is the race
+// that RFC 9112, section 9.5, leaves open, of a request sent in the very round trip in which
+// an idle connection is closed. net/http's own Shutdown closes idle connections at once
+// and drops requests that it reads after it began, so it only comes when HTTP/1.x is done.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.StartDrain()
+	if err := s.waitHTTP1(ctx); err != nil {
+		return err
+	}
+	if err := s.http.Shutdown(ctx); err != nil {
+		return &BusyError{Conns: int(s.counts.open.Load()), Err: err}
+	}
+	s.feed.Close()
+	s.cancel()
+	return nil
+}
+
+// waitHTTP1 returns when neither HTTP/1.x connections nor ones of unknown protocol are left.
+func (s *Server) waitHTTP1(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for wait := drainPollMin; ; wait = min(2*wait, drainPollMax) {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return &BusyError{Conns: int(s.counts.open.Load()) + s.gate.len(), Err: context.Cause(ctx)}
+		}
+		if s.sweep(time.Now()) == 0 {
+			return nil
+		}
+		timer.Reset(wait)
+	}
+}
+
+// sweep ends the connections that have waited for a request long enough, and returns how
+// many may still carry HTTP/1.x requests.
+//
+// It ends them through the read deadline, not by closing: if a request has woken the reader
+// in the meantime, the request wins.
+func (s *Server) sweep(now time.Time) (left int) {
+	left = s.gate.len()
+	started := s.draining.Load()
+	s.conns.all(func(info *connInfo) {
+		if info.major.Load() == 2 {
+			return
+		}
+		left++
+		since := info.waiting.Load()
+		if since != 0 && now.Sub(time.Unix(0, max(since, started))) >= s.cfg.DrainIdle {
+			info.conn.SetReadDeadline(past)
+		}
+	})
+	return left
+}
+
+// Close cuts everything at once: the listener, handshakes, claims and all connections that
+// net/http serves, whose requests' contexts end. Hijacked and claimed connections stay.
+func (s *Server) Close() error {
+	s.cancel()
+	s.gate.close()
+	s.stopAccepting(false)
+	s.feed.Close()
+	return s.http.Close()
+}
