@@ -1,0 +1,6 @@
+package stat
+
+var (
+	BucketOf = bucketOf
+	Bounds   = bounds
+)
