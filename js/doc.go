@@ -1,0 +1,18 @@
+// Package commjs holds comm.js, the client of a comm gateway for browsers and Node: one ES module
+// without dependencies that speaks the client protocol (PROTOCOL.md) over WebSocket, else
+// Server-Sent Events with POST, else long polling, and comm.d.ts, its types and documentation.
+//
+// A service that serves web pages serves the module beside them:
+//
+//	mux.Handle("/js/", http.StripPrefix("/js", commjs.Handler()))
+//
+// and a page uses it:
+//
+//	import { connect } from '/js/comm.js';
+//	const client = connect('/', { groups: ['lobby'] });
+//	client.on('chat.message', (m) => console.log(m.from, m.content));
+//	await client.ready();
+//	await client.send('chat.message', { text: 'hello' });
+//
+// Use [Source] to put the module into a bundle or under another name.
+package commjs
