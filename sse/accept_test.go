@@ -189,3 +189,17 @@ func TestAcceptPost(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAcceptHeader(f *testing.F) {
+	f.Add("text/event-stream")
+	f.Add("text/html, */*;q=0.8")
+	f.Add("text/*;q=0, text/event-stream;q=1")
+	f.Add(`text/event-stream;a="b, c";q=0.1`)
+	f.Fuzz(func(t *testing.T, value string) {
+		sse.AcceptsStream([]string{value})
+		// The exact type in front, whatever follows, is an allowance that nothing less specific takes back.
+		if !strings.Contains(strings.ToLower(value), "event-stream") && !sse.AcceptsStream([]string{sse.ContentType, value}) {
+			t.Errorf("%q takes the exact type back", value)
+		}
+	})
+}

@@ -6,4 +6,8 @@
 //
 // A [Stream] writes in batches: everything given to one Send leaves in one write and one flush, under a
 // write deadline of its own, so that a stalled client ends its own stream and delays nobody else.
+//
+// http.Server.Shutdown waits for streams and never ends them, and does not know hijacked ones at all. A
+// program that serves streams without the manager closes them itself, for instance by a context that
+// its handlers watch beside the stream's.
 package sse

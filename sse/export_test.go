@@ -1,0 +1,4 @@
+package sse
+
+// AcceptsStream is acceptsStream.
+var AcceptsStream = acceptsStream
