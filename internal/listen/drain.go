@@ -92,9 +92,11 @@ func (s *Server) sweep(now time.Time) (left int) {
 // Close cuts everything at once: the listener, handshakes, claims and all connections that
 // net/http serves, whose requests' contexts end. Hijacked and claimed connections stay.
 func (s *Server) Close() error {
-	s.cancel()
 	s.gate.close()
-	s.stopAccepting(false)
 	s.feed.Close()
-	return s.http.Close()
+	s.stopAccepting(false)
+	err := s.http.Close()
+	// Last, so that no handler takes the end of its context for a reason to answer well.
+	s.cancel()
+	return err
 }

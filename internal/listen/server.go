@@ -30,7 +30,7 @@ const (
 	DefaultClaimTimeout         = 5 * time.Second
 	DefaultPeekLimit            = 4 << 10
 	DefaultMaxHandshakes        = 4096
-	DefaultMaxHandshakesPerAddr = 256
+	DefaultMaxHandshakesPerAddr = 1024
 	DefaultMaxConns             = 1 << 20
 	DefaultDrainIdle            = time.Second
 )
@@ -67,7 +67,7 @@ type Config struct {
 	// MaxHandshakes bounds the connections between accept and their handler, 4096 by default.
 	// One more cuts the oldest of them, so that silent peers cannot shut out others.
 	MaxHandshakes int
-	// MaxHandshakesPerAddr is the same bound per address (IPv6: per /64), 256 by default.
+	// MaxHandshakesPerAddr is the same bound per address (IPv6: per /64), 1,024 by default.
 	// One more is refused.
 	MaxHandshakesPerAddr int
 	// MaxConns bounds the connections open at once, those in handshake included and those
