@@ -103,7 +103,7 @@ func TestStreamHijackPanic(t *testing.T) {
 	if cause := <-ended; cause == nil || !strings.Contains(cause.Error(), "panicked") {
 		t.Errorf("cause %v", cause)
 	}
-	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "stream_test.go") {
+	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "TestStreamHijackPanic") {
 		t.Errorf("log %q holds no panic with its stack", log.String())
 	}
 }
