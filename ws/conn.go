@@ -1,0 +1,210 @@
+package ws
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/anasamu/comm/internal/deflate"
+)
+
+// Conn is one WebSocket connection. All methods are safe for concurrent use;
+// reads among themselves, and writes among themselves, take turns. Made by
+// Accept, Handler, Dial and NewConn; the zero value is not usable.
+//
+// # Contexts
+//
+// A context bounds the call it is given to. Where it ends before the call has
+// moved a byte of its message, the connection lives. Where it ends in the
+// middle of a received message, what has come is kept and the next read goes
+// on with it. Where it ends in the middle of a sent message, the connection is
+// closed, with the context's cause as its own, since half a message cannot be
+// taken back. A context without Done, or the one used the time before, costs
+// nothing.
+type Conn struct {
+	rwc carrier
+	raw *rawIO // the direct path to the socket; nil over TLS, memory and others
+	set *settings
+
+	side        Side
+	subprotocol string
+	compressed  agreed
+
+	in    input
+	out   output
+	pings pings
+
+	// life
+	done     chan struct{}
+	closing  atomic.Bool // a close frame was sent: no data after it
+	finished atomic.Bool // a close frame was received
+	shutting sync.Mutex
+	cause    error // guarded by shutting until done is closed
+	onShut   func(error)
+}
+
+// NewConn returns a connection over rwc on which the handshake was already
+// made elsewhere: a stream of HTTP/2 or HTTP/3, or memory. If rwc has
+// SetReadDeadline and SetWriteDeadline as net.Conn does, they are used;
+// otherwise a goroutine reads from rwc until the connection is closed, and
+// rwc.Close must end a pending Read. NewConn owns rwc from then on, unless it
+// returns an error.
+//
+// WithCompression has no effect here: compression needs a negotiation.
+func NewConn(rwc io.ReadWriteCloser, side Side, opts ...ConnOption) (*Conn, error) {
+	set := defaults()
+	if err := join(opts, func(o ConnOption) error { return o.applyConn(&set) }); err != nil {
+		return nil, err
+	}
+	if side != Server && side != Client {
+		return nil, refuse("NewConn side", side, "Server or Client")
+	}
+	return newConn(rwc, side, &set, agreed{}), nil
+}
+
+func newConn(rwc io.ReadWriteCloser, side Side, set *settings, a agreed) *Conn {
+	c := &Conn{rwc: carry(rwc), set: set, side: side, compressed: a, done: make(chan struct{})}
+	if !set.portable {
+		c.raw = newRawIO(rwc)
+	}
+	c.in.lock = make(chan struct{}, 1)
+	c.out.token = make(chan struct{}, 1)
+	c.out.message = make(chan struct{}, 1)
+	c.in.watch.set = c.rwc.SetReadDeadline
+	c.out.watch.set = c.rwc.SetWriteDeadline
+	c.out.flusher = c.flushLater
+	return c
+}
+
+// keep makes bytes that were read along with the handshake the first ones.
+func (c *Conn) keep(early []byte) {
+	if len(early) == 0 {
+		return
+	}
+	b := getBuffer(max(len(early), c.bufferSize()))
+	b.b = append(b.b, early...)
+	c.in.buf, c.in.w = b, len(early)
+}
+
+func (c *Conn) bufferSize() int {
+	switch {
+	case c.set.bufferSize > 0:
+		return c.set.bufferSize
+	case c.raw != nil:
+		return rawBuffer
+	}
+	return heldBuffer
+}
+
+// Side returns which end of the connection this is.
+func (c *Conn) Side() Side { return c.side }
+
+// Subprotocol returns the subprotocol agreed on, "" if none.
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// Compressed reports whether permessage-deflate was agreed on.
+func (c *Conn) Compressed() bool { return c.compressed.on }
+
+// RemoteAddr returns the peer's address, nil if the carrier has none.
+func (c *Conn) RemoteAddr() net.Addr {
+	if a, ok := c.rwc.(interface{ RemoteAddr() net.Addr }); ok {
+		return a.RemoteAddr()
+	}
+	return nil
+}
+
+// LocalAddr returns this end's address, nil if the carrier has none.
+func (c *Conn) LocalAddr() net.Addr {
+	if a, ok := c.rwc.(interface{ LocalAddr() net.Addr }); ok {
+		return a.LocalAddr()
+	}
+	return nil
+}
+
+// Done returns a channel that is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns nil while the connection lives, then why it ended: ErrClosed if
+// this end closed it, else mostly a *CloseError.
+func (c *Conn) Err() error {
+	select {
+	case <-c.done:
+		return c.cause
+	default:
+		return nil
+	}
+}
+
+// RTT returns the round trip of the last answered heartbeat or Ping, 0 if
+// there was none yet.
+func (c *Conn) RTT() time.Duration { return time.Duration(c.pings.rtt.Load()) }
+
+// shut ends the connection; the first cause stands.
+func (c *Conn) shut(cause error) {
+	c.shutting.Lock()
+	defer c.shutting.Unlock()
+	if c.cause != nil {
+		return
+	}
+	c.cause = cause
+	close(c.done)
+	c.in.watch.close()
+	c.out.watch.close()
+	_ = c.rwc.Close() // nothing is left to tell it to
+	if c.onShut != nil {
+		c.onShut(cause)
+	}
+	if c.compressed.granted > 0 {
+		c.set.compression.release(c.compressed.granted)
+	}
+}
+
+// acquire takes one of the connection's locks. It fails when ctx or the
+// connection ends first.
+func (c *Conn) acquire(ctx context.Context, lock chan struct{}) error {
+	select {
+	case lock <- struct{}{}:
+	default:
+		select {
+		case lock <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.done:
+			return c.cause
+		}
+	}
+	if err := c.Err(); err != nil {
+		<-lock
+		return err
+	}
+	return nil
+}
+
+// ended returns ctx's cause if it has ended.
+func ended(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	default:
+		return nil
+	}
+}
+
+// decoder returns the decompressor of what the peer sends.
+func (c *Conn) decoder() *deflate.Decoder {
+	if c.in.dec == nil {
+		c.in.dec = deflate.NewDecoder(c.compressed.peer(c.side))
+	}
+	return c.in.dec
+}
+
+// encoder returns the compressor of what this end sends.
+func (c *Conn) encoder() *deflate.Encoder {
+	if c.out.enc == nil {
+		c.out.enc = deflate.NewEncoder(c.compressed.own(c.side), c.set.compression.Level)
+	}
+	return c.out.enc
+}

@@ -1,0 +1,89 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+)
+
+// Handler returns an HTTP handler that accepts connections and runs f with
+// each, on a goroutine of its own after the HTTP handler has returned, so that
+// net/http's buffers and the request are freed. f's context carries the
+// values of the request's and ends with the connection.
+//
+// When f returns, the connection is closed: with StatusNormal after nil,
+// StatusGoingAway if its context ended, else StatusInternalError, without
+// telling the peer more. A panic in f is logged and ends that connection only.
+//
+// If an option is wrong, the handler logs that at once and answers 500 to all
+// requests. Use NewAcceptor and Acceptor.Handler to get the error.
+func Handler(f func(ctx context.Context, c *Conn) error, opts ...AcceptOption) http.Handler {
+	a, err := NewAcceptor(opts...)
+	if err != nil {
+		slog.Error("ws: Handler is misconfigured", "error", err)
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "WebSocket server is misconfigured", http.StatusInternalServerError)
+		})
+	}
+	return a.Handler(f)
+}
+
+// Handler is the function Handler with a's options.
+func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := a.Accept(w, r)
+		if err != nil {
+			return // it has answered
+		}
+		go a.run(a.context(r), c, f)
+	})
+}
+
+func (a *Acceptor) context(r *http.Request) context.Context {
+	if a.conf.connContext != nil {
+		return a.conf.connContext(r)
+	}
+	return context.WithoutCancel(r.Context())
+}
+
+// run is one connection's goroutine.
+func (a *Acceptor) run(ctx context.Context, c *Conn, f func(context.Context, *Conn) error) {
+	code := StatusInternalError
+	defer func() {
+		if v := recover(); v != nil {
+			a.logPanic(c, v)
+		}
+		_ = c.Close(context.Background(), code, "") // the peer may be gone already
+	}()
+	code = exitStatus(f(c.attach(ctx), c))
+}
+
+// attach returns a context that ends with parent and with the connection.
+func (c *Conn) attach(parent context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(parent)
+	c.onShut = cancel
+	if parent.Done() == nil { // it ends with the connection only: no need to follow it
+		c.in.watch.own, c.out.watch.own = ctx.Done(), ctx.Done()
+	}
+	return ctx
+}
+
+func exitStatus(err error) StatusCode {
+	switch {
+	case err == nil:
+		return StatusNormal
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return StatusGoingAway
+	}
+	return StatusInternalError
+}
+
+func (a *Acceptor) logPanic(c *Conn, v any) {
+	stack := debug.Stack()
+	if p, ok := v.(*PanicError); ok {
+		v, stack = p.Value, p.Stack
+	}
+	a.conf.logger.Error("ws: panic in handler", "panic", v, "remote", c.RemoteAddr(), "stack", string(stack))
+}

@@ -1,0 +1,232 @@
+package ws
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Serve reads messages and calls f with each, in order, until ctx or the
+// connection ends or f returns an error, which it then returns. p is valid
+// during f only. f may call any method of c but the reading ones.
+//
+// It is the cheapest way to serve a connection. While it waits on a TCP or
+// unix socket it holds no buffer and its stack stays small. What f writes is
+// coalesced: all that answers the messages of one read leaves in one write,
+// when they are all answered, at 64 KiB, or, if f takes its time, as soon as
+// another goroutine is free to write. Most messages cost no allocation.
+//
+// f keeps the connection from reading, and with that from hearing pongs: the
+// heartbeat's verdict waits as long as f does. Serve does not close c.
+func (c *Conn) Serve(ctx context.Context, f func(t Type, p []byte) error) error {
+	if err := c.beginRead(ctx); err != nil {
+		return err
+	}
+	s := &serving{c: c, ctx: ctx, f: f}
+	s.worker = s.work
+	c.in.serving = true
+	defer s.end()
+	for s.err == nil {
+		if len(c.unread()) == 0 || s.short {
+			if s.err = c.fill(ctx); s.err != nil {
+				break
+			}
+		}
+		if s.hot() {
+			s.batch()
+		} else {
+			s.elsewhere()
+		}
+	}
+	return s.err
+}
+
+// serving is one run of Serve.
+type serving struct {
+	c   *Conn
+	ctx context.Context
+	f   func(Type, []byte) error
+
+	err     error
+	short   bool    // the unparsed bytes are not a whole frame
+	scratch *buffer // for messages that are not whole in the read buffer
+
+	woke   time.Time
+	streak int
+
+	worker   func() // work, stored: a method value costs an allocation
+	working  sync.WaitGroup
+	returned bool
+	panicked *PanicError
+}
+
+// PanicError is what Serve panics with when its function did: the function
+// may run on another goroutine, whose stack would be lost otherwise.
+type PanicError struct {
+	Value any    // what the function panicked with
+	Stack []byte // of the goroutine it ran on
+}
+
+// Error implements error.
+func (e *PanicError) Error() string { return fmt.Sprintf("%v\n\n%s", e.Value, e.Stack) }
+
+// A connection that is woken this often in a row, each time this soon, is
+// served on the goroutine that waits. For any other the messages are handled
+// on a goroutine of their own, so that the stack of the one that waits does
+// not grow: with many connections, most are idle, and stacks are their cost.
+const (
+	hotStreak = 8
+	hotGap    = 100 * time.Millisecond
+)
+
+func (s *serving) hot() bool {
+	now := s.c.in.heard
+	if now.Sub(s.woke) < hotGap {
+		s.streak++
+	} else {
+		s.streak = 0
+	}
+	s.woke = now
+	return s.streak >= hotStreak
+}
+
+// elsewhere runs batch on another goroutine, with its panic or Goexit passed
+// on to this one.
+func (s *serving) elsewhere() {
+	s.returned = false
+	s.working.Add(1)
+	go s.worker()
+	s.working.Wait()
+	if s.panicked != nil {
+		panic(s.panicked)
+	}
+	if !s.returned {
+		runtime.Goexit()
+	}
+}
+
+func (s *serving) work() {
+	defer s.working.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked = &PanicError{v, debug.Stack()}
+		}
+	}()
+	s.batch()
+	s.returned = true
+}
+
+// end gives everything back, also when f panics.
+func (s *serving) end() {
+	c := s.c
+	c.in.lent.Store(0)
+	c.in.serving = false
+	if s.err == nil || c.Err() == nil {
+		if err := c.flush(context.Background()); s.err == nil {
+			s.err = err
+		}
+	}
+	putBuffer(s.scratch)
+	c.endRead()
+}
+
+// batch handles every message that the bytes at hand begin.
+func (s *serving) batch() {
+	c := s.c
+	c.setCork(true)
+	for s.err == nil {
+		if c.in.typ == 0 {
+			got, err := c.parse()
+			if err != nil || got == nothing {
+				s.err, s.short = err, true
+				break
+			}
+			if got == controlFrame {
+				continue
+			}
+		}
+		s.err = s.message()
+	}
+	putBuffer(s.scratch)
+	s.scratch = nil
+	if s.err == nil {
+		s.err = c.flush(s.ctx)
+	}
+}
+
+// message reads the open message and gives it to f.
+func (s *serving) message() error {
+	c := s.c
+	t, err := c.nextMessage(s.ctx)
+	if err != nil {
+		return err
+	}
+	var p []byte
+	if !c.in.deflated {
+		p = c.whole()
+	}
+	if p != nil {
+		err = c.complete()
+	} else {
+		p, err = s.assembled()
+	}
+	if err != nil || c.closing.Load() {
+		return err
+	}
+	c.setCork(len(c.unread()) > 0) // a last answer goes out at once, with the others
+	return s.lend(t, p)
+}
+
+// assembled reads a message that is not one whole frame in the buffer.
+func (s *serving) assembled() ([]byte, error) {
+	if s.scratch == nil {
+		s.scratch = getBuffer(heldBuffer)
+	}
+	p, err := s.c.body(s.ctx, s.scratch.b)
+	if p != nil {
+		s.scratch.b = p[:0]
+	}
+	return p, err
+}
+
+// The values of input.lent.
+const (
+	notLent = iota
+	lent    // f runs, and the input is at rest
+	taken   // Close reads now
+)
+
+// lend calls f. Meanwhile a Close may take the input over, since f, which may
+// be what called it, keeps Serve from reading the peer's close frame.
+func (s *serving) lend(t Type, p []byte) error {
+	c := s.c
+	held := c.in.buf
+	c.in.lent.Store(lent)
+	var err error
+	if !c.closing.Load() { // or Close has missed that the input is lent
+		err = s.f(t, p)
+	}
+	if c.in.lent.CompareAndSwap(lent, notLent) {
+		return err
+	}
+	<-c.done
+	putBuffer(held)
+	return c.cause
+}
+
+// borrow takes over the input that Serve has lent. What Serve's function was
+// given stays where it is.
+func (c *Conn) borrow() bool {
+	if !c.in.lent.CompareAndSwap(lent, taken) {
+		return false
+	}
+	in := &c.in
+	in.serving = false
+	b := getBuffer(max(c.bufferSize(), len(c.unread())))
+	b.b = append(b.b, c.unread()...)
+	in.buf, in.r, in.w = b, 0, len(b.b)
+	return true
+}
