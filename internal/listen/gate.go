@@ -138,7 +138,9 @@ func AddrPrefix(a net.Addr) (netip.Prefix, bool) {
 		}
 		ip = ap.Addr()
 	}
-	ip = ip.Unmap().WithZone("")
+	if ip = ip.Unmap().WithZone(""); !ip.IsValid() {
+		return netip.Prefix{}, false
+	}
 	bits := 32
 	if ip.Is6() {
 		bits = 64
