@@ -25,8 +25,8 @@ type Config struct {
 	// IdleTimeout is how long a connection is kept between requests. It is the
 	// listener's, and NewHandler has no use for it. Default 120 s.
 	IdleTimeout time.Duration `json:"idle_timeout" min:"0s"`
-	// RequestTimeout is how long a handler may take; see [Timeout]. 0, the default, is
-	// no bound.
+	// RequestTimeout is how long a handler may take; see [Timeout]. It must be shorter
+	// than WriteTimeout. 0, the default, is no bound.
 	RequestTimeout time.Duration `json:"request_timeout" min:"0s"`
 
 	// MaxBodySize bounds request bodies; see [BodyLimit]. Default 4 MiB.

@@ -21,13 +21,14 @@ const (
 //
 // The body has read to arrive, counted from the handler's first Read and anew after
 // each 64 KiB; Read then fails with [os.ErrDeadlineExceeded]. The response has write
-// from the request's start, and from the last write of it: a handler that writes
-// nothing for so long, or a client that takes nothing, ends the connection, while a
-// slow but steady download goes on. Zero means no bound. Streams are exempt (see
-// [Stream]).
+// from the request's start, and anew from each write of it: a handler that writes
+// nothing for so long, or a client that takes nothing, ends the connection or stream,
+// while a slow but steady download goes on. Zero means no bound. Streams are exempt
+// (see [Stream]).
 //
 // On HTTP/1.1 the last write deadline stays on the connection after the handler, so
-// that a client cannot hold up the end of a response. Every request through this
+// that a client cannot hold up the end of a response: put Deadlines outside of all that
+// answers. Every request through this
 // middleware sets or clears it; other handlers on the same connection must clear it
 // themselves, with [http.ResponseController.SetWriteDeadline].
 func Deadlines(read, write time.Duration) (Middleware, error) {
@@ -119,7 +120,16 @@ func (d *deadlines) progress() {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); d.w != nil && !d.off && now.Sub(d.writeArmed) > d.write/4 {
+	if d.w != nil && !d.off {
+		d.renewWrite()
+	}
+}
+
+// renewWrite leaves a deadline that has passed: HTTP/2 has reset the stream by then, and
+// HTTP/1.1 is to be no different.
+func (d *deadlines) renewWrite() {
+	now := time.Now()
+	if elapsed := now.Sub(d.writeArmed); elapsed > d.write/4 && elapsed < d.write {
 		d.armWrite(now)
 	}
 }
@@ -178,8 +188,12 @@ func (d *deadlines) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.w != nil {
-		if now := time.Now(); d.write > 0 && (d.off || now.Sub(d.writeArmed) > d.write/4) {
-			d.armWrite(now)
+		switch {
+		case d.write == 0:
+		case d.off:
+			d.armWrite(time.Now())
+		default:
+			d.renewWrite()
 		}
 		if d.w != nil && d.read > 0 && d.unread {
 			d.armRead()

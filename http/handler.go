@@ -2,6 +2,7 @@ package commhttp
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -13,11 +14,12 @@ import (
 // outside in,
 //
 //	request id, client address     always
+//	deadlines                      30 s
 //	observers, access log          as set
 //	recovery                       always
 //	security headers               as set
 //	CORS, cross-origin protection  as set; on
-//	body limit, deadlines          4 MiB; 30 s
+//	body limit                     4 MiB
 //	compression                    as set
 //	request timeout                as set
 //	middleware                     in the order given
@@ -60,6 +62,9 @@ func resolve(base Config, opts []Option) (*settings, error) {
 		errs = append(errs, o.apply(s))
 	}
 	errs = append(errs, conf.Check("commhttp options", &s.Config))
+	if s.RequestTimeout > 0 && s.WriteTimeout > 0 && s.RequestTimeout >= s.WriteTimeout {
+		errs = append(errs, fmt.Errorf("commhttp: request timeout %v: must be shorter than the write timeout of %v, after which no answer can be sent", s.RequestTimeout, s.WriteTimeout))
+	}
 	_, err := s.chain()
 	errs = append(errs, err)
 	_, err = s.mux()
@@ -94,6 +99,10 @@ func (s *settings) chain() ([]Middleware, error) {
 	var b chainBuilder
 	b.add(RequestID(s.TrustedProxies...), nil)
 	b.add(ClientAddress(s.TrustedProxies...), nil)
+	// Before all that answers: an earlier request may have left its write deadline.
+	if s.ReadTimeout >= 0 && s.WriteTimeout >= 0 {
+		b.add(Deadlines(s.ReadTimeout, s.WriteTimeout))
+	}
 	for _, f := range s.observers {
 		b.add(Observe(f), nil)
 	}
@@ -112,9 +121,6 @@ func (s *settings) chain() ([]Middleware, error) {
 	}
 	if s.MaxBodySize > 0 {
 		b.add(BodyLimit(int64(s.MaxBodySize)))
-	}
-	if s.ReadTimeout >= 0 && s.WriteTimeout >= 0 {
-		b.add(Deadlines(s.ReadTimeout, s.WriteTimeout))
 	}
 	if s.Compression != nil {
 		b.add(Compress(*s.Compression))

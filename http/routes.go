@@ -16,6 +16,7 @@ type PatternError struct {
 	Reason    string // what net/http says about it
 }
 
+// Error names the pattern, what it conflicts with, and why.
 func (e *PatternError) Error() string {
 	if e.Conflicts != "" {
 		return fmt.Sprintf("commhttp: route %q conflicts with %q: %s", e.Pattern, e.Conflicts, e.Reason)
@@ -60,6 +61,8 @@ func (rt *Routes) Patterns() []string {
 	return slices.Clone(rt.patterns)
 }
 
+// ServeHTTP serves the route that matches, or answers 404, 405 or a redirect as ServeMux
+// would.
 func (rt *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rt.mux.ServeHTTP(&unrouted{w, r, false}, r)
 }
