@@ -13,9 +13,10 @@ import (
 
 // connInfo is what the server knows of a connection that net/http serves.
 type connInfo struct {
-	conn net.Conn // as net/http has it
-	raw  net.Conn // as it was accepted
-	tls  *tls.ConnectionState
+	server *Server
+	conn   net.Conn // as net/http has it
+	raw    net.Conn // as it was accepted
+	tls    *tls.ConnectionState
 
 	major   atomic.Int32 // HTTP/1 or HTTP/2; 0 while unknown
 	waiting atomic.Int64 // Unix nanoseconds since when there is no request; 0 during one
@@ -43,7 +44,7 @@ func (s *Server) register(conn, raw net.Conn, state *tls.ConnectionState) *connI
 	if !reflect.TypeOf(conn).Comparable() { // a foreign listener's: it could be no key
 		conn = newReplay(conn, nil)
 	}
-	info := &connInfo{conn: conn, raw: raw, tls: state}
+	info := &connInfo{server: s, conn: conn, raw: raw, tls: state}
 	if state != nil && state.NegotiatedProtocol == "h2" {
 		info.major.Store(2)
 	}

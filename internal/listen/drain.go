@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -26,6 +27,20 @@ func (s *Server) StartDrain() {
 	s.stopAccepting(true)
 	s.draining.CompareAndSwap(0, time.Now().UnixNano())
 }
+
+// AnnounceDrain tells the client to go, on a response that is about to be written, if the
+// server of the request with context ctx is draining. Responses that begin during a drain
+// say so by themselves; a wrapper that calls this before it writes a header has those say so
+// too that began before, and so spares their connections the wait for one more request.
+func AnnounceDrain(ctx context.Context, h http.Header) {
+	if info := infoOf(ctx); info != nil && info.server.draining.Load() != 0 {
+		announce(h)
+	}
+}
+
+// announce is "Connection: close" (RFC 9112, section 9.6), which net/http turns into a
+// GOAWAY on HTTP/2.
+func announce(h http.Header) { h.Set("Connection", "close") }
 
 // Shutdown drains the server: StartDrain, then wait until every connection has ended. It
 // returns a *BusyError if ctx ends first; Close cuts the rest. Handlers that stream must be

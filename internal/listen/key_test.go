@@ -27,7 +27,7 @@ func TestKeyRelation(t *testing.T) {
 		{":8080", "[::]:8080", same},
 		{"0.0.0.0:8080", "[::]:8080", same},
 		{"[::ffff:0.0.0.0]:8080", ":8080", same},
-		{":8080", ":http-alt", same},
+		{":80", ":http", same},
 		{":8080", ":8081", distinct},
 		{":8080", "localhost:8080", overlap},
 		{":8080", "127.0.0.1:8080", overlap},

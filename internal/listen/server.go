@@ -32,7 +32,7 @@ const (
 	DefaultMaxHandshakes        = 4096
 	DefaultMaxHandshakesPerAddr = 1024
 	DefaultMaxConns             = 1 << 20
-	DefaultDrainIdle            = time.Second
+	DefaultDrainIdle            = 2 * time.Second
 )
 
 // Config is what a Server is made from. Zero fields mean the defaults named; negative ones
@@ -75,7 +75,7 @@ type Config struct {
 	MaxConns int
 
 	// DrainIdle is how long a drain keeps serving an HTTP/1.x connection on which no request
-	// arrives, 1 s by default.
+	// arrives, 2 s by default. Without such connections a drain does not wait.
 	DrainIdle time.Duration
 	// Logger gets the server's and net/http's messages. Nil means slog.Default.
 	Logger *slog.Logger
@@ -276,8 +276,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if s.draining.Load() != 0 {
-		// On HTTP/2, net/http turns this into a GOAWAY and drops the field.
-		w.Header().Set("Connection", "close")
+		announce(w.Header())
 	}
 	(*s.handler.Load()).ServeHTTP(w, r)
 }
