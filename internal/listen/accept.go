@@ -133,6 +133,11 @@ func newFeed() *feed {
 // put hands c to net/http and reports whether it was still there to take it.
 func (f *feed) put(c net.Conn) bool {
 	select {
+	case <-f.done:
+		return false
+	default:
+	}
+	select {
 	case f.ready <- c:
 		return true
 	case <-f.done:

@@ -111,6 +111,8 @@ func (s *Server) Close() error {
 	s.feed.Close()
 	s.stopAccepting(false)
 	err := s.http.Close()
+	// net/http misses a connection that it was just taking over.
+	s.conns.all(func(info *connInfo) { info.conn.Close() })
 	// Last, so that no handler takes the end of its context for a reason to answer well.
 	s.cancel()
 	return err
