@@ -52,6 +52,9 @@ type Host interface {
 	Fail(err error)
 	// Logger carries the provider's name.
 	Logger() *slog.Logger
+	// Manager is the manager that the provider serves, for providers that offer its operations to
+	// their clients.
+	Manager() *Manager
 	// Route serves a ServeMux pattern on the provider's address while the provider runs. A bad or
 	// conflicting pattern is a *RouteError that names both sides.
 	Route(pattern string, h http.Handler) error
@@ -87,6 +90,8 @@ type Host interface {
 	// Connection finds a connection of this provider by its id, for carriers whose clients send
 	// upward in separate requests; session must be the connection's secret.
 	Connection(id, session string) (*Conn, error)
+	// Traffic counts bytes that a connection has read and written on the wire.
+	Traffic(c *Conn, in, out int)
 	// Settings are the manager's limits that a carrier enforces itself.
 	Settings() Settings
 }
@@ -127,9 +132,15 @@ type PeekConn interface {
 	// Replay returns the connection with the peeked bytes still to be read. A claimer that takes
 	// the connection owns and closes it.
 	Replay() net.Conn
+	// Write writes to the peer, for protocols in which a client waits for the server's word.
+	Write(p []byte) (int, error)
+	// Pass declines the connection and has net/http serve c in its stead, which reads and writes
+	// through Replay's.
+	Pass(c net.Conn)
 	// TLS is the connection's state, or nil in cleartext.
 	TLS() *tls.ConnectionState
-	// RemoteAddr is the peer's address.
+	// LocalAddr and RemoteAddr are the connection's addresses.
+	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
 }
 

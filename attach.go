@@ -1,0 +1,287 @@
+package comm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/anasamu/comm/internal/limit"
+)
+
+type addrKey = netip.Prefix
+
+// Admission is what OnConnect decides about a connection. It comes filled with what the
+// authenticator and the client said.
+type Admission struct {
+	User     string
+	Labels   map[string]string
+	Metadata map[string]string
+	Groups   []string // joined by the server, in this order, before those of the client's hello
+}
+
+// admit runs the handshake's steps in the order of their cost, and registers the connection.
+func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
+	hs.provider = p.name
+	if hs.Hello == nil {
+		hs.Hello = &Hello{}
+	}
+	if v := hs.Hello.Version; v != 0 && v != ProtocolVersion {
+		return nil, errVersion(v)
+	}
+	if err := checkMetadata(hs.Hello.Metadata); err != nil {
+		return nil, err
+	}
+	if hs.identity == nil {
+		if err := m.authenticate(ctx, p, hs); err != nil {
+			return nil, err
+		}
+	}
+	c, err := m.admit(ctx, p, t, hs)
+	if err != nil {
+		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
+	}
+	return c, err
+}
+
+// authenticate asks the authenticator and counts failures by address.
+func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handshake) error {
+	hs.provider = p.name
+	hs.trusted = trustedFrom(ctx, hs)
+	if hs.trusted != nil {
+		hs.identity = &Identity{User: hs.trusted.user}
+		return nil
+	}
+	id := Identity{}
+	if auth := m.cfg.Authenticator; auth != nil {
+		key, now := limit.NetAddrKey(hs.RemoteAddr), time.Now()
+		if ok, retry := m.limits.failedAuth.Ready(key, 1, now); !ok {
+			return &LimitError{Limit: "failed authentications per address", Max: m.cfg.FailedAuthBurst, Retry: retry}
+		}
+		var err error
+		if id, err = auth(ctx, hs); err != nil {
+			m.limits.failedAuth.Allow(key, 1, now)
+			return unauthenticated(err)
+		}
+	}
+	if err := checkUser(id.User); err != nil {
+		return err
+	}
+	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
+		return fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
+	}
+	hs.identity = &id
+	return nil
+}
+
+// unauthenticated makes every refusal match ErrUnauthenticated, and keeps what a *PeerError says.
+func unauthenticated(err error) error {
+	if errors.Is(err, ErrUnauthenticated) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+}
+
+const (
+	maxMetadata     = 16
+	maxMetadataSize = 2 << 10
+)
+
+func checkMetadata(md map[string]string) error {
+	size := 0
+	for k, v := range md {
+		size += len(k) + len(v)
+		if !plain(k) || !plain(v) {
+			return &MessageError{"metadata", shorten(k), "names and values of UTF-8 without control characters"}
+		}
+	}
+	if len(md) > maxMetadata || size > maxMetadataSize {
+		return &MessageError{"metadata", fmt.Sprint(len(md)), "16 members and 2 KiB"}
+	}
+	return nil
+}
+
+// admit applies the limits and OnConnect, and brings the connection to life.
+func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
+	a := Admission{User: hs.identity.User, Labels: hs.identity.Labels, Metadata: hs.Hello.Metadata}
+	if hs.trusted != nil {
+		a.Metadata = hs.trusted.mergeMetadata(a.Metadata)
+	}
+	var notice *Frame
+	sess, err := m.resumeSession(hs, a.User)
+	switch {
+	case errors.Is(err, errSessionUnknown):
+		notice = resumeNotice(hs.ID)
+	case err != nil:
+		return nil, err
+	}
+	if m.draining.Load() {
+		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
+	}
+	if hook := m.cfg.OnConnect; hook != nil {
+		if err := hook(ctx, hs, &a); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkUser(a.User); err != nil {
+		return nil, err
+	}
+	if sess != nil && sess.user != a.User {
+		sess, notice = nil, resumeNotice(hs.ID)
+	}
+	return m.enroll(p, t, hs, a, sess, notice)
+}
+
+// resumeSession finds the session that the client asks for; nil without an error is a new client.
+func (m *Manager) resumeSession(hs *Handshake, user string) (*session, error) {
+	if hs.Hello.Session == "" {
+		return nil, nil
+	}
+	return m.sessions.find(hs.Hello.Session, user)
+}
+
+// enroll makes the Conn. From acquiring its places on, every way out gives them back.
+func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admission, sess *session, notice *Frame) (*Conn, error) {
+	resumed := sess != nil
+	if resumed {
+		sess.supersede()
+	}
+	key := limit.NetAddrKey(hs.RemoteAddr)
+	if err := m.limits.acquire(&m.cfg, a.User, key); err != nil {
+		return nil, err
+	}
+	if !resumed {
+		sess = m.sessions.open(a.User)
+	}
+	c := m.newConn(p, t, hs, a, sess, key, resumed)
+	if before := sess.take(c); before != nil {
+		before.kill(CloseReason{Kind: ReasonSuperseded, Text: "the session came back on another connection"})
+	}
+	if !m.conns.add(c) {
+		m.limits.release(a.User, key)
+		return nil, ErrClosed
+	}
+	p.stats.opened()
+	c.begin(hs, a, notice)
+	return c, nil
+}
+
+// supersede closes the session's earlier connection and waits until its places are free, so that
+// a client at its limit can come back.
+func (n *session) supersede() {
+	n.mu.Lock()
+	before := n.conn
+	n.mu.Unlock()
+	if before == nil {
+		return
+	}
+	before.kill(CloseReason{Kind: ReasonSuperseded, Text: "the session came back on another connection"})
+	select {
+	case <-before.done:
+	case <-time.After(2 * killGrace):
+	}
+}
+
+func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, key addrKey, resumed bool) *Conn {
+	c := &Conn{
+		id: newID(), provider: p, manager: m, transport: t, session: s, user: a.User,
+		labels: a.Labels, metadata: a.Metadata, remote: hs.RemoteAddr, addrKey: key,
+		since: time.Now(), done: make(chan struct{}), resumed: resumed,
+	}
+	c.ctx, c.cancel = context.WithCancelCause(p.connContext())
+	c.identity.Store(hs.identity)
+	c.stats.lastActivity.Store(c.since.UnixNano())
+	c.stats.gate = m.limits.messageGate()
+	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
+	c.out.run, c.in.run = c.write, c.handle
+	c.out.writing = true // held until begin has queued welcome and every joined frame
+	return c
+}
+
+// begin queues welcome, joins everything, and lets the writer go.
+func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
+	id := c.Identity()
+	c.control(&Frame{Op: OpWelcome, Expires: id.Expires, Welcome: &Welcome{
+		Version: ProtocolVersion, Conn: c.id, Session: c.session.secret, User: c.user, Node: c.manager.node,
+		Heartbeat: c.manager.settings.Heartbeat, MaxMessage: c.manager.cfg.MaxMessage, Resumed: c.resumed,
+	}})
+	if notice != nil {
+		c.control(notice)
+	}
+	c.watchExpiry(id.Expires)
+	c.enterStanding(hs.Position)
+	for _, g := range a.Groups {
+		if err := c.join(joinRequest{group: g, position: hs.Position}); err != nil {
+			c.refuse(&Frame{Group: g, ID: hs.ID}, err)
+		}
+	}
+	for _, g := range hs.Hello.Groups {
+		if err := c.clientJoin("", g, hs.Position); err != nil {
+			c.refuse(&Frame{Group: g, ID: hs.ID}, err)
+		}
+	}
+	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})
+	c.manager.log.Debug("connected", "provider", c.provider.name, "conn", c.id, "user", c.user)
+	if trusted := hs.trusted; trusted != nil {
+		trusted.attached(c)
+	}
+	go c.out.run()
+}
+
+// enterStanding makes the connection a member of everyone and of its user.
+func (c *Conn) enterStanding(pos Position) {
+	c.enter(targetAll, "all", joinRequest{position: pos})
+	if c.user != "" {
+		c.enter(targetUser, kindPrefix[targetUser]+c.user, joinRequest{position: pos})
+	}
+}
+
+// unregister gives back what a connection held.
+func (m *Manager) unregister(c *Conn, r CloseReason) {
+	m.conns.remove(c)
+	m.limits.release(c.user, c.addrKey)
+	m.sessions.drop(c.session, c, time.Now())
+	c.provider.stats.closed(r.Kind)
+}
+
+// callHook runs one lifecycle hook; a panic in it is logged.
+func (m *Manager) callHook(c *Conn, e hookEvent) {
+	defer m.recoverHook(c)
+	switch e.kind {
+	case hookJoin:
+		m.observe(Event{Kind: EventJoin, Provider: c.provider.name, Conn: c.id, User: c.user, Group: e.group})
+		if h := m.cfg.OnJoin; h != nil {
+			h(c, e.group)
+		}
+	case hookLeave:
+		m.observe(Event{Kind: EventLeave, Provider: c.provider.name, Conn: c.id, User: c.user, Group: e.group})
+		if h := m.cfg.OnLeave; h != nil {
+			h(c, e.group)
+		}
+	case hookDisconnect:
+		defer close(c.done)
+		m.log.Debug("disconnected", "provider", c.provider.name, "conn", c.id, "user", c.user, "reason", e.reason.Kind.String())
+		m.observe(Event{Kind: EventDisconnect, Provider: c.provider.name, Conn: c.id, User: c.user, Reason: e.reason.Kind})
+		if h := m.cfg.OnDisconnect; h != nil {
+			h(c, Disconnection{Reason: e.reason, Duration: time.Since(c.since), Stats: c.Stats()})
+		}
+	}
+}
+
+// Disconnection is what OnDisconnect learns.
+type Disconnection struct {
+	Reason   CloseReason
+	Duration time.Duration
+	Stats    ConnStats
+}
+
+// BearerToken returns the token of an Authorization header "Bearer TOKEN", or "".
+func BearerToken(authorization string) string {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}

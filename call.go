@@ -1,0 +1,237 @@
+package comm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// maxWaiting is how many calls and acks may be pending on one connection.
+const maxWaiting = 1024
+
+// waiters is what waits for an answer of one client. The zero value is ready.
+type waiters struct {
+	mu     sync.Mutex
+	byKey  map[string]func(*Message, error)
+	closed bool
+}
+
+// ackKey keeps acks apart from replies of the same id.
+func ackKey(id string) string { return "\x00" + id }
+
+func (w *waiters) add(key string, f func(*Message, error)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return ErrDisconnected
+	}
+	if len(w.byKey) >= maxWaiting {
+		return &LimitError{Limit: "pending calls and acks per connection", Max: maxWaiting}
+	}
+	if _, dup := w.byKey[key]; dup {
+		return fmt.Errorf("comm: a call with id %q is already waiting", shorten(key))
+	}
+	if w.byKey == nil {
+		w.byKey = make(map[string]func(*Message, error))
+	}
+	w.byKey[key] = f
+	return nil
+}
+
+func (w *waiters) remove(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.byKey, key)
+}
+
+// resolve reports whether somebody waited.
+func (w *waiters) resolve(key string, m *Message, err error) bool {
+	w.mu.Lock()
+	f := w.byKey[key]
+	delete(w.byKey, key)
+	w.mu.Unlock()
+	if f != nil {
+		f(m, err)
+	}
+	return f != nil
+}
+
+func (w *waiters) fail(err error) {
+	w.mu.Lock()
+	all := w.byKey
+	w.byKey, w.closed = nil, true
+	w.mu.Unlock()
+	for _, f := range all {
+		f(nil, err)
+	}
+}
+
+// Call sends m to one connection and waits for its reply. Without a deadline on ctx it waits for
+// the configured timeout (30 s by default). It may be called from a handler, for the handler's own
+// connection too.
+//
+// Errors: ErrNotFound, *PeerError when the client answers with an error, ErrDisconnected when it
+// goes away first, a *LimitError for too many pending calls, and the context's error.
+func (m *Manager) Call(ctx context.Context, connID string, msg *Message) (*Message, error) {
+	c := m.conns.find(connID)
+	if c == nil {
+		return nil, fmt.Errorf("%w: connection %q", ErrNotFound, shorten(connID))
+	}
+	return m.call(ctx, c, msg)
+}
+
+// CallAs is Call with content that is marshalled from a Req and a reply that is decoded as a Resp.
+func CallAs[Resp, Req any](ctx context.Context, m *Manager, connID, typ string, req Req) (Resp, error) {
+	var zero Resp
+	msg, err := NewMessage(typ, req)
+	if err != nil {
+		return zero, err
+	}
+	reply, err := m.Call(ctx, connID, msg)
+	if err != nil {
+		return zero, err
+	}
+	return Decode[Resp](reply)
+}
+
+type callResult struct {
+	m   *Message
+	err error
+}
+
+func (m *Manager) call(ctx context.Context, c *Conn, msg *Message) (*Message, error) {
+	if msg == nil {
+		return nil, &MessageError{"message", "nil", "a message made by NewMessage"}
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.cfg.Timeout)
+		defer cancel()
+	}
+	msg = stampTrace(ctx, msg)
+	result := make(chan callResult, 1)
+	if err := c.calls.add(msg.id, func(m *Message, err error) { result <- callResult{m, err} }); err != nil {
+		return nil, err
+	}
+	defer c.calls.remove(msg.id)
+	if err := c.sendCall(msg); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-result:
+		return r.m, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (c *Conn) sendCall(msg *Message) error {
+	e := &envelope{frame: Frame{Op: OpCall, ID: msg.id, Message: msg}, size: msg.Size()}
+	r, wake, lost := c.push(e, nil)
+	c.countDrops(dropOverflow, lost)
+	if wake {
+		go c.out.run()
+	}
+	switch r {
+	case pushQueued:
+		return nil
+	case pushClosed:
+		return ErrDisconnected
+	}
+	return ErrSlowConsumer
+}
+
+// Pending is the acknowledgements that a send with WithAck still waits for. Its methods are safe
+// for concurrent use.
+type Pending struct {
+	id string
+
+	mu      sync.Mutex
+	started bool
+	left    int
+	acked   int
+	errs    []error
+	done    chan struct{}
+	waits   map[*Conn]bool
+}
+
+func newPending(id string) *Pending {
+	return &Pending{id: id, done: make(chan struct{}), waits: make(map[*Conn]bool)}
+}
+
+// expect counts one receiver, before the message is queued for it, so that no ack can come too early.
+func (p *Pending) expect(c *Conn) {
+	p.mu.Lock()
+	p.left++
+	p.waits[c] = true
+	p.mu.Unlock()
+	if err := c.calls.add(ackKey(p.id), func(_ *Message, err error) { p.resolve(c, err) }); err != nil {
+		p.resolve(c, err)
+	}
+}
+
+// lost takes back an expectation for a message that was not queued.
+func (p *Pending) lost(c *Conn) {
+	c.calls.remove(ackKey(p.id))
+	p.resolve(c, ErrDisconnected)
+}
+
+func (p *Pending) resolve(c *Conn, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.waits[c] {
+		return
+	}
+	delete(p.waits, c)
+	p.left--
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf("conn %s: %w", c.id, err))
+	} else {
+		p.acked++
+	}
+	p.finish()
+}
+
+// begin ends the counting of receivers.
+func (p *Pending) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = true
+	p.finish()
+}
+
+func (p *Pending) finish() {
+	if p.started && p.left == 0 {
+		select {
+		case <-p.done:
+		default:
+			close(p.done)
+		}
+	}
+}
+
+// Wait returns when every receiver has acknowledged, failed or gone, or when ctx ends. acked is how
+// many acknowledged; the errors of the others are joined: *PeerError where the client's handler
+// failed, ErrDisconnected where the client went away.
+//
+// A client that went away is not sent the message again, except by its own resume.
+func (p *Pending) Wait(ctx context.Context) (acked int, err error) {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget()
+	return p.acked, errors.Join(append([]error{err}, p.errs...)...)
+}
+
+// forget stops waiting for those who have not answered.
+func (p *Pending) forget() {
+	for c := range p.waits {
+		c.calls.remove(ackKey(p.id))
+		delete(p.waits, c)
+	}
+}

@@ -1,0 +1,240 @@
+package comm
+
+import (
+	"context"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is one client, whatever its protocol. A client that comes back is a new Conn with a new ID
+// and the same session. All methods are safe for concurrent use, after the end too, when those
+// that act return ErrClosed.
+type Conn struct {
+	id        string
+	provider  *providerState
+	manager   *Manager
+	transport Transport
+	session   *session
+	user      string
+	labels    map[string]string
+	metadata  map[string]string
+	remote    net.Addr
+	addrKey   addrKey
+	since     time.Time
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	done      chan struct{} // closed when OnDisconnect has returned
+	resumed   bool
+
+	identity  atomic.Pointer[Identity]
+	expiry    *time.Timer // under joins; nil without an expiring identity
+	refreshes atomic.Bool // a token refresh is under way
+
+	joins joins
+	out   outbox
+	in    inbox
+	hooks hooks
+	calls waiters
+
+	stats connCounters
+}
+
+// ID returns the connection's id, unique among all that ever were.
+func (c *Conn) ID() string { return c.id }
+
+// Provider returns the name of the provider that carries the connection.
+func (c *Conn) Provider() string { return c.provider.name }
+
+// User returns the name by which ToUser finds the connection, or "" for an anonymous client.
+func (c *Conn) User() string { return c.user }
+
+// Address returns where an answer would reach the client: "user:NAME", or "conn:ID" without a user.
+func (c *Conn) Address() string {
+	if c.user != "" {
+		return kindPrefix[targetUser] + c.user
+	}
+	return kindPrefix[targetConn] + c.id
+}
+
+// Session returns the secret with which the client resumes. It must not be shown to others.
+func (c *Conn) Session() string { return c.session.secret }
+
+// SessionID returns the public name of the session. It stays the same across resumes.
+func (c *Conn) SessionID() string { return c.session.id }
+
+// Resumed reports whether the connection continued an earlier session.
+func (c *Conn) Resumed() bool { return c.resumed }
+
+// Label returns the label of that name, or "".
+func (c *Conn) Label(key string) string { return c.labels[key] }
+
+// Labels returns a copy of all labels.
+func (c *Conn) Labels() map[string]string { return maps.Clone(c.labels) }
+
+// Metadata returns a copy of the metadata that the client and OnConnect gave.
+func (c *Conn) Metadata() map[string]string { return maps.Clone(c.metadata) }
+
+// Identity returns who the client is, as the authenticator last said.
+func (c *Conn) Identity() Identity { return *c.identity.Load() }
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// Since returns when the connection was admitted.
+func (c *Conn) Since() time.Time { return c.since }
+
+// Context lives until the connection ends; its cause is then the CloseReason.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// Done is closed when the connection has ended and OnDisconnect has returned.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns nil while the connection is open, then the CloseReason.
+func (c *Conn) Err() error {
+	if c.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(c.ctx)
+}
+
+// Groups returns the groups that the connection is in, sorted.
+func (c *Conn) Groups() []string {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	var groups []string
+	for _, m := range c.joins.list {
+		if m.topic.kind == targetGroup {
+			groups = append(groups, m.topic.group())
+		}
+	}
+	slices.Sort(groups)
+	return groups
+}
+
+// Send sends to this connection alone: Manager.Send with ToConn, without the look-up.
+func (c *Conn) Send(ctx context.Context, m *Message, opts ...SendOption) (Delivery, error) {
+	return c.manager.Send(ctx, ToConn(c.id), m, opts...)
+}
+
+// Call sends m and waits for the client's reply. See Manager.Call.
+func (c *Conn) Call(ctx context.Context, m *Message) (*Message, error) {
+	return c.manager.call(ctx, c, m)
+}
+
+// Join adds the connection to a group, from now on. Joining twice does nothing. Errors: ErrClosed,
+// a *MessageError for a bad name, a *LimitError, ErrTooManyLogs.
+func (c *Conn) Join(group string) error {
+	return c.join(joinRequest{group: group})
+}
+
+// Leave removes the connection from a group. Leaving a group it is not in does nothing.
+func (c *Conn) Leave(group string) error {
+	return c.leave(group, "")
+}
+
+// Close tells the client to go and not to return, after what is queued has left, and waits for the
+// end or ctx. Closing twice does nothing.
+func (c *Conn) Close(ctx context.Context, text string) error {
+	return c.closeAndWait(ctx, CloseReason{Kind: ReasonNormal, Text: text})
+}
+
+// Kick is Close that also revokes the session: coming back with it is refused.
+func (c *Conn) Kick(ctx context.Context, text string) error {
+	return c.closeAndWait(ctx, CloseReason{Kind: ReasonKicked, Text: text})
+}
+
+func (c *Conn) closeAndWait(ctx context.Context, r CloseReason) error {
+	c.shut(r)
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// shut ends the connection in good order: nothing more is accepted, what is queued leaves, then the
+// closing frame, then the transport closes.
+func (c *Conn) shut(r CloseReason) {
+	if r.Kind == ReasonKicked {
+		c.manager.sessions.revoke(c.session)
+	}
+	deadline := time.Now().Add(c.manager.settings.WriteTimeout)
+	if !c.out.finish(c, r, deadline) {
+		return
+	}
+}
+
+// kill ends the connection at once: what is queued is lost.
+func (c *Conn) kill(r CloseReason) {
+	lost, first := c.out.kill(r)
+	if !first {
+		return
+	}
+	c.countDrops(dropClosed, lost)
+	go c.end(r, time.Now().Add(killGrace))
+}
+
+// killGrace bounds the goodbye of a connection that is cut.
+const killGrace = time.Second
+
+// end runs once, on its own goroutine: it takes the connection out of everything, closes the
+// transport and calls the hooks.
+func (c *Conn) end(r CloseReason, deadline time.Time) {
+	c.cancel(r)
+	c.stopExpiry()
+	err := c.transport.Close(r, deadline)
+	if err != nil {
+		c.manager.log.Debug("transport close", "provider", c.provider.name, "conn", c.id, "error", err)
+	}
+	c.in.close()
+	c.calls.fail(ErrDisconnected)
+	c.leaveAll()
+	c.manager.unregister(c, r)
+	c.hooks.run(c, hookEvent{kind: hookDisconnect, reason: r})
+}
+
+// hooks calls a connection's lifecycle hooks one after the other in the order of the events, on
+// whichever goroutine brings one while no other is being called, and never under a lock.
+type hooks struct {
+	mu      sync.Mutex
+	events  []hookEvent
+	running bool
+}
+
+type hookKind uint8
+
+const (
+	hookJoin hookKind = iota
+	hookLeave
+	hookDisconnect
+)
+
+type hookEvent struct {
+	kind   hookKind
+	group  string
+	reason CloseReason
+}
+
+func (h *hooks) run(c *Conn, e hookEvent) {
+	h.mu.Lock()
+	h.events = append(h.events, e)
+	if h.running {
+		h.mu.Unlock()
+		return
+	}
+	h.running = true
+	for len(h.events) > 0 {
+		e := h.events[0]
+		h.events = h.events[1:]
+		h.mu.Unlock()
+		c.manager.callHook(c, e)
+		h.mu.Lock()
+	}
+	h.events, h.running = nil, false
+	h.mu.Unlock()
+}

@@ -1,0 +1,59 @@
+package comm
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// watchExpiry arms the timer that ends a connection whose identity has ended: at expires plus the
+// grace. The zero time disarms it.
+func (c *Conn) watchExpiry(expires time.Time) {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+	if expires.IsZero() || c.joins.closed {
+		return
+	}
+	c.expiry = time.AfterFunc(time.Until(expires)+c.manager.cfg.ExpiryGrace, func() {
+		c.shut(CloseReason{Kind: ReasonExpired, Text: "the identity has expired"})
+	})
+}
+
+func (c *Conn) stopExpiry() {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+}
+
+// renew replaces the identity by what the authenticator says of a fresh token.
+func (c *Conn) renew(ctx context.Context, f *Frame) error {
+	auth := c.manager.cfg.Authenticator
+	if auth == nil {
+		return fmt.Errorf("%w: no authenticator", ErrUnauthenticated)
+	}
+	hs := &Handshake{
+		Header: map[string][]string{}, RemoteAddr: c.remote, Token: f.Token,
+		Hello: &Hello{Metadata: c.metadata}, provider: c.provider.name,
+	}
+	id, err := auth(ctx, hs)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	if id.User != c.session.user {
+		return errUserChanged
+	}
+	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
+		return fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
+	}
+	c.identity.Store(&id)
+	c.watchExpiry(id.Expires)
+	c.control(&Frame{Op: OpAuthed, ID: f.ID, Expires: id.Expires})
+	return nil
+}

@@ -1,0 +1,188 @@
+package comm
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Handler handles one message of a client. Handlers of one connection run one after the other in
+// the order of arrival (unless WithHandlerConcurrency says otherwise), on a goroutine of the
+// connection; those of different connections run at the same time. ctx ends with the connection.
+//
+// An error fails this message only: the client is told the code and text of a *PeerError, the code
+// of this package's sentinels, and "internal" for all else.
+type Handler func(ctx context.Context, c *Conn, m *Message) error
+
+// Middleware wraps every handler. The first one given is the outermost. It sees messages and calls
+// of all protocols, those that go to others (with to) included.
+type Middleware func(next Handler) Handler
+
+// On registers f for messages of a type. T is what the JSON content is decoded into; *Message
+// hands the message itself. Content that does not decode is answered with bad_message.
+// The type "*" handles what no other handler does.
+//
+// It may be called at any time. A second handler for a type is an error of Start.
+func On[T any](m *Manager, typ string, f func(ctx context.Context, c *Conn, v T) error) {
+	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
+		v, err := decodeContent[T](msg)
+		if err != nil {
+			return err
+		}
+		return f(ctx, c, v)
+	})
+}
+
+// OnCall registers f for messages and calls of a type; what it returns is the reply to a call.
+func OnCall[Req, Resp any](m *Manager, typ string, f func(ctx context.Context, c *Conn, req Req) (Resp, error)) {
+	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
+		req, err := decodeContent[Req](msg)
+		if err != nil {
+			return err
+		}
+		resp, err := f(ctx, c, req)
+		if err != nil {
+			return err
+		}
+		return setReply(ctx, resp)
+	})
+}
+
+func decodeContent[T any](msg *Message) (v T, err error) {
+	if p, ok := any(&v).(**Message); ok {
+		*p = msg
+		return v, nil
+	}
+	v, err = Decode[T](msg)
+	if err != nil {
+		return v, &PeerError{Code: CodeBadMessage, Message: err.Error()}
+	}
+	return v, nil
+}
+
+// replyKey finds the place for a call's reply in the handler's context.
+type replyKey struct{}
+
+func setReply(ctx context.Context, v any) error {
+	slot, ok := ctx.Value(replyKey{}).(**Message)
+	if !ok {
+		return nil // a message, not a call
+	}
+	if m, ok := v.(*Message); ok {
+		*slot = m
+		return nil
+	}
+	m, err := NewMessage("reply", v)
+	if err != nil {
+		return err
+	}
+	*slot = m
+	return nil
+}
+
+// handlers is the table of handlers by type, replaced as a whole on change.
+type handlers struct {
+	manager    *Manager
+	mu         sync.Mutex
+	table      atomic.Pointer[map[string]Handler]
+	middleware []Middleware
+	forward    Handler // for messages with to, through the middleware
+	errs       []error
+}
+
+func newHandlers(m *Manager, mw []Middleware) *handlers {
+	h := &handlers{manager: m, middleware: mw}
+	h.table.Store(&map[string]Handler{})
+	h.forward = h.wrap(forward)
+	return h
+}
+
+func (h *handlers) add(typ string, f Handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := checkType(typ); err != nil {
+		h.errs = append(h.errs, err)
+		return
+	}
+	old := *h.table.Load()
+	if _, dup := old[typ]; dup {
+		h.errs = append(h.errs, fmt.Errorf("comm: a second handler for message type %q", typ))
+		return
+	}
+	table := make(map[string]Handler, len(old)+1)
+	for k, v := range old {
+		table[k] = v
+	}
+	table[typ] = h.wrap(f)
+	h.table.Store(&table)
+}
+
+func (h *handlers) wrap(f Handler) Handler {
+	for i := len(h.middleware) - 1; i >= 0; i-- {
+		f = h.middleware[i](f)
+	}
+	return f
+}
+
+// errors returns what went wrong at registration.
+func (h *handlers) errors() []error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.errs
+}
+
+// run hands m to its handler. reply is what a call is answered with.
+func (h *handlers) run(ctx context.Context, c *Conn, m *Message, call bool) (reply *Message, err error) {
+	if call {
+		ctx = context.WithValue(ctx, replyKey{}, &reply)
+	}
+	f := h.forward
+	if m.to == "" {
+		if f = h.find(m.typ); f == nil {
+			return nil, fmt.Errorf("%w: %q", ErrNoHandler, shorten(m.typ))
+		}
+	}
+	if err := f(ctx, c, m); err != nil {
+		return nil, err
+	}
+	if call && reply == nil {
+		reply = &Message{content: []byte("null")}
+	}
+	return reply, nil
+}
+
+func (h *handlers) find(typ string) Handler {
+	table := *h.table.Load()
+	if f := table[typ]; f != nil {
+		return f
+	}
+	return table["*"]
+}
+
+// forward sends a client's message to where it is addressed, if the authorizer allows.
+func forward(ctx context.Context, c *Conn, m *Message) error {
+	t, err := ParseTarget(m.to)
+	if err != nil {
+		return err
+	}
+	slot, call := ctx.Value(replyKey{}).(**Message)
+	action := ActionSend
+	if call {
+		action = ActionCall
+	}
+	if err := c.authorize(Access{Action: action, Target: t, Message: m}); err != nil {
+		return err
+	}
+	if !call {
+		_, err = c.manager.Send(ctx, t, m)
+		return err
+	}
+	if t.kind != targetConn {
+		return fmt.Errorf("%w: a call takes conn:ID", ErrTarget)
+	}
+	fresh := *m
+	fresh.id = newID() // clients choose ids without knowing each other
+	*slot, err = c.manager.Call(ctx, t.name, &fresh)
+	return err
+}

@@ -1,0 +1,318 @@
+package comm
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/anasamu/comm/internal/limit"
+)
+
+// providerState is one registered provider and where it is in its life.
+type providerState struct {
+	name    string
+	impl    Provider
+	manager *Manager
+	stats   providerCounters
+
+	life sync.Mutex // held for the whole of a start or stop, so that they never overlap
+
+	mu       sync.Mutex // guards the fields below
+	status   status
+	host     *host
+	endpoint *endpoint
+	inflight int
+	idle     chan struct{} // closed when inflight is 0; nil while nobody waits
+	health   error         // of the last check
+	healthAt time.Time
+	starting context.CancelFunc // cancels a start under way
+	retrying bool
+	ctx      context.Context // of the connections of this start
+}
+
+type status uint8
+
+const (
+	statusStopped status = iota
+	statusStarting
+	statusRunning
+	statusStopping
+	statusFailed
+)
+
+func newProviderState(m *Manager, p Provider) *providerState {
+	return &providerState{name: p.Name(), impl: p, manager: m, ctx: context.Background()}
+}
+
+func (p *providerState) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status == statusRunning
+}
+
+// address returns where the provider wants to be served, and how.
+func (p *providerState) address() (addr string, conf *tls.Config) {
+	addr, conf = p.manager.addr(), p.manager.tls
+	a, ok := p.impl.(Addresser)
+	if !ok || a.Address() == "" || a.Address() == addr {
+		return addr, conf
+	}
+	if t, ok := p.impl.(TLSProvider); ok && t.TLSConfig() != nil {
+		conf = t.TLSConfig()
+	}
+	return a.Address(), conf
+}
+
+func (p *providerState) addrs() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != statusRunning {
+		return nil
+	}
+	var list []string
+	if p.endpoint != nil {
+		list = append(list, p.endpoint.bound.String())
+	}
+	if p.host != nil {
+		list = append(list, p.host.bound...)
+	}
+	return list
+}
+
+func (p *providerState) connContext() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ctx
+}
+
+// enterRequest counts a request under way, unless the provider does not run.
+func (p *providerState) enterRequest() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != statusRunning && p.status != statusStarting {
+		return false
+	}
+	p.inflight++
+	return true
+}
+
+func (p *providerState) leaveRequest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.inflight--; p.inflight == 0 && p.idle != nil {
+		close(p.idle)
+		p.idle = nil
+	}
+}
+
+// waitRequests waits until no request is under way, or ctx ends.
+func (p *providerState) waitRequests(ctx context.Context) error {
+	p.mu.Lock()
+	if p.inflight == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// host is the Host of one start.
+type host struct {
+	p      *providerState
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu    sync.Mutex
+	bound []string // listeners of the provider's own
+}
+
+func newHost(p *providerState) *host {
+	ctx, cancel := context.WithCancel(p.manager.ctx)
+	return &host{p: p, ctx: ctx, cancel: cancel}
+}
+
+func (h *host) Context() context.Context { return h.ctx }
+
+func (h *host) Fail(err error) {
+	h.p.mu.Lock()
+	current := h.p.host == h
+	h.p.mu.Unlock()
+	if current {
+		h.p.fail(err)
+	}
+}
+
+func (h *host) Logger() *slog.Logger { return h.p.manager.log.With("provider", h.p.name) }
+
+func (h *host) Manager() *Manager { return h.p.manager }
+
+// endpoint opens the provider's address at its first use.
+func (h *host) endpoint() (*endpoint, error) {
+	h.p.mu.Lock()
+	e := h.p.endpoint
+	h.p.mu.Unlock()
+	if e != nil {
+		return e, nil
+	}
+	e, err := h.p.manager.book.get(h.ctx, h.p)
+	if err != nil {
+		return nil, err
+	}
+	h.p.mu.Lock()
+	h.p.endpoint = e
+	h.p.mu.Unlock()
+	return e, nil
+}
+
+func (h *host) Route(pattern string, handler http.Handler) error {
+	e, err := h.endpoint()
+	if err != nil {
+		return err
+	}
+	return e.handle(h.p, pattern, handler)
+}
+
+func (h *host) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.p.mu.Lock()
+		e := h.p.endpoint
+		h.p.mu.Unlock()
+		if e == nil {
+			e = h.p.manager.book.peek(h.p.manager, h.p.manager.addr())
+		}
+		if e == nil {
+			http.NotFound(w, r)
+			return
+		}
+		e.serveHTTP(w, r)
+	})
+}
+
+func (h *host) ClaimConns(claim ClaimFunc) error {
+	e, err := h.endpoint()
+	if err != nil {
+		return err
+	}
+	e.claim(h.p, claim)
+	return nil
+}
+
+func (h *host) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	l, err := h.p.manager.listen(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	h.note(l.Addr())
+	return l, nil
+}
+
+func (h *host) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	var c net.PacketConn
+	var err error
+	if h.p.manager.cfg.InMemory {
+		c, err = h.p.manager.memory.ListenPacket(addr)
+	} else {
+		var lc net.ListenConfig
+		c, err = lc.ListenPacket(ctx, network, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.note(c.LocalAddr())
+	return c, nil
+}
+
+func (h *host) note(a net.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bound = append(h.bound, a.String())
+}
+
+func (h *host) CheckOrigin(r *http.Request) error { return h.p.manager.CheckOrigin(r) }
+
+func (h *host) Admit(remote net.Addr) (done func(), err error) {
+	m := h.p.manager
+	if m.draining.Load() {
+		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
+	}
+	if m.conns.count.Load() >= int64(m.cfg.MaxConnections) {
+		return nil, &LimitError{Limit: "connections", Max: m.cfg.MaxConnections, Retry: time.Second}
+	}
+	key := limit.NetAddrKey(remote)
+	if !key.IsValid() {
+		return func() {}, nil
+	}
+	if ok, retry := m.limits.handshakes.Allow(key, 1, time.Now()); !ok {
+		return nil, &LimitError{Limit: "handshakes per second and address", Max: m.cfg.HandshakeRate, Retry: retry}
+	}
+	if !m.limits.pending.Acquire(key, m.cfg.MaxHandshakesPerAddr) {
+		return nil, &LimitError{Limit: "handshakes at once per address", Max: m.cfg.MaxHandshakesPerAddr, Retry: time.Second}
+	}
+	return sync.OnceFunc(func() { m.limits.pending.Release(key) }), nil
+}
+
+func (h *host) Authenticate(ctx context.Context, hs *Handshake) error {
+	return h.p.manager.authenticate(ctx, h.p, hs)
+}
+
+func (h *host) Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, error) {
+	MarkStreaming(ctx)
+	return h.p.manager.attach(ctx, h.p, t, hs)
+}
+
+func (h *host) Receive(c *Conn, f *Frame) error { return c.receive(f) }
+
+func (h *host) Reject(c *Conn, err error) {
+	c.stats.failedIn.Add(1)
+	h.p.stats.failedIn.Add(1)
+	if !c.allowed(time.Now()) {
+		err = errRate
+	}
+	c.control(rejection(err))
+}
+
+// rejection is the error frame for bytes that were no frame.
+func rejection(err error) *Frame {
+	if fe, ok := err.(*FrameError); ok {
+		return errorFrame(fe.ID, fe.Code, fe.Text)
+	}
+	code, text := codeOf(err)
+	return errorFrame("", code, text)
+}
+
+func (h *host) Detach(c *Conn, r CloseReason) { c.kill(r) }
+
+func (h *host) Connection(id, session string) (*Conn, error) {
+	c := h.p.manager.conns.find(id)
+	if c == nil || c.provider != h.p {
+		return nil, fmt.Errorf("%w: connection %q", ErrNotFound, shorten(id))
+	}
+	if subtle.ConstantTimeCompare([]byte(c.session.secret), []byte(session)) != 1 {
+		return nil, fmt.Errorf("%w: wrong session for connection %q", ErrForbidden, shorten(id))
+	}
+	return c, nil
+}
+
+func (h *host) Traffic(c *Conn, in, out int) {
+	c.stats.bytesIn.Add(int64(in))
+	c.stats.bytesOut.Add(int64(out))
+	h.p.stats.bytesIn.Add(int64(in))
+	h.p.stats.bytesOut.Add(int64(out))
+}
+
+func (h *host) Settings() Settings { return h.p.manager.settings }

@@ -1,0 +1,349 @@
+package comm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/anasamu/comm/internal/queue"
+)
+
+// inbox is what a client sent and no handler has taken yet. Its goroutines exist only while it is
+// not empty, so that the carrier's reader never runs user code: a handler may Call its own
+// connection, and a slow handler does not fail the heartbeat.
+type inbox struct {
+	mu      sync.Mutex
+	q       queue.Ring[*Frame]
+	bytes   int
+	running int           // handler goroutines
+	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
+	closed  bool
+	run     func()
+}
+
+const (
+	inboxMessages = 16
+	inboxBytes    = 256 << 10
+)
+
+// put queues f for the handlers, or returns a channel to wait on while there is no room.
+func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, ErrClosed
+	}
+	if n := b.q.Len(); n > 0 && (n >= inboxMessages || b.bytes+size > inboxBytes) {
+		if b.space == nil {
+			b.space = make(chan struct{})
+		}
+		return b.space, nil
+	}
+	b.q.Push(f)
+	b.bytes += size
+	if b.running < concurrency {
+		b.running++
+		go b.run()
+	}
+	return nil, nil
+}
+
+// take returns the next frame, or nil when the goroutine must end.
+func (b *inbox) take() *Frame {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f, ok := b.q.Pop()
+	if !ok || b.closed {
+		b.running--
+		return nil
+	}
+	b.bytes -= frameSize(f)
+	if b.space != nil {
+		close(b.space)
+		b.space = nil
+	}
+	return f
+}
+
+// idle reports whether nothing waits and no handler runs.
+func (b *inbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.q.Len() == 0 && b.running == 0
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.q.Clear()
+	b.bytes = 0
+	if b.space != nil {
+		close(b.space)
+		b.space = nil
+	}
+}
+
+func frameSize(f *Frame) int {
+	if f.Message != nil {
+		return f.Message.Size()
+	}
+	return messageOverhead
+}
+
+// receive takes one frame from the carrier's reader. What needs no user code is done here.
+func (c *Conn) receive(f *Frame) error {
+	now := time.Now()
+	c.stats.lastActivity.Store(now.UnixNano())
+	if c.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if !c.allowed(now) {
+		c.refuse(f, errRate)
+		return nil
+	}
+	switch f.Op {
+	case OpPing:
+		c.control(&Frame{Op: OpPong, ID: f.ID})
+	case OpPong:
+	case OpAck:
+		c.calls.resolve(ackKey(f.ID), nil, nil)
+	case OpReply:
+		c.calls.resolve(f.ID, f.Message, nil)
+	case OpError:
+		err := &PeerError{Code: f.Code, Message: f.Text}
+		if !c.calls.resolve(f.ID, nil, err) {
+			c.calls.resolve(ackKey(f.ID), nil, err)
+		}
+	case OpAuth:
+		c.refresh(f)
+	case OpHello:
+		c.refuse(f, &PeerError{CodeUnexpectedHello, "the connection is already welcome"})
+	case OpMessage, OpCall, OpJoin, OpLeave, OpList, OpPresence, OpClose:
+		return c.enqueue(f)
+	default:
+		c.refuse(f, &PeerError{CodeUnknownOp, f.Op.String() + " is not for clients to send"})
+	}
+	return nil
+}
+
+var errRate = &PeerError{CodeRateLimited, "too many frames on this connection"}
+
+// enqueue waits until the handlers take f.
+func (c *Conn) enqueue(f *Frame) error {
+	if f.Message != nil {
+		c.stats.messagesIn.Add(1)
+		c.provider.stats.messagesIn.Add(1)
+	}
+	for {
+		wait, err := c.in.put(f, frameSize(f), c.manager.cfg.HandlerConcurrency)
+		if wait == nil {
+			return err
+		}
+		select {
+		case <-wait:
+		case <-c.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// handle is the handler goroutine: it works through the inbox and ends when it is empty.
+func (c *Conn) handle() {
+	for f := c.in.take(); f != nil; f = c.in.take() {
+		if err := c.dispatch(f); err != nil {
+			c.refuse(f, err)
+		}
+	}
+}
+
+// refuse counts a failed frame and tells the client.
+func (c *Conn) refuse(f *Frame, err error) {
+	if f.Message != nil {
+		c.stats.failedIn.Add(1)
+		c.provider.stats.failedIn.Add(1)
+	}
+	code, text := codeOf(err)
+	e := errorFrame(f.ID, code, text)
+	e.Group = f.Group
+	c.control(e)
+}
+
+// dispatch runs one frame that may reach user code.
+func (c *Conn) dispatch(f *Frame) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.manager.log.Error("handler panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
+				"op", f.Op.String(), "type", f.typ(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	switch f.Op {
+	case OpMessage, OpCall:
+		return c.dispatchMessage(f)
+	case OpJoin:
+		return c.clientJoin(f.ID, f.Group, f.Position)
+	case OpLeave:
+		return c.leave(f.Group, f.ID)
+	case OpPresence:
+		return c.clientPresence(f)
+	case OpList:
+		return c.clientList(f)
+	default:
+		return c.clientClose(f)
+	}
+}
+
+var errPanic = errors.New("comm: the handler panicked")
+
+func (f *Frame) typ() string {
+	if f.Message != nil {
+		return f.Message.typ
+	}
+	return ""
+}
+
+// dispatchMessage stamps what a client must not choose and runs the message through the middleware
+// to its handler or, with to, to others.
+func (c *Conn) dispatchMessage(f *Frame) error {
+	m := *f.Message
+	m.from, m.timestamp = c.Address(), time.Now().UTC()
+	if m.id == "" {
+		m.id = newID()
+	}
+	ctx := traceContext(c.ctx, &m)
+	start := time.Now()
+	reply, err := c.manager.handlers.run(ctx, c, &m, f.Op == OpCall)
+	c.manager.stats.handled(m.typ, time.Since(start), err)
+	if err != nil {
+		c.logFailure(&m, err)
+		return err
+	}
+	switch {
+	case f.Op == OpCall:
+		r := replyFrame(f.ID, nil)
+		r.Message = reply
+		c.control(r)
+	case f.Ack && f.ID != "":
+		c.control(&Frame{Op: OpAck, ID: f.ID})
+	}
+	return nil
+}
+
+// logFailure logs what the client is told nothing about.
+func (c *Conn) logFailure(m *Message, err error) {
+	if code, _ := codeOf(err); code == CodeInternal && !errors.Is(err, errPanic) {
+		c.manager.log.Warn("handler failed", "provider", c.provider.name, "conn", c.id, "user", c.user,
+			"type", m.typ, "id", m.id, "error", err)
+	}
+}
+
+// authorize asks the authorizer; without one everything is refused, unless access is open.
+func (c *Conn) authorize(a Access) error {
+	switch {
+	case c.manager.cfg.Authorizer != nil:
+		return c.manager.cfg.Authorizer(c.ctx, c, a)
+	case c.manager.cfg.OpenAccess:
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrForbidden, a.Action)
+}
+
+func (c *Conn) clientJoin(id, group string, pos Position) error {
+	if err := checkGroup(group); err != nil {
+		return err
+	}
+	if err := c.authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group}); err != nil {
+		return err
+	}
+	return c.join(joinRequest{group: group, id: id, position: pos, byClient: true})
+}
+
+func (c *Conn) clientPresence(f *Frame) error {
+	if err := checkGroup(f.Group); err != nil {
+		return err
+	}
+	if err := c.authorize(Access{Action: ActionPresence, Target: ToGroup(f.Group), Group: f.Group}); err != nil {
+		return err
+	}
+	return c.answer(f.ID, c.manager.Presence(f.Group))
+}
+
+// maxListed bounds the answer to a list.
+const maxListed = 1000
+
+func (c *Conn) clientList(f *Frame) error {
+	t, err := ParseTarget(f.Target)
+	if err != nil {
+		return err
+	}
+	if err := c.authorize(Access{Action: ActionList, Target: t}); err != nil {
+		return err
+	}
+	infos := []ConnInfo{}
+	for other := range c.manager.Connections(t) {
+		if infos = append(infos, other.Info()); len(infos) == maxListed {
+			break
+		}
+	}
+	return c.answer(f.ID, infos)
+}
+
+func (c *Conn) clientClose(f *Frame) error {
+	t, err := ParseTarget(f.Target)
+	if err != nil {
+		return err
+	}
+	if err := c.authorize(Access{Action: ActionClose, Target: t}); err != nil {
+		return err
+	}
+	if t.kind != targetConn {
+		return fmt.Errorf("%w: close takes conn:ID", ErrTarget)
+	}
+	other := c.manager.conns.find(t.name)
+	if other == nil {
+		return ErrNotFound
+	}
+	other.shut(CloseReason{Kind: ReasonKicked, Text: "closed by " + c.Address()})
+	if f.ID != "" {
+		c.control(&Frame{Op: OpAck, ID: f.ID})
+	}
+	return nil
+}
+
+func (c *Conn) answer(id string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.control(replyFrame(id, b))
+	return nil
+}
+
+// Info returns what lists show of the connection.
+func (c *Conn) Info() ConnInfo {
+	return ConnInfo{
+		ID: c.id, Provider: c.provider.name, User: c.user, Groups: c.Groups(),
+		Labels: c.Labels(), Metadata: c.Metadata(), Since: c.since,
+	}
+}
+
+// refresh asks the authenticator about a fresh token, on a goroutine of its own: one at a time.
+func (c *Conn) refresh(f *Frame) {
+	if !c.refreshes.CompareAndSwap(false, true) {
+		c.refuse(f, &PeerError{CodeRateLimited, "a token is already being checked"})
+		return
+	}
+	go func() {
+		defer c.refreshes.Store(false)
+		ctx, cancel := context.WithTimeout(c.ctx, c.manager.settings.HandshakeTimeout)
+		defer cancel()
+		if err := c.renew(ctx, f); err != nil {
+			c.refuse(f, err)
+		}
+	}()
+}

@@ -1,0 +1,171 @@
+package comm
+
+import (
+	"slices"
+	"sync"
+)
+
+// joins is the topics that a connection is in.
+type joins struct {
+	mu       sync.Mutex
+	list     []*member
+	groups   int // of those, groups
+	position int // the longest text form of the position over the logs
+	closed   bool
+}
+
+func (j *joins) find(key string) *member {
+	for _, m := range j.list {
+		if m.topic.key == key {
+			return m
+		}
+	}
+	return nil
+}
+
+// joinRequest is one join, by the server or by the client.
+type joinRequest struct {
+	group    string
+	id       string // of the client's frame
+	position Position
+	byClient bool
+}
+
+// join adds the connection to a group.
+func (c *Conn) join(r joinRequest) error {
+	if err := checkGroup(r.group); err != nil {
+		return err
+	}
+	key := kindPrefix[targetGroup] + r.group
+	added, err := c.enter(targetGroup, key, r)
+	if err != nil || !added {
+		return err
+	}
+	c.manager.presence.joined(c, r.group)
+	c.hooks.run(c, hookEvent{kind: hookJoin, group: r.group})
+	return nil
+}
+
+// enter makes the connection a member of a topic. added is false if it was one already; then a
+// client's request is answered by its place as it is.
+func (c *Conn) enter(kind targetKind, key string, r joinRequest) (added bool, err error) {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	if c.joins.closed {
+		return false, ErrClosed
+	}
+	if m := c.joins.find(key); m != nil {
+		if r.id != "" {
+			m.topic.tellAgain(m, r.id)
+		}
+		return false, nil
+	}
+	if kind == targetGroup && c.joins.groups >= c.manager.cfg.MaxGroups {
+		return false, &LimitError{Limit: "groups per connection", Max: c.manager.cfg.MaxGroups}
+	}
+	length := LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length()
+	if c.joins.position+length > MaxPositionLength {
+		return false, ErrTooManyLogs
+	}
+	pos, resume := r.position.Get(key)
+	m := &member{conn: c, byClient: r.byClient}
+	for {
+		t := c.manager.topic(kind, key)
+		if t.add(m, r.id, pos, resume, c.session.start(key, pos)) {
+			break
+		}
+	}
+	c.joins.list = append(c.joins.list, m)
+	c.joins.position += length
+	if kind == targetGroup {
+		c.joins.groups++
+	}
+	c.session.joined(m)
+	return true, nil
+}
+
+// tellAgain repeats the joined frame for a member that joins once more.
+func (t *topic) tellAgain(m *member, id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := &Frame{Op: OpJoined, ID: id, Group: t.group()}
+	if t.log != nil {
+		_, next := t.log.Bounds()
+		if m.replaying {
+			next = m.cursor
+		}
+		f.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next - 1}
+	}
+	m.conn.pushOrdered(newControl(f), t.priority)
+}
+
+// leave removes the connection from a group.
+func (c *Conn) leave(group, id string) error {
+	if err := checkGroup(group); err != nil {
+		return err
+	}
+	if c.Err() != nil {
+		return ErrClosed
+	}
+	key := kindPrefix[targetGroup] + group
+	if !c.exit(key, id) {
+		if id != "" {
+			c.control(&Frame{Op: OpLeft, ID: id, Group: group, Log: LogPosition{Log: key}})
+		}
+		return nil
+	}
+	c.manager.presence.left(c, group, false)
+	c.hooks.run(c, hookEvent{kind: hookLeave, group: group})
+	return nil
+}
+
+func (c *Conn) exit(key, id string) bool {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	m := c.joins.find(key)
+	if m == nil {
+		return false
+	}
+	i := slices.Index(c.joins.list, m)
+	c.joins.list = slices.Delete(c.joins.list, i, i+1)
+	c.joins.groups--
+	c.joins.position -= LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length()
+	c.session.left(key)
+	if m.topic.remove(m, id, true) {
+		c.manager.release(m.topic)
+	}
+	return true
+}
+
+// leaveAll takes a connection that has ended out of every topic. Its session keeps the groups.
+func (c *Conn) leaveAll() {
+	c.joins.mu.Lock()
+	list := c.joins.list
+	c.joins.list, c.joins.closed = nil, true
+	c.joins.mu.Unlock()
+	for _, m := range list {
+		if m.topic.remove(m, "", false) {
+			c.manager.release(m.topic)
+		}
+		if m.topic.kind == targetGroup {
+			group := m.topic.group()
+			c.manager.presence.left(c, group, true)
+			c.hooks.run(c, hookEvent{kind: hookLeave, group: group})
+		}
+	}
+}
+
+// coveredBy returns the test whether an entry of m's log has reached, or will reach, the client
+// through an earlier log of the same send.
+func (c *Conn) coveredBy(m *member) func(*envelope) bool {
+	return func(e *envelope) bool {
+		for _, p := range e.earlier {
+			if c.coversOffset(p.topic.key, p.offset) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func (c *Conn) coversOffset(key string, offset uint64) bool { return c.session.covers(key, offset) }

@@ -1,0 +1,378 @@
+package comm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+)
+
+// Option configures a Manager. Options are applied after the file and the environment, whatever the
+// order of the arguments; New reports all bad ones together.
+type Option interface{ applyManager(*builder) error }
+
+// builder is what New collects from its options.
+type builder struct {
+	providers []Provider
+	sources   sources
+	settings  []func(*Config) error // applied over file and environment
+	once      map[string]string     // option -> what it excludes
+}
+
+type option func(*builder) error
+
+func (f option) applyManager(b *builder) error { return f(b) }
+
+// set is an option that changes the Config.
+func set(f func(*Config)) Option {
+	return option(func(b *builder) error {
+		b.settings = append(b.settings, func(c *Config) error { f(c); return nil })
+		return nil
+	})
+}
+
+// checked is an option whose value may be refused.
+func checked(name string, value any, allowed string, ok bool, f func(*Config)) Option {
+	return option(func(b *builder) error {
+		if !ok {
+			return &OptionError{Option: name, Value: value, Allowed: allowed}
+		}
+		return set(f).applyManager(b)
+	})
+}
+
+// exclusive is an option that may be given once, and not beside another of the same kind.
+func exclusive(kind, name string, f func(*Config)) Option {
+	return option(func(b *builder) error {
+		if other, dup := b.once[kind]; dup {
+			return &OptionError{Option: name, Err: errors.New(other + " was given too"), Allowed: "one of them"}
+		}
+		b.once[kind] = name
+		return set(f).applyManager(b)
+	})
+}
+
+func positive(name string, n int, f func(*Config)) Option {
+	return checked(name, n, "1 or more", n > 0, f)
+}
+
+func lasting(name string, d time.Duration, f func(*Config)) Option {
+	return checked(name, d, "more than 0", d > 0, f)
+}
+
+func graceful(name string, d time.Duration, f func(*Config)) Option {
+	return checked(name, d, "0 or more", d >= 0, f)
+}
+
+// WithProvider registers providers, in this order. See Manager.Register.
+func WithProvider(p ...Provider) Option {
+	return option(func(b *builder) error {
+		if slices.Contains(p, nil) {
+			return &OptionError{Option: "WithProvider", Value: nil, Allowed: "providers"}
+		}
+		b.providers = append(b.providers, p...)
+		return nil
+	})
+}
+
+// WithDefaultProvider names the provider that is used where a call names none. The default is the
+// first one registered.
+func WithDefaultProvider(name string) Option {
+	return set(func(c *Config) { c.DefaultProvider = name })
+}
+
+// WithAddr sets where providers without an address of their own are served: host:port, where an
+// empty host is every interface and port 0 a free one (see Manager.Addrs). The default is the
+// address of the default provider, else 127.0.0.1:8080.
+func WithAddr(addr string) Option {
+	return exclusive("addr", "WithAddr", func(c *Config) { c.Addr = addr })
+}
+
+// WithInMemory opens no socket: clients come through Manager.DialContext.
+func WithInMemory() Option { return set(func(c *Config) { c.InMemory = true }) }
+
+// WithLogger sets the logger. The default is slog.Default; nil is refused.
+func WithLogger(l *slog.Logger) Option {
+	return checked("WithLogger", l, "a logger", l != nil, func(c *Config) { c.Logger = l })
+}
+
+// WithObserver sets what is told of every event. It must not block.
+func WithObserver(o Observer) Option { return set(func(c *Config) { c.Observer = o }) }
+
+// WithTLS serves the manager's address with TLS. The configuration is used as it is, with h2 and
+// http/1.1 added to NextProtos.
+func WithTLS(conf *tls.Config) Option {
+	return exclusive("tls", "WithTLS", func(c *Config) { c.TLS = conf })
+}
+
+// WithCertificate serves the manager's address with TLS 1.3 and a certificate from PEM files, which
+// are read again when they change. Given more than once, the certificate is chosen by the client's
+// server name.
+func WithCertificate(certFile, keyFile string) Option {
+	return option(func(b *builder) error {
+		if other, dup := b.once["tls"]; dup && other != "WithCertificate" {
+			return &OptionError{Option: "WithCertificate", Err: errors.New(other + " was given too"), Allowed: "one of them"}
+		}
+		b.once["tls"] = "WithCertificate"
+		return set(func(c *Config) { c.certificates = append(c.certificates, [2]string{certFile, keyFile}) }).applyManager(b)
+	})
+}
+
+// WithDevelopmentCertificate serves the manager's address with TLS and a certificate for localhost
+// that is made in memory. See Manager.DevelopmentCertificate.
+func WithDevelopmentCertificate() Option {
+	return exclusive("tls", "WithDevelopmentCertificate", func(c *Config) { c.developmentCA = true })
+}
+
+// WithClientCAs asks every client for a certificate that the pool verifies (mTLS). It needs
+// WithCertificate or WithDevelopmentCertificate; with WithTLS set it there.
+func WithClientCAs(pool *x509.CertPool) Option {
+	return checked("WithClientCAs", nil, "a pool", pool != nil, func(c *Config) { c.clientCAs = pool })
+}
+
+// WithTLS12 lowers the minimum of WithCertificate and WithDevelopmentCertificate from TLS 1.3 to 1.2.
+func WithTLS12() Option { return set(func(c *Config) { c.insecureTLS12 = true }) }
+
+// WithAuthenticator sets who decides who a client is. Without one every client is anonymous.
+func WithAuthenticator(a Authenticator) Option {
+	return exclusive("authenticator", "WithAuthenticator", func(c *Config) { c.Authenticator = a })
+}
+
+// WithAuthorizer sets who decides what a client may do to others. Without one: nothing.
+func WithAuthorizer(a Authorizer) Option {
+	return exclusive("authorizer", "WithAuthorizer", func(c *Config) { c.Authorizer = a })
+}
+
+// WithOpenAccess allows every client everything that an Authorizer would be asked about. It is for
+// development, and logs a warning.
+func WithOpenAccess() Option {
+	return exclusive("authorizer", "WithOpenAccess", func(c *Config) { c.OpenAccess = true })
+}
+
+// WithAllowedOrigins allows web pages of other origins: "https://app.example.com",
+// "https://*.example.com", or "*" for any. The same origin is always allowed, and a request without
+// an Origin header comes from no web page.
+func WithAllowedOrigins(origins ...string) Option {
+	return option(func(b *builder) error {
+		if err := parseOrigins(origins); err != nil {
+			return err
+		}
+		return set(func(c *Config) { c.AllowedOrigins = append(c.AllowedOrigins, origins...) }).applyManager(b)
+	})
+}
+
+// WithOnConnect sets the hook that may refuse a client, and that sets its user, labels, metadata
+// and groups. It runs before the connection is registered.
+func WithOnConnect(f func(ctx context.Context, hs *Handshake, a *Admission) error) Option {
+	return exclusive("on_connect", "WithOnConnect", func(c *Config) { c.OnConnect = f })
+}
+
+// WithOnDisconnect sets the hook that is called last for every connection.
+func WithOnDisconnect(f func(c *Conn, d Disconnection)) Option {
+	return exclusive("on_disconnect", "WithOnDisconnect", func(c *Config) { c.OnDisconnect = f })
+}
+
+// WithOnJoin sets the hook that is called after a connection has joined a group.
+func WithOnJoin(f func(c *Conn, group string)) Option {
+	return exclusive("on_join", "WithOnJoin", func(c *Config) { c.OnJoin = f })
+}
+
+// WithOnLeave sets the hook that is called after a connection has left a group, or ended in it.
+func WithOnLeave(f func(c *Conn, group string)) Option {
+	return exclusive("on_leave", "WithOnLeave", func(c *Config) { c.OnLeave = f })
+}
+
+// WithOnPresence sets the hook that is told when a user comes into a group or has left it for
+// longer than the presence grace.
+func WithOnPresence(f func(PresenceChange)) Option {
+	return exclusive("on_presence", "WithOnPresence", func(c *Config) { c.OnPresence = f })
+}
+
+// WithPresenceGrace sets how long a lost user counts as present. The default is 10 s; 0 is none.
+func WithPresenceGrace(d time.Duration) Option {
+	return graceful("WithPresenceGrace", d, func(c *Config) { c.PresenceGrace = d })
+}
+
+// WithMiddleware adds middleware around every message handler; the first is the outermost.
+func WithMiddleware(mw ...Middleware) Option {
+	return set(func(c *Config) { c.middleware = append(c.middleware, mw...) })
+}
+
+// WithHandlerConcurrency lets n handlers of one connection run at once and so gives up the order of
+// its messages. The default is 1.
+func WithHandlerConcurrency(n int) Option {
+	return positive("WithHandlerConcurrency", n, func(c *Config) { c.HandlerConcurrency = n })
+}
+
+// WithMaxConnections bounds all connections together. The default is 100,000.
+func WithMaxConnections(n int) Option {
+	return positive("WithMaxConnections", n, func(c *Config) { c.MaxConnections = n })
+}
+
+// WithMaxConnectionsPerUser bounds the connections of one user. The default is 100.
+func WithMaxConnectionsPerUser(n int) Option {
+	return positive("WithMaxConnectionsPerUser", n, func(c *Config) { c.MaxConnectionsPerUser = n })
+}
+
+// WithMaxConnectionsPerAddr bounds the connections of one address (IPv6: of one /64). The default is 1,000.
+func WithMaxConnectionsPerAddr(n int) Option {
+	return positive("WithMaxConnectionsPerAddr", n, func(c *Config) { c.MaxConnectionsPerAddr = n })
+}
+
+// WithHandshakeRate bounds the handshakes a second of one address, and how many may come at once.
+// The default is 100, with a burst of 1,000.
+func WithHandshakeRate(perSecond, burst int) Option {
+	return checked("WithHandshakeRate", perSecond, "1 or more, and a burst of 1 or more", perSecond > 0 && burst > 0,
+		func(c *Config) { c.HandshakeRate, c.HandshakeBurst = perSecond, burst })
+}
+
+// WithFailedAuthBurst bounds the failed authentications of one address: so many at once, and one
+// more every six seconds. The default is 20.
+func WithFailedAuthBurst(n int) Option {
+	return positive("WithFailedAuthBurst", n, func(c *Config) { c.FailedAuthBurst = n })
+}
+
+// WithMaxMessage bounds one inbound message, in bytes. The default is 1 MiB; at least 64.
+func WithMaxMessage(bytes int) Option {
+	return checked("WithMaxMessage", bytes, "64 or more", bytes >= 64, func(c *Config) { c.MaxMessage = bytes })
+}
+
+// WithMessageRate bounds the frames a second of one connection, and how many may come at once. The
+// default is 1,000, with a burst of 2,000.
+func WithMessageRate(perSecond, burst int) Option {
+	return checked("WithMessageRate", perSecond, "1 or more, and a burst of 1 or more", perSecond > 0 && burst > 0,
+		func(c *Config) { c.MessageRate, c.MessageBurst = perSecond, burst })
+}
+
+// WithMaxGroups bounds the groups of one connection. The default is 64.
+func WithMaxGroups(n int) Option {
+	return positive("WithMaxGroups", n, func(c *Config) { c.MaxGroups = n })
+}
+
+// WithQueue bounds what waits for one connection, in messages and counted bytes. The default is
+// 1,024 messages and 1 MiB. An empty queue admits one message of any size.
+func WithQueue(messages, bytes int) Option {
+	return checked("WithQueue", messages, "1 or more messages and bytes", messages > 0 && bytes > 0,
+		func(c *Config) { c.QueueMessages, c.QueueBytes = messages, bytes })
+}
+
+// WithOverflow says what happens when that queue is full. The default is Disconnect.
+func WithOverflow(p Policy) Option {
+	return checked("WithOverflow", p, "Disconnect, DropOldest, DropNewest or LatestByKey", p <= LatestByKey,
+		func(c *Config) { c.Overflow = p })
+}
+
+// WithHistory sets where logs are kept. The default is a MemoryStore with its defaults.
+func WithHistory(s Store) Option {
+	return checked("WithHistory", s, "a store", s != nil, func(c *Config) { c.Store = s })
+}
+
+// WithLogs says for what logs are kept: groups (on by default), users and everyone.
+func WithLogs(groups, users, all bool) Option {
+	return set(func(c *Config) { c.LogGroups, c.LogUsers, c.LogAll = groups, users, all })
+}
+
+// WithLogPriority sets the priority of each log, by its name ("group:lobby"). It must always answer
+// the same. The default is PriorityNormal.
+func WithLogPriority(f func(log string) Priority) Option {
+	return set(func(c *Config) { c.LogPriority = f })
+}
+
+// WithResumeWindow sets how long a session can be resumed. The default is 5 minutes.
+func WithResumeWindow(d time.Duration) Option {
+	return lasting("WithResumeWindow", d, func(c *Config) { c.ResumeWindow = d })
+}
+
+// WithExpiryGrace sets how long a connection outlives its identity. The default is 30 s.
+func WithExpiryGrace(d time.Duration) Option {
+	return graceful("WithExpiryGrace", d, func(c *Config) { c.ExpiryGrace = d })
+}
+
+// WithHeartbeat sets how often a quiet connection gets a sign of life. The default is 25 s.
+func WithHeartbeat(d time.Duration) Option {
+	return lasting("WithHeartbeat", d, func(c *Config) { c.Heartbeat = d })
+}
+
+// WithWriteTimeout bounds one write to a client. The default is 10 s.
+func WithWriteTimeout(d time.Duration) Option {
+	return lasting("WithWriteTimeout", d, func(c *Config) { c.WriteTimeout = d })
+}
+
+// WithHandshakeTimeout bounds the time until a client has said hello. The default is 10 s.
+func WithHandshakeTimeout(d time.Duration) Option {
+	return lasting("WithHandshakeTimeout", d, func(c *Config) { c.HandshakeTimeout = d })
+}
+
+// WithTimeout bounds a Call whose context has no deadline. The default is 30 s.
+func WithTimeout(d time.Duration) Option {
+	return lasting("WithTimeout", d, func(c *Config) { c.Timeout = d })
+}
+
+// WithRetry says how often a provider that fails is started again, and the longest wait before the
+// first attempt; it doubles. The defaults are 3 and 5 s. 0 attempts never tries again.
+func WithRetry(attempts int, delay time.Duration) Option {
+	return checked("WithRetry", attempts, "0 or more attempts and a delay of more than 0", attempts >= 0 && delay > 0,
+		func(c *Config) { c.RetryAttempts, c.RetryDelay = attempts, delay })
+}
+
+// WithDrainDelay sets how long /readyz answers 503 before anything closes. The default is 0.
+func WithDrainDelay(d time.Duration) Option {
+	return graceful("WithDrainDelay", d, func(c *Config) { c.DrainDelay = d })
+}
+
+// WithDrainTimeout bounds the drain. The default is 30 s.
+func WithDrainTimeout(d time.Duration) Option {
+	return lasting("WithDrainTimeout", d, func(c *Config) { c.DrainTimeout = d })
+}
+
+// WithDrainSpread sets the window over which clients are told to come back. The default is 5 s.
+func WithDrainSpread(d time.Duration) Option {
+	return graceful("WithDrainSpread", d, func(c *Config) { c.DrainSpread = d })
+}
+
+// WithHealthInterval sets how often health is checked. The default is 10 s.
+func WithHealthInterval(d time.Duration) Option {
+	return lasting("WithHealthInterval", d, func(c *Config) { c.HealthInterval = d })
+}
+
+// WithBackplane joins this manager with those of other nodes.
+func WithBackplane(b Backplane) Option {
+	return checked("WithBackplane", b, "a backplane", b != nil, func(c *Config) { c.backplane = b })
+}
+
+// WithConfigFile reads a JSON file: {"communication": {...}, "providers": {"http": {...}}}. Its
+// values go over the defaults; environment and options go over them.
+func WithConfigFile(name string) Option {
+	return option(func(b *builder) error { return b.file(name, nil) })
+}
+
+// WithConfigJSON is WithConfigFile with the document itself; name stands in errors.
+func WithConfigJSON(name string, data []byte) Option {
+	return option(func(b *builder) error { return b.file(name, slices.Clone(data)) })
+}
+
+func (b *builder) file(name string, data []byte) error {
+	if b.sources.isSet {
+		return &OptionError{Option: "WithConfigFile", Value: name, Allowed: "one file"}
+	}
+	b.sources.fileName, b.sources.data, b.sources.isSet = name, data, true
+	return nil
+}
+
+// WithEnvironment reads the process's environment: COMMUNICATION_KEY for the manager and
+// PROVIDER_KEY (HTTP_PORT, WEBSOCKET_PING_PERIOD) for each provider, behind the prefix if it is not
+// empty ("MYAPP_" gives MYAPP_HTTP_PORT). An unknown variable under COMMUNICATION_, or under the
+// prefix, is an error; all others are left alone.
+func WithEnvironment(prefix string) Option { return WithEnviron(os.Environ(), prefix) }
+
+// WithEnviron is WithEnvironment with the variables given, in the form of os.Environ.
+func WithEnviron(environ []string, prefix string) Option {
+	return option(func(b *builder) error {
+		b.sources.environ, b.sources.prefix, b.sources.env = slices.Clone(environ), prefix, true
+		return nil
+	})
+}

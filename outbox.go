@@ -1,0 +1,321 @@
+package comm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/anasamu/comm/internal/queue"
+)
+
+// outbox is what waits for one client. There is no standing writer: a goroutine runs only while
+// there is something to write.
+type outbox struct {
+	mu      sync.Mutex
+	q       queue.Queue[*envelope]
+	replays []*member     // being replayed
+	room    chan struct{} // closed when a batch has left, for senders that block; nil if nobody waits
+	writing bool          // the writer runs, or will
+	closing bool          // nothing more is accepted
+	dead    bool          // the transport is closed or being closed
+	last    *CloseReason  // with closing: say this and end when empty
+	run     func()        // starts the writer without allocating
+
+	deadline time.Time // with last: when the queue must have left
+}
+
+const (
+	batchMessages = 256
+	batchBytes    = 64 << 10
+	// maxControl is how many control frames may wait for a client that does not read; past it,
+	// the client is slow.
+	maxControl = 1024
+)
+
+// pushResult is what became of one message for one connection.
+type pushResult uint8
+
+const (
+	pushQueued pushResult = iota
+	pushDropped
+	pushFull   // the policy is the caller's
+	pushClosed // the connection is ending
+)
+
+// push queues e. wake reports that the caller must start the writer, after it has released its
+// locks. lost counts messages that were dropped to make room. logOf is the member whose log e
+// belongs to, or nil.
+func (c *Conn) push(e *envelope, logOf *member) (r pushResult, wake bool, lost int) {
+	o := &c.out
+	lane := e.priority.queueLane()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing {
+		return pushClosed, false, 0
+	}
+	res, lost := o.q.Push(lane, queue.Item[*envelope]{Value: e, Size: e.size, Key: e.key, Kept: logOf != nil})
+	switch res {
+	case queue.Full:
+		if logOf != nil && c.manager.cfg.Overflow != Disconnect {
+			logOf.replaying, logOf.cursor = true, e.frame.Log.Offset
+			logOf.barrier = o.q.Barrier(lane)
+			o.replays = append(o.replays, logOf)
+			return pushQueued, o.wake(), 0
+		}
+		return pushFull, false, 0
+	case queue.Dropped:
+		return pushDropped, false, lost
+	}
+	return pushQueued, o.wake(), lost
+}
+
+// wake marks the writer as running and reports whether it must be started.
+func (o *outbox) wake() bool {
+	if o.writing {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+// control queues a control frame, which is never dropped and leaves before messages.
+func (c *Conn) control(f *Frame) {
+	o := &c.out
+	o.mu.Lock()
+	if o.closing {
+		o.mu.Unlock()
+		return
+	}
+	if o.q.Control() >= maxControl {
+		o.mu.Unlock()
+		c.kill(CloseReason{Kind: ReasonSlow, Text: "control frames are not read", Err: ErrSlowConsumer})
+		return
+	}
+	o.q.PushControl(newControl(f))
+	wake := o.wake()
+	o.mu.Unlock()
+	if wake {
+		go o.run()
+	}
+}
+
+// pushOrdered queues a control frame in its place between the messages of a lane. It is called
+// under topic.mu and so starts the writer itself, which only makes a goroutine runnable.
+func (c *Conn) pushOrdered(e *envelope, p Priority) {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing {
+		return
+	}
+	o.q.PushOrdered(p.queueLane(), e)
+	if o.wake() {
+		go o.run()
+	}
+}
+
+// startReplay makes the writer pull m's log. It is called under topic.mu.
+func (c *Conn) startReplay(m *member) {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m.barrier = o.q.Barrier(m.topic.priority.queueLane())
+	o.replays = append(o.replays, m)
+	if !o.closing && o.wake() {
+		go o.run()
+	}
+}
+
+// waitRoom returns a channel that is closed when the next batch has left.
+func (o *outbox) waitRoom() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	return o.room
+}
+
+// finish refuses further messages and lets the writer end the connection once it is empty.
+// It reports whether this call was the first to end it.
+func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing {
+		return false
+	}
+	o.closing, o.last, o.deadline = true, &r, deadline
+	if o.wake() {
+		go o.run()
+	}
+	return true
+}
+
+// kill drops what is queued and reports whether this call must end the connection.
+func (o *outbox) kill(r CloseReason) (lost int, first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return 0, false
+	}
+	o.closing, o.dead, o.last = true, true, nil
+	o.replays = nil
+	o.release()
+	return o.q.Clear(), true
+}
+
+// release lets blocked senders look again.
+func (o *outbox) release() {
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// batches are the writers' scratch; only pointers to shared envelopes pass through them.
+var batches = sync.Pool{New: func() any {
+	return &scratch{envelopes: make([]*envelope, 0, batchMessages), out: make([]Outbound, 0, batchMessages)}
+}}
+
+type scratch struct {
+	envelopes []*envelope
+	out       []Outbound
+}
+
+func (s *scratch) free() {
+	clear(s.envelopes[:cap(s.envelopes)])
+	clear(s.out[:cap(s.out)])
+	batches.Put(s)
+}
+
+// write is the writer: it drains the outbox in batches, one transport write each, and ends when
+// nothing is left.
+func (c *Conn) write() {
+	s := batches.Get().(*scratch)
+	defer s.free()
+	for {
+		batch, last := c.next(s)
+		if last != nil {
+			c.end(*last, c.out.deadline)
+			return
+		}
+		if len(batch) == 0 {
+			return
+		}
+		if err := c.writeAll(batch); err != nil {
+			c.kill(c.writeReason(err))
+			return
+		}
+	}
+}
+
+// next returns the next batch. An empty batch without last means that the writer has ended.
+func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
+	o := &c.out
+	for {
+		o.mu.Lock()
+		s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
+		if len(s.envelopes) > 0 {
+			o.release()
+		}
+		replays := o.ready()
+		switch {
+		case o.dead:
+			o.mu.Unlock()
+			return nil, nil
+		case o.last != nil && time.Now().After(o.deadline):
+			defer o.mu.Unlock()
+			return nil, o.giveUp()
+		case len(s.envelopes) == 0 && len(replays) == 0:
+			defer o.mu.Unlock()
+			o.writing = false
+			if o.last == nil {
+				return nil, nil
+			}
+			return nil, o.giveUp()
+		}
+		o.mu.Unlock()
+		for _, m := range replays {
+			s.envelopes = c.replay(m, s.envelopes)
+		}
+		if len(s.envelopes) > 0 {
+			s.out = s.out[:0]
+			for _, e := range s.envelopes {
+				s.out = append(s.out, Outbound{e})
+			}
+			return s.out, nil
+		}
+	}
+}
+
+// giveUp makes the caller the one that ends the connection, for the reason it returns.
+func (o *outbox) giveUp() *CloseReason {
+	last := o.last
+	o.last, o.dead, o.replays = nil, true, nil
+	o.q.Clear()
+	o.release()
+	return last
+}
+
+// ready returns the members whose barrier has passed.
+func (o *outbox) ready() []*member {
+	var ready []*member
+	for _, m := range o.replays {
+		if o.q.Passed(m.topic.priority.queueLane(), m.barrier) {
+			ready = append(ready, m)
+		}
+	}
+	return ready
+}
+
+// replay pulls one page of m's log behind the envelopes.
+func (c *Conn) replay(m *member, dst []*envelope) []*envelope {
+	covered := c.coveredBy(m)
+	dst, done := m.topic.pull(m, dst, replayPage, batchBytes, covered)
+	if done {
+		c.out.endReplay(m)
+	}
+	return dst
+}
+
+// endReplay forgets m, unless a publish has made it replaying again meanwhile.
+func (o *outbox) endReplay(m *member) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, r := range o.replays {
+		if r == m {
+			o.replays = append(o.replays[:i], o.replays[i+1:]...)
+			return
+		}
+	}
+}
+
+// writeAll writes the whole batch.
+func (c *Conn) writeAll(batch []Outbound) error {
+	for len(batch) > 0 {
+		n, err := c.transport.Write(batch, time.Now().Add(c.manager.settings.WriteTimeout))
+		c.countOut(batch[:n])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errStuck
+		}
+		batch = batch[n:]
+	}
+	return nil
+}
+
+var errStuck = errors.New("comm: the transport accepted nothing")
+
+func (c *Conn) writeReason(err error) CloseReason {
+	if r, ok := errors.AsType[CloseReason](err); ok {
+		return r
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return CloseReason{Kind: ReasonSlow, Text: "a write timed out", Err: err}
+	}
+	return CloseReason{Kind: ReasonLost, Err: err}
+}

@@ -1,0 +1,298 @@
+package comm
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// publication is one send under way. It is pooled: it holds what the steps hand to each other.
+type publication struct {
+	now      time.Time
+	only     *filter
+	unlogged bool
+	delivery Delivery
+	wake     []*Conn            // writers to start once no lock is held
+	kill     []*Conn            // connections whose queue was full under Disconnect
+	seen     map[*Conn]struct{} // plural targets: who has it already; nil otherwise
+}
+
+var publications = sync.Pool{New: func() any { return new(publication) }}
+
+// Send sends m to everyone t names and returns at once: what happened to each is in the Delivery.
+//
+// Errors: ErrTarget for a zero target or an empty name, ErrNotFound for a connection that does not
+// exist (a group or user with nobody there is no error), ErrOrdered for options that would break
+// the order of a log, ErrBlocked, ErrClosed after Close, and with WithBlock the context's error.
+func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...SendOption) (Delivery, error) {
+	var o sendOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := m.checkSend(t, msg, &o); err != nil {
+		return Delivery{}, err
+	}
+	msg = stampTrace(ctx, addressed(msg, t))
+	d, err := m.publish(ctx, t, msg, o)
+	if err == nil && m.backplane != nil && t.where == nil && t.kind != targetConn {
+		d.Remote, err = true, m.backplane.publish(ctx, t, msg, &o)
+	}
+	return d, err
+}
+
+// Broadcast is Send to everyone.
+func (m *Manager) Broadcast(ctx context.Context, msg *Message, opts ...SendOption) (Delivery, error) {
+	return m.Send(ctx, ToAll(), msg, opts...)
+}
+
+func (m *Manager) checkSend(t Target, msg *Message, o *sendOptions) error {
+	switch {
+	case msg == nil:
+		return &MessageError{"message", "nil", "a message made by NewMessage"}
+	case m.closed.Load():
+		return ErrClosed
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	if o.block && (t.kind != targetConn || len(t.more) > 0) {
+		return ErrBlocked
+	}
+	if !m.logged(t, o) {
+		return nil
+	}
+	for key := range t.keys {
+		if o.priorityset && o.priority != m.cfg.logPriority(key) {
+			return fmt.Errorf("%w: the priority of %s is fixed", ErrOrdered, key)
+		}
+	}
+	if o.lane != "" || o.unreliable {
+		return fmt.Errorf("%w: neither a lane nor unreliable", ErrOrdered)
+	}
+	return nil
+}
+
+// logged reports whether a send stands in logs.
+func (m *Manager) logged(t Target, o *sendOptions) bool {
+	return m.cfg.logs(t.kind) && t.where == nil && !o.unlogged
+}
+
+// keys yields the topic key of every name.
+func (t Target) keys(yield func(string) bool) {
+	if t.kind == targetAll {
+		yield("all")
+		return
+	}
+	t.names(func(n string) bool { return yield(kindPrefix[t.kind] + n) })
+}
+
+// addressed returns msg with its to set to the target, unless it says something already.
+func addressed(msg *Message, t Target) *Message {
+	if msg.to != "" {
+		return msg
+	}
+	c := *msg
+	c.to = t.String()
+	return &c
+}
+
+// publish resolves the target and hands the message to every connection, in the steps of
+// ARCHITECTURE.md: resolve without a lock, publish under each topic's lock, then wake.
+func (m *Manager) publish(ctx context.Context, t Target, msg *Message, o sendOptions) (Delivery, error) {
+	p := publications.Get().(*publication)
+	defer p.free()
+	p.now, p.only, p.unlogged = time.Now(), t.only, o.unlogged
+	p.delivery = Delivery{ID: msg.id}
+	if len(t.more) > 0 {
+		p.seen = make(map[*Conn]struct{})
+	}
+	if o.ack {
+		p.delivery.Pending = newPending(msg.id)
+	}
+	err := m.deliver(ctx, p, t, msg, &o)
+	m.settle(p, o.ack)
+	return p.delivery, err
+}
+
+func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Message, o *sendOptions) error {
+	switch {
+	case t.where != nil:
+		m.deliverWhere(p, t, m.envelope(t, msg, o))
+		return nil
+	case t.kind == targetConn:
+		return m.deliverConns(ctx, p, t, m.envelope(t, msg, o), o)
+	}
+	logged := m.logged(t, o)
+	var earlier []placed
+	for key := range t.keys {
+		e := m.envelope(t, msg, o)
+		e.earlier = earlier
+		tp := m.dir.find(key)
+		if tp == nil && !logged {
+			continue
+		}
+		tp = m.publishTo(p, t.kind, key, e)
+		if logged && e.frame.Log.Log != "" {
+			p.delivery.Position = e.frame.Log
+			if len(t.more) > 0 {
+				earlier = append(earlier[:len(earlier):len(earlier)], placed{tp, e.frame.Log.Offset})
+			}
+		}
+	}
+	if len(t.more) > 0 {
+		p.delivery.Position = LogPosition{}
+	}
+	return nil
+}
+
+// publishTo publishes to the living topic of that key.
+func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *envelope) *topic {
+	for {
+		t := m.topic(kind, key)
+		if t.publish(p, e) {
+			return t
+		}
+	}
+}
+
+func (m *Manager) envelope(t Target, msg *Message, o *sendOptions) *envelope {
+	e := &envelope{
+		frame:    Frame{Op: OpMessage, ID: msg.id, Message: msg, Ack: o.ack},
+		filter:   t.only,
+		size:     msg.Size(),
+		priority: o.priority, lane: o.lane, unrel: o.unreliable, key: o.key,
+	}
+	if m.logged(t, o) {
+		e.priority = m.cfg.logPriority(t.String())
+	}
+	return e
+}
+
+// deliverConns sends to connections by id.
+func (m *Manager) deliverConns(ctx context.Context, p *publication, t Target, e *envelope, o *sendOptions) error {
+	for id := range t.names {
+		c := m.conns.find(id)
+		if c == nil {
+			if len(t.more) == 0 {
+				return fmt.Errorf("%w: connection %q", ErrNotFound, shorten(id))
+			}
+			continue
+		}
+		if !p.wants(c) {
+			continue
+		}
+		p.delivery.Matched++
+		if o.block {
+			if err := m.pushBlocking(ctx, p, c, e); err != nil {
+				return err
+			}
+			continue
+		}
+		p.push(c, e, nil)
+	}
+	return nil
+}
+
+// deliverWhere resolves the target to connections, asks Where about each with no lock held, and
+// queues the message outside of every log.
+func (m *Manager) deliverWhere(p *publication, t Target, e *envelope) {
+	for c := range m.Connections(t) {
+		p.delivery.Matched++
+		p.push(c, e, nil)
+	}
+}
+
+// pushBlocking waits for room in the connection's queue.
+func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *envelope) error {
+	for {
+		room := c.out.waitRoom()
+		r, wake, lost := c.push(e, nil)
+		c.countDrops(dropOverflow, lost)
+		if wake {
+			go c.out.run()
+		}
+		switch r {
+		case pushQueued:
+			p.delivery.Queued++
+			return nil
+		case pushClosed:
+			p.delivery.Closed++
+			return nil
+		}
+		select {
+		case <-room:
+		case <-c.ctx.Done():
+		case <-ctx.Done():
+			p.delivery.Dropped++
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// wants reports whether the publication is for c, and has not reached it through another name.
+func (p *publication) wants(c *Conn) bool {
+	if !p.only.match(c) {
+		return false
+	}
+	if p.seen == nil {
+		return true
+	}
+	if _, dup := p.seen[c]; dup {
+		return false
+	}
+	p.seen[c] = struct{}{}
+	return true
+}
+
+// push queues e for c and counts what became of it. It may run under topic.mu.
+func (p *publication) push(c *Conn, e *envelope, logOf *member) {
+	if p.delivery.Pending != nil {
+		p.delivery.Pending.expect(c)
+	}
+	r, wake, lost := c.push(e, logOf)
+	if lost > 0 {
+		c.countDrops(dropOverflow, lost)
+	}
+	if wake {
+		p.wake = append(p.wake, c)
+	}
+	switch r {
+	case pushQueued:
+		p.delivery.Queued++
+		return
+	case pushClosed:
+		p.delivery.Closed++
+	case pushDropped:
+		c.countDrops(dropOverflow, 1)
+		p.delivery.Dropped++
+	case pushFull:
+		p.delivery.Closed++
+		p.kill = append(p.kill, c)
+	}
+	if p.delivery.Pending != nil {
+		p.delivery.Pending.lost(c)
+	}
+}
+
+// settle starts the writers and closes the connections that were too slow, with no lock held.
+func (m *Manager) settle(p *publication, ack bool) {
+	for _, c := range p.wake {
+		go c.out.run()
+	}
+	for _, c := range p.kill {
+		c.countDrops(dropOverflow, 1)
+		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})
+	}
+	if ack {
+		p.delivery.Pending.begin()
+	}
+	m.stats.sends.Add(1)
+}
+
+func (p *publication) free() {
+	clear(p.wake)
+	clear(p.kill)
+	*p = publication{wake: p.wake[:0], kill: p.kill[:0]}
+	publications.Put(p)
+}

@@ -1,0 +1,172 @@
+package comm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// handle adds a route, or replaces the owner's own of the same pattern from an earlier start.
+func (e *endpoint) handle(owner *providerState, pattern string, h http.Handler) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.routes {
+		if r.owner == owner && r.pattern == pattern {
+			r.handler = h
+			return e.rebuild(e.routes)
+		}
+	}
+	added := append(e.routes[:len(e.routes):len(e.routes)], &route{pattern, owner, h})
+	if err := e.rebuild(added); err != nil {
+		return err
+	}
+	e.routes = added
+	return nil
+}
+
+// rebuild makes a new mux of the routes and swaps it in: a ServeMux cannot forget.
+func (e *endpoint) rebuild(routes []*route) error {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		if err := addRoute(mux, r, routes); err != nil {
+			return err
+		}
+	}
+	e.mux.Store(mux)
+	return nil
+}
+
+// addRoute turns ServeMux's panic about a bad or conflicting pattern into a *RouteError.
+func addRoute(mux *http.ServeMux, r *route, all []*route) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newRouteError(r, all, fmt.Sprint(p))
+		}
+	}()
+	mux.Handle(r.pattern, r.owner.guard(r.handler))
+	return nil
+}
+
+var conflictPattern = regexp.MustCompile(`conflicts with pattern "([^"]*)"`)
+
+func newRouteError(r *route, all []*route, text string) error {
+	e := &RouteError{Provider: r.owner.name, Pattern: r.pattern}
+	match := conflictPattern.FindStringSubmatch(text)
+	if match == nil {
+		e.Err = fmt.Errorf("bad pattern: %s", text)
+		return e
+	}
+	for _, o := range all {
+		if o.pattern == match[1] {
+			e.Conflict = fmt.Sprintf("%q of provider %q", o.pattern, o.owner.name)
+		}
+	}
+	return e
+}
+
+// serveHTTP is the outermost handler of an address: it takes the trace and finds the route.
+func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if ctx := requestTrace(r.Context(), r.Header); ctx != r.Context() {
+		r = r.WithContext(ctx)
+	}
+	e.mux.Load().ServeHTTP(w, r)
+}
+
+// guard stands before each route of a provider: it answers 503 while the provider does not run,
+// lets Stop wait for requests under way, and counts.
+func (p *providerState) guard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.enterRequest() {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "provider "+p.name+" is not running", http.StatusServiceUnavailable)
+			return
+		}
+		defer p.leaveRequest()
+		sw := &statusWriter{ResponseWriter: w}
+		mark := &streamMark{}
+		start := time.Now()
+		defer func() {
+			p.stats.requests.Add(1)
+			if sw.status >= 500 {
+				p.stats.failed.Add(1)
+			}
+			if !mark.stream {
+				p.stats.latency.Observe(time.Since(start))
+			}
+		}()
+		h.ServeHTTP(sw, r.WithContext(context.WithValue(r.Context(), streamKey{}, mark)))
+	})
+}
+
+type streamKey struct{}
+
+// streamMark is set on a request whose duration says nothing about the service.
+type streamMark struct{ stream bool }
+
+// MarkStreaming keeps the request with this context out of the response times: it is a stream, or
+// waits on purpose. It must be called by the goroutine that serves the request.
+func MarkStreaming(ctx context.Context) {
+	if m, ok := ctx.Value(streamKey{}).(*streamMark); ok {
+		m.stream = true
+	}
+}
+
+// statusWriter notes the status. What it does not implement is found through Unwrap.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader notes the status.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Flush is for handlers that look for http.Flusher themselves.
+func (w *statusWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+// ReadFrom keeps sendfile for static files.
+func (w *statusWriter) ReadFrom(src io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, src) }
+
+// CheckOrigin applies the origin policy to a request: no Origin header, the same origin, or one
+// that WithAllowedOrigins names. The error wraps ErrOrigin and names the origin.
+func (m *Manager) CheckOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	_, host, ok := strings.Cut(origin, "://")
+	if ok && strings.EqualFold(host, r.Host) {
+		return nil
+	}
+	for _, allowed := range m.cfg.AllowedOrigins {
+		if originMatches(allowed, origin) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %q", ErrOrigin, shorten(origin))
+}
+
+// originMatches compares an origin with a pattern: *, scheme://host or scheme://*.domain.
+func originMatches(pattern, origin string) bool {
+	if pattern == "*" || strings.EqualFold(pattern, origin) {
+		return true
+	}
+	scheme, domain, ok := strings.Cut(pattern, "://*.")
+	if !ok {
+		return false
+	}
+	s, host, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(s, scheme) && len(host) > len(domain)+1 &&
+		strings.EqualFold(host[len(host)-len(domain)-1:], "."+domain)
+}

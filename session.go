@@ -1,0 +1,202 @@
+package comm
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// sessions finds a session by its secret. A session without a connection is kept for the resume
+// window, a revoked one too, so that it can be refused by name; the table is bounded.
+type sessions struct {
+	mu     sync.Mutex
+	bySum  map[[sha256.Size]byte]*session
+	window time.Duration
+	max    int
+}
+
+// session is what outlives a connection: who the client is and where its memberships began.
+type session struct {
+	id     string // public
+	secret string
+	user   string
+
+	mu      sync.Mutex
+	conn    *Conn // the current one, or nil
+	revoked bool
+	ends    time.Time              // when nobody has resumed it; zero while connected
+	starts  map[string]memberStart // of the current connection's logs
+	past    map[string]memberStart // of the one before, for resumes
+}
+
+// memberStart is the first offset of a log that the session was given.
+type memberStart struct {
+	epoch  string
+	offset uint64
+}
+
+// start returns where the session's membership in a log began, if the position continues it; else 0.
+func (s *session) start(key string, pos LogPosition) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st, ok := s.past[key]; ok && st.epoch == pos.Epoch && st.offset <= pos.Offset+1 {
+		return st.offset
+	}
+	return 0
+}
+
+func (s *session) joined(m *member) {
+	if m.topic.log == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.starts == nil {
+		s.starts = make(map[string]memberStart)
+	}
+	s.starts[m.topic.key] = memberStart{m.topic.log.Epoch(), m.start}
+}
+
+func (s *session) left(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.starts, key)
+}
+
+func (s *session) covers(key string, offset uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, ok := s.starts[key]
+	return ok && offset >= st.offset
+}
+
+var (
+	errSessionRevoked = &PeerError{Code: CodeSessionRevoked, Message: "the session was closed by the server"}
+	errSessionUnknown = errors.New("comm: unknown session")
+)
+
+// newID returns 128 random bits as 26 characters of base32.
+func newID() string { return rand.Text() }
+
+// newNode returns the name of this life of a process: 12 characters of [0-9a-z].
+func newNode() string {
+	const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+	var b [12]byte
+	rand.Read(b[:])
+	for i := range b {
+		b[i] = alphabet[int(b[i])%len(alphabet)]
+	}
+	return string(b[:])
+}
+
+// sum is the key in the table: the time of a look-up says nothing about the secret.
+func sum(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }
+
+// open makes a session for a new client.
+func (s *sessions) open(user string) *session {
+	n := &session{id: newID(), secret: newID(), user: user}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.makeRoom()
+	s.bySum[sum(n.secret)] = n
+	return n
+}
+
+// makeRoom forgets some session that waits for a resume when the table is full. Those with a
+// connection are bounded by the connections.
+func (s *sessions) makeRoom() {
+	if len(s.bySum) < s.max {
+		return
+	}
+	for k, old := range s.bySum {
+		if old.idle() {
+			delete(s.bySum, k)
+			return
+		}
+	}
+}
+
+func (s *session) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn == nil
+}
+
+// find returns the session that secret names, for resuming as user. The error is a *PeerError.
+func (s *sessions) find(secret, user string) (*session, error) {
+	s.mu.Lock()
+	n := s.bySum[sum(secret)]
+	s.mu.Unlock()
+	if n == nil {
+		return nil, errSessionUnknown
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.revoked:
+		return nil, errSessionRevoked
+	case n.user != user:
+		return nil, errSessionUnknown
+	}
+	return n, nil
+}
+
+// take binds the session to c and returns the connection that had it, or nil.
+func (n *session) take(c *Conn) (before *Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before, n.conn, n.ends = n.conn, c, time.Time{}
+	n.past, n.starts = n.starts, nil
+	return before
+}
+
+// drop unbinds the session from c, unless another connection has taken it.
+func (s *sessions) drop(n *session, c *Conn, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.conn == c {
+		n.conn, n.ends = nil, now.Add(s.window)
+	}
+}
+
+// revoke makes the session unusable; it stays in the table until its window has passed.
+func (s *sessions) revoke(n *session) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.revoked = true
+}
+
+// sweep forgets sessions whose window has passed.
+func (s *sessions) sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, n := range s.bySum {
+		n.mu.Lock()
+		gone := n.conn == nil && !n.ends.IsZero() && now.After(n.ends)
+		n.mu.Unlock()
+		if gone {
+			delete(s.bySum, k)
+		}
+	}
+}
+
+// forget removes a session whose admission failed.
+func (s *sessions) forget(n *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bySum, sum(n.secret))
+}
+
+// resumeNotice is the error frame that tells a client that its session did not continue.
+func resumeNotice(id string) *Frame {
+	return errorFrame(id, CodeSessionUnknown, "the session is unknown, too old or of another identity; a new one was made")
+}
+
+var errUserChanged = &PeerError{Code: CodeUnauthenticated, Message: "the token is of another user"}
+
+func errVersion(v int) error {
+	return &PeerError{CodeUnsupportedVersion, fmt.Sprintf("version %d: allowed is %d", v, ProtocolVersion)}
+}

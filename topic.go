@@ -1,0 +1,301 @@
+package comm
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+)
+
+// topic is a set of connections that are reached together: a group, a user or everyone, with its
+// log where one is kept.
+//
+// Lock order: Conn.joins before topic.mu before Conn.out. User code, encoding and waking are never
+// under topic.mu, so the time it is held is members x one enqueue.
+type topic struct {
+	key  string // the address and the log's name: "group:lobby"
+	kind targetKind
+
+	mu       sync.Mutex
+	members  []*member
+	log      Log  // nil without history
+	dead     bool // removed from the directory: look it up again
+	priority Priority
+}
+
+// member is one connection in one topic. Its fields are guarded by topic.mu.
+type member struct {
+	conn  *Conn
+	topic *topic
+	index int // in topic.members
+	// start is the first offset that the client has seen or will be given, across resumes.
+	start uint64
+	// replaying members are given the log by their writer, from cursor on, once everything that
+	// stood in the lane at the barrier has left. Publishes only append to the log.
+	replaying bool
+	cursor    uint64
+	barrier   uint64
+	byClient  bool
+}
+
+// add makes c a member, live from now on or, with a position, replaying from there. It queues the
+// joined frame, and the gap frame of another epoch, in the lane of the log, before anything that
+// the topic publishes afterwards. ok is false for a dead topic.
+func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start uint64) (ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dead {
+		return false
+	}
+	m.topic, m.index = t, len(t.members)
+	t.members = append(t.members, m)
+	joined := &Frame{Op: OpJoined, ID: id, Group: t.group()}
+	if t.log == nil {
+		if t.kind == targetGroup {
+			m.conn.pushOrdered(newControl(joined), t.priority)
+		}
+		return true
+	}
+	lost := m.place(pos, resume, start)
+	joined.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
+	m.conn.pushOrdered(newControl(joined), t.priority)
+	if lost != nil {
+		m.conn.pushOrdered(newControl(lost), t.priority)
+	}
+	if m.replaying {
+		m.conn.startReplay(m)
+	}
+	return true
+}
+
+// place decides where a new member begins. lost is the gap frame for a position of another epoch.
+func (m *member) place(pos LogPosition, resume bool, start uint64) (lost *Frame) {
+	t := m.topic
+	first, next := t.log.Bounds()
+	m.cursor = next
+	if resume {
+		switch {
+		case pos.Epoch == epochBeginning:
+			m.cursor = first
+		case pos.Epoch != t.log.Epoch():
+			m.cursor = 1
+			lost = &Frame{Op: OpGap, Log: LogPosition{Log: t.key, Epoch: pos.Epoch}, GapFrom: pos.Offset + 1}
+		case pos.Offset < next:
+			m.cursor = pos.Offset + 1
+		}
+	}
+	m.start = m.cursor
+	if start > 0 && start < m.start {
+		m.start = start
+	}
+	m.replaying = m.cursor < next
+	return lost
+}
+
+// remove ends the membership and queues the left frame. It reports whether the topic is empty.
+func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := len(t.members) - 1
+	if m.index <= last && t.members[m.index] == m {
+		t.members[m.index] = t.members[last]
+		t.members[m.index].index = m.index
+		t.members[last] = nil
+		t.members = t.members[:last]
+		if cap(t.members) > 64 && len(t.members) < cap(t.members)/4 {
+			t.members = slices.Clip(slices.Clone(t.members))
+		}
+	}
+	m.replaying = false
+	if tell {
+		left := &Frame{Op: OpLeft, ID: id, Group: t.group()}
+		if t.log != nil {
+			left.Log.Log, left.Log.Epoch = t.key, t.log.Epoch()
+		}
+		m.conn.pushOrdered(newControl(left), t.priority)
+	}
+	return len(t.members) == 0
+}
+
+func (t *topic) group() string {
+	if t.kind == targetGroup {
+		return t.key[len(kindPrefix[targetGroup]):]
+	}
+	return ""
+}
+
+// publish appends e to the log and queues it for every member that it is for. ok is false for a
+// dead topic.
+func (t *topic) publish(p *publication, e *envelope) (ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dead {
+		return false
+	}
+	logged := t.log != nil && !p.unlogged
+	if logged {
+		_, next := t.log.Bounds()
+		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}
+		t.log.Append(Outbound{e}, p.now)
+	}
+	for _, m := range t.members {
+		if !p.wants(m.conn) {
+			continue
+		}
+		p.delivery.Matched++
+		if logged && m.replaying {
+			p.delivery.Queued++
+			continue
+		}
+		var logOf *member
+		if logged {
+			logOf = m
+		}
+		p.push(m.conn, e, logOf)
+	}
+	return true
+}
+
+// pull hands a replaying member's writer the next entries of the log, or the gap where the log no
+// longer reaches, and makes the member live when it has caught up. done is true when the member
+// needs no more pulling.
+func (t *topic) pull(m *member, dst []*envelope, n, maxBytes int, covered func(*envelope) bool) (out []*envelope, done bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !m.replaying {
+		return dst, true
+	}
+	first, next := t.log.Bounds()
+	if m.cursor < first {
+		gap := &Frame{Op: OpGap, Log: LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: first - 1}, GapFrom: m.cursor}
+		dst = append(dst, newControl(gap))
+		m.cursor = first
+	}
+	var page [replayPage]Outbound
+	size := 0
+	for _, o := range t.log.Read(page[:0], m.cursor, min(n, replayPage)) {
+		if size >= maxBytes {
+			break
+		}
+		m.cursor++
+		if o.e.filter.match(m.conn) && !covered(o.e) {
+			dst = append(dst, o.e)
+			size += o.e.size
+		}
+	}
+	if m.cursor >= next {
+		m.replaying = false
+	}
+	return dst, !m.replaying
+}
+
+// epochBeginning is the epoch of no log: a position in it asks for all that is retained.
+const epochBeginning = "0"
+
+// replayPage is how many entries one pull looks at, which bounds how long it holds the topic.
+const replayPage = 64
+
+// directory finds topics by key. Topics are created on first use and removed when nobody is in
+// them and their log has expired.
+type directory struct {
+	seed   maphash.Seed
+	shards [64]struct {
+		mu     sync.RWMutex
+		topics map[string]*topic
+	}
+}
+
+func (d *directory) shard(key string) *struct {
+	mu     sync.RWMutex
+	topics map[string]*topic
+} {
+	return &d.shards[maphash.String(d.seed, key)%uint64(len(d.shards))]
+}
+
+// find returns the topic, or nil.
+func (d *directory) find(key string) *topic {
+	s := d.shard(key)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.topics[key]
+}
+
+// open returns the topic, creating it by create.
+func (d *directory) open(key string, create func() *topic) *topic {
+	if t := d.find(key); t != nil {
+		return t
+	}
+	s := d.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.topics[key]; t != nil {
+		return t
+	}
+	if s.topics == nil {
+		s.topics = make(map[string]*topic)
+	}
+	t := create()
+	s.topics[key] = t
+	return t
+}
+
+// release removes an empty topic; with a log only once that has expired.
+func (d *directory) release(t *topic, store Store, now time.Time) {
+	s := d.shard(t.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dead || len(t.members) > 0 || t.kind == targetAll {
+		return
+	}
+	if t.log != nil && !t.log.Expire(now) {
+		return
+	}
+	t.dead = true
+	delete(s.topics, t.key)
+	if t.log != nil {
+		store.Close(t.key)
+	}
+}
+
+// sweep releases every topic that can go, and trims the logs of the others.
+func (d *directory) sweep(store Store, now time.Time) {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.RLock()
+		all := make([]*topic, 0, len(s.topics))
+		for _, t := range s.topics {
+			all = append(all, t)
+		}
+		s.mu.RUnlock()
+		for _, t := range all {
+			t.mu.Lock()
+			if t.log != nil {
+				t.log.Expire(now)
+			}
+			t.mu.Unlock()
+			d.release(t, store, now)
+		}
+	}
+}
+
+// each yields every topic of a kind.
+func (d *directory) each(kind targetKind, yield func(*topic) bool) {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.RLock()
+		all := make([]*topic, 0, len(s.topics))
+		for _, t := range s.topics {
+			if t.kind == kind {
+				all = append(all, t)
+			}
+		}
+		s.mu.RUnlock()
+		for _, t := range all {
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
