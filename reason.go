@@ -124,3 +124,14 @@ func ReasonOfCode(code Code) ReasonKind {
 	}
 	return ReasonNormal
 }
+
+// ReasonOfStatus returns the reason that a WebSocket close code names, for clients of carriers
+// that have close codes. A code that is not this protocol's is told to be returned from.
+func ReasonOfStatus(code int, text string) CloseReason {
+	for k, r := range reasons {
+		if r.code == code && ReasonKind(k) != ReasonClient {
+			return CloseReason{Kind: ReasonKind(k), Text: text}
+		}
+	}
+	return CloseReason{Kind: ReasonLost, Text: text}
+}

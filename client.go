@@ -1,0 +1,322 @@
+package comm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Dialer opens one kind of carrier to a gateway: ws.Dialer, sse.Dialer, commhttp.Dialer.
+type Dialer interface {
+	// Name is the provider's name at the gateway, for logs and states.
+	Name() string
+	// Dial connects and sends hello. What the server answers is the first frame that Receive
+	// returns. An error that trying again cannot mend is a CloseReason that says so, or wraps one.
+	Dial(ctx context.Context, hello *Frame) (Carrier, error)
+}
+
+// Carrier is one open connection of a client.
+type Carrier interface {
+	// Send sends one frame. It is safe for concurrent use.
+	Send(ctx context.Context, f *Frame) error
+	// Receive returns the next frame. One goroutine calls it. Its error ends the carrier; a
+	// CloseReason in it says what the server meant.
+	Receive(ctx context.Context) (*Frame, error)
+	// Close says goodbye, as far as ctx allows, and ends the carrier. It unblocks Receive.
+	Close(ctx context.Context) error
+}
+
+// ClientState is where a Client is.
+type ClientState uint8
+
+// The states of a Client.
+const (
+	ClientConnecting ClientState = iota // a carrier is being opened
+	ClientConnected                     // welcome has come
+	ClientWaiting                       // until the next attempt
+	ClientClosed                        // for good
+)
+
+// String returns the state's name.
+func (s ClientState) String() string {
+	return [...]string{"connecting", "connected", "waiting", "closed"}[min(s, ClientClosed)]
+}
+
+// StateChange is one step of a Client's state machine.
+type StateChange struct {
+	State   ClientState
+	Carrier string        // the dialer's name; empty while waiting or closed
+	Resumed bool          // connected: the session went on
+	Wait    time.Duration // waiting: for how long
+	Err     error         // waiting and closed: why
+}
+
+// Gap is a range of a log that this client has lost for good.
+type Gap struct {
+	Log   string
+	Epoch string
+	From  uint64
+	To    uint64 // 0 if unknown, because the log began anew
+}
+
+// Client is one client of a gateway over any carrier. It connects, resumes where it was, falls back
+// from one dialer to the next, and stays connected until it is told to stop or not to return.
+// All methods are safe for concurrent use.
+type Client struct {
+	dialers []Dialer
+	opts    clientOptions
+	ids     atomic.Uint64
+
+	mu       sync.Mutex // guards the fields below
+	running  bool
+	state    ClientState
+	carrier  Carrier
+	ready    chan struct{} // closed while connected; replaced when the connection is lost
+	lost     chan struct{} // closed when the connection that ready speaks of is lost
+	welcome  Welcome
+	session  string
+	position Position
+	groups   map[string]bool
+	closed   error // why the client is closed for good
+
+	waits    waiters // answers that requests wait for, on the current connection
+	handlers sync.Map
+}
+
+// clientHandler handles messages, and with reply calls too.
+type clientHandler func(ctx context.Context, m *Message) (reply *Message, err error)
+
+// ClientOption configures a Client.
+type ClientOption func(*clientOptions)
+
+type clientOptions struct {
+	token    func(ctx context.Context) (string, error)
+	groups   []string
+	metadata map[string]string
+	session  string
+	position Position
+	backoff  Backoff
+	onState  func(StateChange)
+	onGap    func(Gap)
+	log      *slog.Logger
+	timeout  time.Duration
+}
+
+// WithTokenSource sets where the client gets its token for each connection, and for the refresh
+// before it expires.
+func WithTokenSource(f func(ctx context.Context) (string, error)) ClientOption {
+	return func(o *clientOptions) { o.token = f }
+}
+
+// WithGroups joins groups with every hello. See Client.Join.
+func WithGroups(groups ...string) ClientOption {
+	return func(o *clientOptions) { o.groups = append(o.groups, groups...) }
+}
+
+// WithHelloMetadata sets the metadata that the connection shows.
+func WithHelloMetadata(md map[string]string) ClientOption {
+	return func(o *clientOptions) { o.metadata = maps.Clone(md) }
+}
+
+// WithResume starts where an earlier Client ended: its Session and Position.
+func WithResume(session string, p Position) ClientOption {
+	return func(o *clientOptions) { o.session, o.position = session, p.Clone() }
+}
+
+// WithBackoff sets the waits between attempts. The default is the zero Backoff.
+func WithBackoff(b Backoff) ClientOption { return func(o *clientOptions) { o.backoff = b } }
+
+// WithOnState is told of every step, one after the other.
+func WithOnState(f func(StateChange)) ClientOption { return func(o *clientOptions) { o.onState = f } }
+
+// WithOnGap is told of every range that is lost, in its place between the messages.
+func WithOnGap(f func(Gap)) ClientOption { return func(o *clientOptions) { o.onGap = f } }
+
+// WithClientLogger sets the logger. The default discards.
+func WithClientLogger(l *slog.Logger) ClientOption { return func(o *clientOptions) { o.log = l } }
+
+// WithConnectTimeout bounds each attempt, until welcome. The default is 15 s.
+func WithConnectTimeout(d time.Duration) ClientOption {
+	return func(o *clientOptions) { o.timeout = d }
+}
+
+// NewClient makes a client that tries the dialers in order. Run connects it.
+func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
+	c := &Client{dialers: slices.Clone(dialers), groups: make(map[string]bool)}
+	c.opts = clientOptions{log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second}
+	for _, o := range opts {
+		o(&c.opts)
+	}
+	if len(dialers) == 0 || slices.Contains(dialers, nil) {
+		return nil, &OptionError{Option: "NewClient", Value: len(dialers), Allowed: "one dialer or more"}
+	}
+	for _, g := range c.opts.groups {
+		if err := checkGroup(g); err != nil {
+			return nil, err
+		}
+		c.groups[g] = true
+	}
+	c.session, c.position = c.opts.session, c.opts.position
+	c.ready, c.lost = make(chan struct{}), make(chan struct{})
+	return c, nil
+}
+
+// On registers f for messages of a type, "*" for all that have no other. Messages are handled one
+// after the other in the order of arrival; the position moves on when f has returned. An error is
+// told to a sender that wants an ack.
+func (c *Client) On(typ string, f func(ctx context.Context, m *Message) error) {
+	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) { return nil, f(ctx, m) }))
+}
+
+// OnCall registers f for calls of a type; it returns the reply's content.
+func (c *Client) OnCall(typ string, f func(ctx context.Context, m *Message) (any, error)) {
+	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) {
+		v, err := f(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		if m, ok := v.(*Message); ok {
+			return m, nil
+		}
+		return NewMessage("reply", v)
+	}))
+}
+
+// State returns where the client is.
+func (c *Client) State() ClientState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// Position returns how far the client has read.
+func (c *Client) Position() Position {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.position.Clone()
+}
+
+// Session returns the secret with which the session can be resumed, or "".
+func (c *Client) Session() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
+}
+
+// Welcome returns the last welcome; its Conn is "" before the first.
+func (c *Client) Welcome() Welcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.welcome
+}
+
+// Send sends a message, waiting for a connection if there is none. It returns when the carrier has
+// taken it; SendAck waits for the handler.
+func (c *Client) Send(ctx context.Context, m *Message) error {
+	carrier, _, err := c.connected(ctx)
+	if err != nil {
+		return err
+	}
+	return carrier.Send(ctx, &Frame{Op: OpMessage, ID: m.id, Message: stampTrace(ctx, m)})
+}
+
+// SendAck sends a message and returns when the server's handler has returned: nil, or the *PeerError
+// it was answered with.
+func (c *Client) SendAck(ctx context.Context, m *Message) error {
+	_, err := c.request(ctx, ackKey(m.id), &Frame{Op: OpMessage, ID: m.id, Ack: true, Message: stampTrace(ctx, m)})
+	return err
+}
+
+// Call sends a message and waits for the reply.
+func (c *Client) Call(ctx context.Context, m *Message) (*Message, error) {
+	return c.request(ctx, m.id, &Frame{Op: OpCall, ID: m.id, Message: stampTrace(ctx, m)})
+}
+
+// Join joins a group, now and with every later connection, and waits until the server has said yes
+// or no. A refusal is a *PeerError, and the group is not asked for again.
+func (c *Client) Join(ctx context.Context, group string) error {
+	if err := checkGroup(group); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.groups[group] = true
+	pos := c.position.Clone()
+	c.mu.Unlock()
+	_, err := c.request(ctx, "", &Frame{Op: OpJoin, Group: group, Position: pos})
+	if _, refused := errors.AsType[*PeerError](err); refused {
+		c.mu.Lock()
+		delete(c.groups, group)
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// Leave leaves a group for good.
+func (c *Client) Leave(ctx context.Context, group string) error {
+	c.mu.Lock()
+	delete(c.groups, group)
+	c.mu.Unlock()
+	_, err := c.request(ctx, "", &Frame{Op: OpLeave, Group: group})
+	return err
+}
+
+// Refresh renews the identity in place with a fresh token.
+func (c *Client) Refresh(ctx context.Context, token string) error {
+	_, err := c.request(ctx, "", &Frame{Op: OpAuth, Token: token})
+	return err
+}
+
+// request sends f and waits for the answer that key names; an empty key makes an id.
+func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, error) {
+	carrier, lost, err := c.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key == "" {
+		f.ID = "c" + strconv.FormatUint(c.ids.Add(1), 10)
+		key = f.ID
+	}
+	result := make(chan callResult, 1)
+	if err := c.waits.add(key, func(m *Message, err error) { result <- callResult{m, err} }); err != nil {
+		return nil, err
+	}
+	defer c.waits.remove(key)
+	if err := carrier.Send(ctx, f); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-result:
+		return r.m, r.err
+	case <-lost:
+		return nil, ErrDisconnected
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// connected waits for a connection.
+func (c *Client) connected(ctx context.Context) (Carrier, <-chan struct{}, error) {
+	for {
+		c.mu.Lock()
+		carrier, ready, lost, state, closed := c.carrier, c.ready, c.lost, c.state, c.closed
+		c.mu.Unlock()
+		switch state {
+		case ClientConnected:
+			return carrier, lost, nil
+		case ClientClosed:
+			return nil, nil, fmt.Errorf("%w: %w", ErrClosed, closed)
+		}
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,382 @@
+package comm
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+)
+
+// clientInbox is how many frames may wait for the client's handlers before it stops reading.
+const clientInbox = 64
+
+// Run connects and stays connected until ctx ends (it says goodbye and returns nil) or the server
+// says not to return (it returns the CloseReason or *PeerError). A Client runs once.
+func (c *Client) Run(ctx context.Context) error {
+	c.mu.Lock()
+	if c.running || c.state == ClientClosed {
+		c.mu.Unlock()
+		return ErrRunning
+	}
+	c.running = true
+	c.mu.Unlock()
+	err := c.loop(ctx)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	c.close(err)
+	return err
+}
+
+// loop is the state machine: connect, serve, wait. attempt counts failures since a stable connection.
+func (c *Client) loop(ctx context.Context) error {
+	dialer := 0
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		start := time.Now()
+		welcomed, err := c.connection(ctx, c.dialers[dialer])
+		if ctx.Err() != nil || final(err) {
+			return err
+		}
+		switch {
+		case !welcomed:
+			dialer = (dialer + 1) % len(c.dialers)
+			if dialer != 0 && attempt < len(c.dialers) {
+				continue // the first round over all dialers does not wait
+			}
+		case c.opts.backoff.Stable(time.Since(start)):
+			attempt = 0
+		}
+		if err := c.wait(ctx, attempt, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// final reports whether the server does not want the client back.
+func final(err error) bool {
+	if r, ok := errors.AsType[CloseReason](err); ok {
+		return !r.Reconnect()
+	}
+	if pe, ok := errors.AsType[*PeerError](err); ok {
+		return pe.Code == CodeSessionRevoked || pe.Code == CodeUnsupportedVersion || pe.Code == CodeForbidden ||
+			pe.Code == CodeUnauthenticated
+	}
+	return false
+}
+
+// wait waits before the next attempt: the backoff's delay, and at least what the server asked for.
+func (c *Client) wait(ctx context.Context, attempt int, cause error) error {
+	d := c.opts.backoff.Delay(attempt)
+	if r, ok := errors.AsType[CloseReason](cause); ok {
+		d = max(d, r.After)
+	}
+	if le, ok := errors.AsType[*LimitError](cause); ok {
+		d = max(d, le.Retry)
+	}
+	c.turn(ClientWaiting, StateChange{Wait: d, Err: cause})
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// connection is one connection from dialling to its end. welcomed tells whether it ever stood.
+func (c *Client) connection(ctx context.Context, d Dialer) (welcomed bool, err error) {
+	c.turn(ClientConnecting, StateChange{Carrier: d.Name()})
+	dialCtx, cancel := context.WithTimeout(ctx, c.opts.timeout)
+	defer cancel()
+	hello, err := c.hello(dialCtx)
+	if err != nil {
+		return false, err
+	}
+	carrier, err := d.Dial(dialCtx, hello)
+	if err != nil {
+		return false, err
+	}
+	defer c.hangUp(ctx, carrier)
+	expires, err := c.await(dialCtx, carrier)
+	if err != nil {
+		return false, err
+	}
+	return true, c.serve(ctx, d, carrier, expires)
+}
+
+// hello says who the client is and where it was.
+func (c *Client) hello(ctx context.Context) (*Frame, error) {
+	token := ""
+	if c.opts.token != nil {
+		var err error
+		if token, err = c.opts.token(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &Frame{
+		Op: OpHello, Token: token, Position: c.position.Clone(),
+		Hello: &Hello{
+			Version: ProtocolVersion, Session: c.session, Metadata: c.opts.metadata,
+			Groups: slices.Sorted(maps.Keys(c.groups)),
+		},
+	}, nil
+}
+
+// await reads until welcome.
+func (c *Client) await(ctx context.Context, carrier Carrier) (expires time.Time, err error) {
+	for {
+		f, err := carrier.Receive(ctx)
+		if err != nil {
+			return expires, err
+		}
+		switch f.Op {
+		case OpWelcome:
+			c.mu.Lock()
+			c.welcome, c.session = *f.Welcome, f.Welcome.Session
+			c.mu.Unlock()
+			return f.Expires, nil
+		case OpError:
+			return expires, &PeerError{Code: f.Code, Message: f.Text}
+		case OpClosing:
+			return expires, closingReason(f)
+		}
+	}
+}
+
+func closingReason(f *Frame) CloseReason {
+	r := CloseReason{Kind: ReasonOfCode(f.Code), Text: f.Text}
+	if f.Closing != nil {
+		r.After = f.Closing.After
+	}
+	return r
+}
+
+// serve runs a connection that stands: this goroutine reads, another handles, in order. When the
+// connection ends, what was read is handled first, so that the position is true.
+func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires time.Time) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.up(d, carrier)
+	frames := make(chan *Frame, clientInbox)
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		for f := range frames {
+			c.handle(ctx, carrier, f)
+		}
+	}()
+	refreshed := make(chan struct{})
+	go func() {
+		defer close(refreshed)
+		c.keepFresh(ctx, expires)
+	}()
+	err := c.read(ctx, carrier, frames)
+	c.down()
+	close(frames)
+	<-handled
+	cancel()
+	<-refreshed
+	return err
+}
+
+// read takes frames from the carrier until it ends.
+func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame) error {
+	for {
+		f, err := carrier.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		switch f.Op {
+		case OpClosing:
+			return closingReason(f)
+		case OpPing:
+			if err := carrier.Send(ctx, &Frame{Op: OpPong, ID: f.ID}); err != nil {
+				return err
+			}
+		case OpReply:
+			c.waits.resolve(f.ID, f.Message, nil)
+		case OpAck:
+			c.answer(f.ID, nil)
+		case OpAuthed:
+			c.waits.resolve(f.ID, nil, nil)
+		case OpError:
+			c.answer(f.ID, &PeerError{Code: f.Code, Message: f.Text})
+			c.refused(f)
+		case OpMessage, OpCall, OpGap, OpJoined, OpLeft:
+			select {
+			case frames <- f:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// answer resolves what waits for id, as an ack or as a reply.
+func (c *Client) answer(id string, err error) {
+	if id == "" {
+		return
+	}
+	if !c.waits.resolve(ackKey(id), nil, err) {
+		c.waits.resolve(id, nil, err)
+	}
+}
+
+// refused forgets a group whose join was refused with the hello.
+func (c *Client) refused(f *Frame) {
+	if f.Group == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.groups, f.Group)
+	c.position.Remove(kindPrefix[targetGroup] + f.Group)
+}
+
+// handle runs one frame that has its place in the order.
+func (c *Client) handle(ctx context.Context, carrier Carrier, f *Frame) {
+	switch f.Op {
+	case OpMessage:
+		c.handleMessage(ctx, carrier, f)
+	case OpCall:
+		go c.handleCall(ctx, carrier, f)
+		return
+	case OpGap:
+		if c.opts.onGap != nil {
+			c.opts.onGap(Gap{Log: f.Log.Log, Epoch: f.Log.Epoch, From: f.GapFrom, To: f.Log.Offset})
+		}
+	}
+	c.mu.Lock()
+	c.position.Observe(f)
+	c.mu.Unlock()
+	if f.Op == OpJoined || f.Op == OpLeft {
+		c.waits.resolve(f.ID, nil, nil)
+	}
+}
+
+func (c *Client) find(typ string) clientHandler {
+	for _, t := range []string{typ, "*"} {
+		if h, ok := c.handlers.Load(t); ok {
+			return h.(clientHandler)
+		}
+	}
+	return nil
+}
+
+func (c *Client) handleMessage(ctx context.Context, carrier Carrier, f *Frame) {
+	h := c.find(f.Message.typ)
+	var err error = &PeerError{Code: CodeUnknownType, Message: "no handler for " + shorten(f.Message.typ)}
+	if h != nil {
+		_, err = h(traceContext(ctx, f.Message), f.Message)
+	}
+	if err != nil {
+		c.opts.log.Warn("client handler failed", "type", f.Message.typ, "id", f.Message.id, "error", err)
+	}
+	if !f.Ack {
+		return
+	}
+	answer := &Frame{Op: OpAck, ID: f.ID}
+	if err != nil {
+		code, text := codeOf(err)
+		answer = errorFrame(f.ID, code, text)
+	}
+	_ = carrier.Send(ctx, answer)
+}
+
+// handleCall answers a call, on a goroutine of its own, so that handlers may wait for messages.
+func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
+	h := c.find(f.Message.typ)
+	if h == nil {
+		_ = carrier.Send(ctx, errorFrame(f.ID, CodeUnknownType, "no handler for "+shorten(f.Message.typ)))
+		return
+	}
+	reply, err := h(traceContext(ctx, f.Message), f.Message)
+	if err != nil {
+		code, text := codeOf(err)
+		_ = carrier.Send(ctx, errorFrame(f.ID, code, text))
+		return
+	}
+	if reply == nil {
+		reply = &Message{content: []byte("null")}
+	}
+	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: reply})
+}
+
+// keepFresh renews the token before it expires.
+func (c *Client) keepFresh(ctx context.Context, expires time.Time) {
+	if expires.IsZero() || c.opts.token == nil {
+		return
+	}
+	left := time.Until(expires)
+	timer := time.NewTimer(max(left-max(left/5, time.Second), 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return
+	}
+	token, err := c.opts.token(ctx)
+	if err == nil {
+		err = c.Refresh(ctx, token)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.opts.log.Warn("token refresh failed", "error", err)
+	}
+}
+
+// up and down open and close the gate for requests.
+func (c *Client) up(d Dialer, carrier Carrier) {
+	c.mu.Lock()
+	c.carrier, c.state = carrier, ClientConnected
+	resumed := c.welcome.Resumed
+	close(c.ready)
+	c.mu.Unlock()
+	c.tell(StateChange{State: ClientConnected, Carrier: d.Name(), Resumed: resumed})
+}
+
+func (c *Client) down() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carrier, c.state = nil, ClientConnecting
+	close(c.lost)
+	c.ready, c.lost = make(chan struct{}), make(chan struct{})
+}
+
+func (c *Client) turn(s ClientState, ch StateChange) {
+	c.mu.Lock()
+	c.state = s
+	c.mu.Unlock()
+	ch.State = s
+	c.tell(ch)
+}
+
+func (c *Client) tell(ch StateChange) {
+	c.opts.log.Debug("client state", "state", ch.State.String(), "carrier", ch.Carrier, "wait", ch.Wait, "error", ch.Err)
+	if c.opts.onState != nil {
+		c.opts.onState(ch)
+	}
+}
+
+// hangUp ends a carrier: with a goodbye if the client itself is ending.
+func (c *Client) hangUp(ctx context.Context, carrier Carrier) {
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = carrier.Close(bye)
+}
+
+func (c *Client) close(err error) {
+	c.mu.Lock()
+	c.state, c.closed = ClientClosed, err
+	if c.closed == nil {
+		c.closed = context.Canceled
+	}
+	close(c.ready)
+	c.mu.Unlock()
+	c.waits.fail(ErrDisconnected)
+	c.tell(StateChange{State: ClientClosed, Err: err})
+}
