@@ -116,7 +116,7 @@ func TestObserve(t *testing.T) {
 func TestHijackIsLoggedAtItsEnd(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
-	conns := make(chan net.Conn, 1)
+	conns, logged := make(chan net.Conn, 1), make(chan commhttp.Result, 1)
 	h := full(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -124,7 +124,8 @@ func TestHijackIsLoggedAtItsEnd(t *testing.T) {
 			return
 		}
 		conns <- conn
-	}, commhttp.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	}, commhttp.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+		commhttp.WithObserver(func(_ *http.Request, res commhttp.Result) { logged <- res })) // outside of the log
 	_, base := server(t, h, false)
 	raw, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
@@ -145,6 +146,7 @@ func TestHijackIsLoggedAtItsEnd(t *testing.T) {
 	equal(t, "over the hijacked connection", string(buf), "hello")
 	conn.Close()
 	conn.Close()
+	equal(t, "hijacked", (<-logged).Hijacked, true)
 	got := log.String()
 	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "status=101") || !strings.Contains(got, "hijacked=true") {
 		t.Errorf("log: %s", got)
