@@ -137,18 +137,20 @@ func (s *serving) end() {
 func (s *serving) batch() {
 	c := s.c
 	c.setCork(true)
-	for s.err == nil {
-		if c.in.typ == 0 {
-			got, err := c.parse()
-			if err != nil || got == nothing {
-				s.err, s.short = err, true
-				break
-			}
-			if got == controlFrame {
-				continue
-			}
+	if c.in.typ != 0 { // left by a read before Serve
+		if _, s.err = c.nextMessage(s.ctx); s.err == nil {
+			s.err = s.message()
 		}
-		s.err = s.message()
+	}
+	for s.err == nil {
+		got, err := c.parse()
+		if err != nil || got == nothing {
+			s.err, s.short = err, true
+			break
+		}
+		if got == dataFrame {
+			s.err = s.message()
+		}
 	}
 	putBuffer(s.scratch)
 	s.scratch = nil
@@ -159,12 +161,9 @@ func (s *serving) batch() {
 
 // message reads the open message and gives it to f.
 func (s *serving) message() error {
-	c := s.c
-	t, err := c.nextMessage(s.ctx)
-	if err != nil {
-		return err
-	}
+	c, t := s.c, s.c.in.typ
 	var p []byte
+	var err error
 	if !c.in.deflated {
 		p = c.whole()
 	}
