@@ -1,0 +1,89 @@
+package comm
+
+import (
+	"net"
+	"net/http"
+)
+
+// NewHandshake makes the handshake of a client that comes with an HTTP request and has said no
+// hello: what a hello would say is taken from the query (group, position, access_token) and the
+// headers (Authorization, Last-Event-ID). hello, where there is one, is what the client said; it
+// takes the place of the query. The error is a *PeerError or *MessageError for the client.
+func NewHandshake(r *http.Request, hello *Frame) (*Handshake, error) {
+	hs := &Handshake{
+		Request: r, Header: r.Header, RemoteAddr: remoteAddr(r), TLS: r.TLS,
+		Token: BearerToken(r.Header.Get("Authorization")),
+	}
+	if hello != nil {
+		hs.Hello, hs.Position, hs.ID = hello.Hello, hello.Position, hello.ID
+		if hello.Token != "" {
+			hs.Token = hello.Token
+		}
+		return hs, nil
+	}
+	q := r.URL.Query()
+	if hs.Token == "" {
+		hs.Token = q.Get("access_token")
+	}
+	hs.Hello = &Hello{Groups: q["group"]}
+	pos := r.Header.Get("Last-Event-ID")
+	if pos == "" {
+		pos = q.Get("position")
+	}
+	var err error
+	if hs.Position, err = ParsePosition(pos); err != nil {
+		return nil, &PeerError{Code: CodeBadPosition, Message: err.Error()}
+	}
+	return hs, nil
+}
+
+// remoteAddr is the request's peer as an address.
+func remoteAddr(r *http.Request) net.Addr {
+	if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil && r.RemoteAddr != "" {
+		return a
+	}
+	return &net.UnixAddr{Name: r.RemoteAddr, Net: "unix"}
+}
+
+// HTTPStatus is the status with which a carrier on HTTP refuses what err says, before a stream has
+// begun: 400, 401, 403, 404, 413, 429 or 503.
+func HTTPStatus(err error) int {
+	code, _ := codeOf(err)
+	if status, ok := statuses[code]; ok {
+		return status
+	}
+	return http.StatusForbidden
+}
+
+var statuses = map[Code]int{
+	CodeBadFrame: 400, CodeUnknownOp: 400, CodeBadMessage: 400, CodeUnknownType: 400, CodeBadPosition: 400,
+	CodeUnsupportedVersion: 400, CodeUnexpectedHello: 400, CodeUnauthenticated: 401, CodeForbidden: 403,
+	CodeSessionRevoked: 403, CodeNotFound: 404, CodeTooLarge: 413, CodeRateLimited: 429, CodeLimit: 503,
+	CodeClosing: 503, CodeInternal: 500, CodeTimeout: 504,
+}
+
+// RefusalReason is the reason with which a carrier closes a connection that was not admitted.
+func RefusalReason(err error) CloseReason {
+	code, text := codeOf(err)
+	r := CloseReason{Kind: ReasonUnauthorized, Text: text, Err: err}
+	switch code {
+	case CodeLimit, CodeClosing:
+		r.Kind = ReasonTryLater
+	case CodeUnsupportedVersion, CodeBadFrame, CodeBadMessage, CodeBadPosition, CodeUnknownOp:
+		r.Kind = ReasonProtocol
+	case CodeTooLarge:
+		r.Kind = ReasonTooLarge
+	case CodeInternal: // OnConnect's own error: it refuses
+		r.Text = "refused"
+	}
+	return r
+}
+
+// RefusalFrame is the error frame for a handshake that was not admitted; id is the hello's.
+func RefusalFrame(id string, err error) *Frame {
+	f := rejection(err)
+	if f.ID == "" {
+		f.ID = id
+	}
+	return f
+}
