@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -162,30 +163,29 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.up(d, carrier)
-	frames := make(chan *Frame, clientInbox)
-	handled := make(chan struct{})
-	go func() {
-		defer close(handled)
+	frames, renewed := make(chan *Frame, clientInbox), make(chan time.Time, 1)
+	var handling, helping sync.WaitGroup
+	handling.Go(func() {
 		for f := range frames {
+			if f.Op == OpCall { // may wait for messages, so it must not hold them up
+				helping.Go(func() { c.handleCall(ctx, carrier, f) })
+				continue
+			}
 			c.handle(ctx, carrier, f)
 		}
-	}()
-	refreshed := make(chan struct{})
-	go func() {
-		defer close(refreshed)
-		c.keepFresh(ctx, expires)
-	}()
-	err := c.read(ctx, carrier, frames)
+	})
+	helping.Go(func() { c.keepFresh(ctx, expires, renewed) })
+	err := c.read(ctx, carrier, frames, renewed)
 	c.down()
 	close(frames)
-	<-handled
+	handling.Wait()
 	cancel()
-	<-refreshed
+	helping.Wait()
 	return err
 }
 
 // read takes frames from the carrier until it ends.
-func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame) error {
+func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame, renewed chan<- time.Time) error {
 	for {
 		f, err := carrier.Receive(ctx)
 		if err != nil {
@@ -203,6 +203,10 @@ func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame
 		case OpAck:
 			c.answer(f.ID, nil)
 		case OpAuthed:
+			select {
+			case renewed <- f.Expires:
+			default:
+			}
 			c.waits.resolve(f.ID, nil, nil)
 		case OpError:
 			c.answer(f.ID, &PeerError{Code: f.Code, Message: f.Text})
@@ -243,9 +247,6 @@ func (c *Client) handle(ctx context.Context, carrier Carrier, f *Frame) {
 	switch f.Op {
 	case OpMessage:
 		c.handleMessage(ctx, carrier, f)
-	case OpCall:
-		go c.handleCall(ctx, carrier, f)
-		return
 	case OpGap:
 		if c.opts.onGap != nil {
 			c.opts.onGap(Gap{Log: f.Log.Log, Epoch: f.Log.Epoch, From: f.GapFrom, To: f.Log.Offset})
@@ -288,7 +289,7 @@ func (c *Client) handleMessage(ctx context.Context, carrier Carrier, f *Frame) {
 	_ = carrier.Send(ctx, answer)
 }
 
-// handleCall answers a call, on a goroutine of its own, so that handlers may wait for messages.
+// handleCall answers a call.
 func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 	h := c.find(f.Message.typ)
 	if h == nil {
@@ -307,25 +308,38 @@ func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: reply})
 }
 
-// keepFresh renews the token before it expires.
-func (c *Client) keepFresh(ctx context.Context, expires time.Time) {
-	if expires.IsZero() || c.opts.token == nil {
+// keepFresh renews the token before the identity ends, again and again. renewed brings each new end.
+func (c *Client) keepFresh(ctx context.Context, expires time.Time, renewed <-chan time.Time) {
+	if c.opts.token == nil {
 		return
 	}
-	left := time.Until(expires)
-	timer := time.NewTimer(max(left-max(left/5, time.Second), 0))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return
-	}
-	token, err := c.opts.token(ctx)
-	if err == nil {
-		err = c.Refresh(ctx, token)
-	}
-	if err != nil && ctx.Err() == nil {
-		c.opts.log.Warn("token refresh failed", "error", err)
+	for !expires.IsZero() {
+		left := time.Until(expires)
+		timer := time.NewTimer(max(left-max(left/5, time.Second), 0))
+		select {
+		case <-timer.C:
+		case expires = <-renewed: // by Refresh
+			timer.Stop()
+			continue
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		token, err := c.opts.token(ctx)
+		if err == nil {
+			err = c.Refresh(ctx, token)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				c.opts.log.Warn("token refresh failed", "error", err)
+			}
+			return // the server ends the connection, and the next one gets a fresh token
+		}
+		select {
+		case expires = <-renewed:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

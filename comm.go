@@ -43,6 +43,13 @@ type TLSProvider interface {
 	TLSConfig() *tls.Config
 }
 
+// IdleTimeouter is a provider that says how long an idle HTTP connection of its address is kept. Of
+// several providers on one address, the first registered decides.
+type IdleTimeouter interface {
+	// IdleTimeout is the time; 0 means the default of 120 s.
+	IdleTimeout() time.Duration
+}
+
 // Host is what the manager gives a provider for one start; it dies at Stop.
 // It is an interface so that a test can make one: see commtest.NewHost.
 type Host interface {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/anasamu/comm/internal/listen"
 	"github.com/anasamu/comm/internal/memnet"
@@ -101,6 +102,7 @@ func (e *endpoint) serve(l net.Listener, conf *tls.Config) (*listen.Server, erro
 		MaxHandshakesPerAddr: e.manager.cfg.MaxHandshakesPerAddr,
 		HandshakeTimeout:     e.manager.cfg.HandshakeTimeout,
 		ReadHeaderTimeout:    e.manager.cfg.HandshakeTimeout,
+		IdleTimeout:          e.manager.idleTimeout(e.addr),
 		ConnContext:          trustContext,
 	})
 	if err != nil {
@@ -112,6 +114,19 @@ func (e *endpoint) serve(l net.Listener, conf *tls.Config) (*listen.Server, erro
 		}
 	})
 	return s, nil
+}
+
+// idleTimeout is what the first provider of an address that has an opinion says, or 0.
+func (m *Manager) idleTimeout(addr string) time.Duration {
+	states, _ := m.named()
+	for _, p := range states {
+		if t, ok := p.impl.(IdleTimeouter); ok && t.IdleTimeout() > 0 {
+			if at, _ := p.address(); at == addr {
+				return t.IdleTimeout()
+			}
+		}
+	}
+	return 0
 }
 
 // servers are the endpoint's servers, those that exist.

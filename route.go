@@ -68,8 +68,13 @@ func newRouteError(r *route, all []*route, text string) error {
 	return e
 }
 
-// serveHTTP is the outermost handler of an address: it takes the trace and finds the route.
+// serveHTTP is the outermost handler of an address: it takes the trace and finds the route. On a
+// connection that is kept alive it clears the write deadline that an earlier request's handler may
+// have left, which a stream would run into.
 func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
 	if ctx := requestTrace(r.Context(), r.Header); ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}
