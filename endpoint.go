@@ -51,7 +51,7 @@ type claim struct {
 }
 
 // insideName is the in-process address of an endpoint.
-func (e *endpoint) insideName() string { return "inside." + e.addr }
+func (e *endpoint) insideName() string { return "inside." + e.bound.String() }
 
 // openEndpoint binds the address and serves it until close.
 func (m *Manager) openEndpoint(ctx context.Context, addr string, conf *tls.Config) (*endpoint, error) {

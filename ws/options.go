@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Option is a setting that Accept, Dial and NewConn all take.
+// Option is a setting that Accept, Dial, NewConn and New all take.
 type Option interface {
 	AcceptOption
 	DialOption
 	ConnOption
+	ProviderOption
 }
 
 // AcceptOption is a setting of the server's handshake or its connections.

@@ -1,0 +1,105 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// Dialer returns the carrier for a comm.Client: it dials url (ws or wss) with the subprotocol
+// comm.v1.json and says hello. The options are those of Dial. Heartbeats are the connection's own.
+func Dialer(url string, opts ...DialOption) comm.Dialer {
+	return &dialer{url: url, opts: append([]DialOption{WithSubprotocols(comm.JSON().Name())}, opts...)}
+}
+
+type dialer struct {
+	url  string
+	opts []DialOption
+}
+
+// Name returns "websocket".
+func (d *dialer) Name() string { return "websocket" }
+
+// Dial implements comm.Dialer.
+func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, error) {
+	c, resp, err := Dial(ctx, d.url, d.opts...)
+	if err != nil {
+		return nil, dialReason(err, resp)
+	}
+	if c.Subprotocol() != comm.JSON().Name() {
+		_ = c.CloseNow()
+		return nil, comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the server does not speak " + comm.JSON().Name()}
+	}
+	carrier := &dialed{conn: c}
+	if err := carrier.Send(ctx, hello); err != nil {
+		_ = c.CloseNow()
+		return nil, err
+	}
+	return carrier, nil
+}
+
+// dialReason says what a refused handshake means.
+func dialReason(err error, resp *http.Response) error {
+	if resp == nil {
+		return err
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return comm.CloseReason{Kind: comm.ReasonUnauthorized, Err: err}
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return &comm.LimitError{Limit: "the server refuses connections", Retry: time.Duration(max(seconds, 0)) * time.Second}
+	}
+	return err
+}
+
+// dialed is one open connection of a client.
+type dialed struct {
+	conn *Conn
+	buf  []byte // of the one reader
+}
+
+// Send implements comm.Carrier.
+func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
+	b, err := comm.JSON().AppendFrame(nil, f)
+	if err != nil {
+		return err
+	}
+	return d.conn.Write(ctx, Text, b)
+}
+
+// Receive implements comm.Carrier. Frames of a later version that it does not know are skipped.
+func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
+	for {
+		_, b, err := d.conn.Read(ctx, d.buf[:0])
+		if err != nil {
+			return nil, receiveReason(err)
+		}
+		d.buf = b[:0]
+		f, err := comm.JSON().ParseFrame(b)
+		if fe, ok := errors.AsType[*comm.FrameError](err); ok && fe.Code == comm.CodeUnknownOp {
+			continue
+		}
+		return f, err
+	}
+}
+
+// receiveReason says what the close code means.
+func receiveReason(err error) error {
+	ce, ok := errors.AsType[*CloseError](err)
+	if !ok || ce.Local || ce.Code == StatusAbnormal || ce.Code == StatusNoStatus {
+		return err
+	}
+	r := comm.ReasonOfStatus(int(ce.Code), ce.Reason)
+	r.Err = err
+	return r
+}
+
+// Close implements comm.Carrier.
+func (d *dialed) Close(ctx context.Context) error {
+	return d.conn.Close(ctx, StatusNormal, "")
+}

@@ -1,0 +1,147 @@
+package ws
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/wsframe"
+)
+
+// format is a frame of the client protocol as one whole WebSocket frame. It is comparable: all
+// connections with the same encoding share the bytes of a message.
+type format struct {
+	codec    comm.Codec
+	encoding Encoding
+}
+
+// Append implements comm.Format. Control frames are not compressed: they are small, and some hold
+// secrets (RFC 7692 8).
+func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
+	b := getBuffer(heldBuffer)
+	defer func() { putBuffer(b) }()
+	payload, err := f.codec.AppendFrame(b.b, frame)
+	if err != nil {
+		return dst, err
+	}
+	b.b = payload[:0]
+	e := f.encoding
+	if frame.Op != comm.OpMessage && frame.Op != comm.OpCall {
+		e = Encoding{}
+	}
+	if dst == nil {
+		dst = make([]byte, 0, wsframe.MaxHeader+len(payload))
+	}
+	return e.AppendFrame(dst, Text, payload), nil
+}
+
+// transport writes a connection's outbox in batches.
+type transport struct {
+	host      comm.Host
+	conn      *Conn
+	format    comm.Format // boxed once
+	writeWait time.Duration
+	batch     int // bytes that leave in one write
+
+	attached atomic.Pointer[comm.Conn] // nil until the manager has made it
+	sent     int                       // bytes not yet counted; the writer's own
+}
+
+func newTransport(p *Provider, h comm.Host, c *Conn) *transport {
+	return &transport{
+		host: h, conn: c, format: format{comm.JSON(), c.Encoding()},
+		writeWait: p.conf.WriteWait, batch: int(p.conf.WriteBufferSize),
+	}
+}
+
+// frameLists are the writers' scratch.
+var frameLists = sync.Pool{New: func() any { return new([][]byte) }}
+
+// Write implements comm.Transport: what fits into one write buffer leaves in one system call.
+func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
+	if t.writeWait > 0 {
+		if by := time.Now().Add(t.writeWait); by.Before(deadline) {
+			deadline = by
+		}
+	}
+	list := frameLists.Get().(*[][]byte)
+	defer func() {
+		clear(*list)
+		*list = (*list)[:0]
+		frameLists.Put(list)
+	}()
+	size := 0
+	for _, o := range batch {
+		b, err := o.Bytes(t.format)
+		if err != nil {
+			return n, err
+		}
+		if len(*list) > 0 && size+len(b) > t.batch {
+			break
+		}
+		*list = append(*list, b)
+		size += len(b)
+	}
+	n, err = t.conn.WriteFrames(*list, deadline)
+	t.count((*list)[:n])
+	return n, err
+}
+
+func (t *transport) count(frames [][]byte) {
+	for _, f := range frames {
+		t.sent += len(f)
+	}
+	if c := t.attached.Load(); c != nil {
+		t.host.Traffic(c, 0, t.sent)
+		t.sent = 0
+	}
+}
+
+// Close implements comm.Transport: the closing frame, then the closing handshake, within the deadline.
+func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
+	if t.conn.Err() != nil {
+		return nil
+	}
+	if r.Kind == comm.ReasonLost || r.Kind == comm.ReasonHeartbeat {
+		return t.conn.CloseNow()
+	}
+	b, err := format{comm.JSON(), Encoding{}}.Append(nil, r.Frame())
+	if err == nil {
+		_, err = t.conn.WriteFrames([][]byte{b}, deadline)
+	}
+	if err != nil && t.conn.Err() == nil {
+		return t.conn.CloseNow()
+	}
+	closeConn(t.conn, r, deadline)
+	return nil
+}
+
+// RoundTrip implements comm.RoundTripper.
+func (t *transport) RoundTrip() time.Duration { return t.conn.RTT() }
+
+// closeConn makes the closing handshake within the deadline.
+func closeConn(c *Conn, r comm.CloseReason, deadline time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	code := StatusCode(r.Code())
+	if !code.CanSend() {
+		code = StatusGoingAway
+	}
+	_ = c.Close(ctx, code, shortReason(r.Text)) // the peer may be gone already
+}
+
+// shortReason cuts text to what a close frame takes, at a character's end.
+func shortReason(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	text = text[:most]
+	for !utf8.ValidString(text) {
+		text = text[:len(text)-1]
+	}
+	return text
+}

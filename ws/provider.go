@@ -1,0 +1,243 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/conf"
+)
+
+// Config is what the section "websocket" of a configuration file, the variables WEBSOCKET_KEY and
+// the options of New set.
+type Config struct {
+	// Path is where clients connect, a ServeMux path. The default is /ws.
+	Path string `json:"path"`
+	// ReadBufferSize is the size of the pooled buffer that one read uses, rounded up to a power of
+	// two. The default is 32 KiB where it is lent only while bytes are at hand, and 4 KiB elsewhere.
+	ReadBufferSize comm.ByteSize `json:"read_buffer_size" min:"0" max:"64KiB"`
+	// WriteBufferSize is how many bytes of waiting messages one write takes together. The default is 64 KiB.
+	WriteBufferSize comm.ByteSize `json:"write_buffer_size" min:"512" max:"64KiB"`
+	// CheckOrigin applies the manager's origin policy. The default is true; false lets every page on
+	// the web connect with its visitors' cookies.
+	CheckOrigin bool `json:"check_origin"`
+	// PingPeriod is after how long a silence the client is pinged. The default is the manager's heartbeat.
+	PingPeriod time.Duration `json:"ping_period" min:"0s"`
+	// PongWait is after how long a silence the connection is given up; more than PingPeriod. The
+	// default is PingPeriod and 15 s.
+	PongWait time.Duration `json:"pong_wait" min:"0s"`
+	// WriteWait bounds one write. The default is the manager's write timeout.
+	WriteWait time.Duration `json:"write_wait" min:"0s"`
+	// MaxMessageSize bounds one inbound message after decompression. The default is the manager's.
+	MaxMessageSize comm.ByteSize `json:"max_message_size" min:"0"`
+	// Compression agrees to permessage-deflate where a client offers it. The default is false.
+	Compression bool `json:"compression"`
+}
+
+// smallMessage is a limit that is probably a mistake: the seed's was 512 bytes.
+const smallMessage = 4 << 10
+
+// Provider is the WebSocket carrier of a comm.Manager. New makes one; it serves one manager.
+type Provider struct {
+	opts []ProviderOption
+	conf Config
+	set  []AcceptOption // what the shared options set
+
+	mu       sync.Mutex // guards the fields below
+	resolved bool
+	host     comm.Host
+	acceptor *Acceptor
+	ctx      context.Context
+	cancel   context.CancelFunc
+	conns    sync.WaitGroup
+}
+
+// ProviderOption is a setting of the provider. The options that Accept, Dial and NewConn share are
+// provider options too.
+type ProviderOption interface{ applyProvider(*Provider) error }
+
+type providerOption func(*Provider) error
+
+func (f providerOption) applyProvider(p *Provider) error { return f(p) }
+
+// applyProvider makes every shared option one of the provider, over what Config says.
+func (f shared) applyProvider(p *Provider) error {
+	p.set = append(p.set, f)
+	probe := defaults()
+	return f(&probe)
+}
+
+// WithPath sets where clients connect. The default is /ws.
+func WithPath(path string) ProviderOption {
+	return providerOption(func(p *Provider) error { p.conf.Path = path; return nil })
+}
+
+// New makes the provider "websocket". Bad options are reported by comm.New.
+//
+// It speaks the client protocol of PROTOCOL.md, one text message a frame. A client that offers the
+// subprotocol comm.v1.json says hello first; one that offers none is admitted by its request alone.
+func New(opts ...ProviderOption) *Provider { return &Provider{opts: opts} }
+
+// Name returns "websocket".
+func (p *Provider) Name() string { return "websocket" }
+
+// Features lists what this provider serves.
+func (p *Provider) Features() []comm.Feature {
+	list := []comm.Feature{
+		comm.FeatureWebSocket, comm.FeatureRealTime, comm.FeatureStreaming, comm.FeatureHeaders, comm.FeatureQueryParams,
+		comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting,
+	}
+	if p.conf.Compression || p.compresses() {
+		list = append(list, comm.FeatureCompression)
+	}
+	return list
+}
+
+func (p *Provider) compresses() bool {
+	probe := acceptConfig{settings: defaults()}
+	for _, o := range p.set {
+		_ = o.applyAccept(&probe) // checked when it was given
+	}
+	return probe.compression != nil
+}
+
+// Configure resolves defaults, file, environment and options.
+func (p *Provider) Configure(src *comm.ConfigSource) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resolved {
+		return errors.New("ws: a provider serves one manager")
+	}
+	p.resolved = true
+	p.conf = Config{Path: "/ws", CheckOrigin: true, WriteBufferSize: maxBatch}
+	errs := []error{src.Decode(&p.conf)}
+	if !p.conf.CheckOrigin {
+		src.Logger().Warn("check_origin is off: every page on the web can connect with its visitors' cookies", "provider", p.Name())
+	}
+	if n := p.conf.MaxMessageSize; n > 0 && n < smallMessage {
+		src.Logger().Warn("max_message_size is small", "provider", p.Name(), "bytes", int64(n))
+	}
+	for _, o := range p.opts {
+		if o == nil {
+			errs = append(errs, errors.New("ws: New: an option is nil"))
+			continue
+		}
+		errs = append(errs, o.applyProvider(p))
+	}
+	return errors.Join(append(errs, conf.Check("ws.New", &p.conf), p.check())...)
+}
+
+// check holds the settings against each other.
+func (p *Provider) check() error {
+	c := &p.conf
+	var errs []error
+	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, " {}") {
+		errs = append(errs, refuse("WithPath", fmt.Sprintf("%q", c.Path), "a path such as /ws"))
+	}
+	if c.PingPeriod > 0 && c.PongWait > 0 && c.PongWait <= c.PingPeriod {
+		errs = append(errs, refuse("pong_wait", c.PongWait, "more than ping_period, "+c.PingPeriod.String()))
+	}
+	if n := c.ReadBufferSize; n > 0 && n < minBuffer {
+		errs = append(errs, refuse("read_buffer_size", n, fmt.Sprintf("%d or more", minBuffer)))
+	}
+	return errors.Join(errs...)
+}
+
+// Start routes the path on the manager's address.
+func (p *Provider) Start(_ context.Context, h comm.Host) error {
+	acceptor, err := NewAcceptor(p.acceptOptions(h)...)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.host, p.acceptor = h, acceptor
+	p.ctx, p.cancel = context.WithCancel(h.Context())
+	p.mu.Unlock()
+	return h.Route(p.conf.Path, http.HandlerFunc(p.serve))
+}
+
+// acceptOptions translates Config, under what shared options say.
+func (p *Provider) acceptOptions(h comm.Host) []AcceptOption {
+	c, s := &p.conf, h.Settings()
+	period := orElse(c.PingPeriod, s.Heartbeat)
+	wait := DefaultHeartbeatWait
+	if c.PongWait > period {
+		wait = c.PongWait - period
+	}
+	opts := []AcceptOption{
+		WithSubprotocolFunc(chooseProtocol),
+		WithHeartbeat(period, wait),
+		WithWriteTimeout(orElse(c.WriteWait, s.WriteTimeout)),
+		WithReadLimit(int64(orElse(c.MaxMessageSize, comm.ByteSize(s.MaxMessage)))),
+		WithLogger(h.Logger()),
+		WithAnyOrigin(),
+	}
+	if c.CheckOrigin {
+		opts[len(opts)-1] = WithOriginCheck(h.CheckOrigin)
+	}
+	if c.ReadBufferSize > 0 {
+		opts = append(opts, WithBufferSize(int(c.ReadBufferSize)))
+	}
+	if c.Compression {
+		opts = append(opts, WithCompression(Compression{}))
+	}
+	return append(opts, p.set...)
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// protocolFamily is what every version of the client protocol begins with.
+const protocolFamily = "comm."
+
+// chooseProtocol takes the version that is spoken here, and refuses one of the family that is not
+// by its name. Other subprotocols are not agreed to, as if none had been offered.
+func chooseProtocol(_ *http.Request, offered []string) (string, error) {
+	spoken := comm.JSON().Name()
+	if slices.Contains(offered, spoken) {
+		return spoken, nil
+	}
+	for _, name := range offered {
+		if strings.HasPrefix(name, protocolFamily) {
+			return "", fmt.Errorf("version %q is not spoken here: allowed is %q", name, spoken)
+		}
+	}
+	return "", nil
+}
+
+// Stop ends handshakes under way and waits until every connection, which the manager has closed
+// before, is gone.
+func (p *Provider) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	cancel := p.cancel
+	p.mu.Unlock()
+	if cancel == nil {
+		return nil
+	}
+	cancel()
+	gone := make(chan struct{})
+	go func() {
+		p.conns.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Health answers nil: the listener's health is the manager's to know.
+func (p *Provider) Health(context.Context) error { return nil }
