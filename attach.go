@@ -122,7 +122,7 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 	}
 	if hook := m.cfg.OnConnect; hook != nil {
 		if err := hook(ctx, hs, &a); err != nil {
-			return nil, err
+			return nil, refusal(err)
 		}
 	}
 	if err := checkUser(a.User); err != nil {
@@ -132,6 +132,15 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 		sess, notice = nil, resumeNotice(hs.ID)
 	}
 	return m.enroll(p, t, hs, a, sess, notice)
+}
+
+// refusal makes an error of OnConnect one that tells the client that it is not wanted, unless it
+// says something for the client itself.
+func refusal(err error) error {
+	if code, _ := codeOf(err); code != CodeInternal {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrForbidden, err)
 }
 
 // resumeSession finds the session that the client asks for; nil without an error is a new client.
@@ -211,23 +220,41 @@ func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
 		c.control(notice)
 	}
 	c.watchExpiry(id.Expires)
-	c.enterStanding(hs.Position)
-	for _, g := range a.Groups {
-		if err := c.join(joinRequest{group: g, position: hs.Position}); err != nil {
-			c.refuse(&Frame{Group: g, ID: hs.ID}, err)
-		}
-	}
-	for _, g := range hs.Hello.Groups {
-		if err := c.clientJoin("", g, hs.Position); err != nil {
-			c.refuse(&Frame{Group: g, ID: hs.ID}, err)
-		}
-	}
+	joined := c.enterAll(hs, a)
+	go c.out.run()
 	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})
 	c.manager.log.Debug("connected", "provider", c.provider.name, "conn", c.id, "user", c.user)
 	if trusted := hs.trusted; trusted != nil {
 		trusted.attached(c)
 	}
-	go c.out.run()
+	for _, g := range joined {
+		c.announceJoin(g)
+	}
+}
+
+// enterAll makes the connection a member of everything it begins with: everyone and its user, the
+// groups of OnConnect, and those of its hello that the authorizer allows. It returns the groups.
+func (c *Conn) enterAll(hs *Handshake, a Admission) (joined []string) {
+	c.enterStanding(hs.Position)
+	enter := func(group string, allowed error) {
+		added, err := false, allowed
+		if err == nil {
+			added, err = c.joinQuietly(joinRequest{group: group, position: hs.Position})
+		}
+		if added {
+			joined = append(joined, group)
+		}
+		if err != nil {
+			c.refuse(&Frame{Group: group, ID: hs.ID}, err)
+		}
+	}
+	for _, g := range a.Groups {
+		enter(g, nil)
+	}
+	for _, g := range hs.Hello.Groups {
+		enter(g, c.mayJoin(g))
+	}
+	return joined
 }
 
 // enterStanding makes the connection a member of everyone and of its user.

@@ -123,12 +123,6 @@ type Transport interface {
 	Close(r CloseReason, deadline time.Time) error
 }
 
-// TryWriter is a Transport that can take what fits without blocking; the error is ErrWouldBlock
-// where nothing more does.
-type TryWriter interface {
-	TryWrite(batch []Outbound) (n int, err error)
-}
-
 // RoundTripper is a Transport that measures the round trip to its client by its heartbeat.
 type RoundTripper interface{ RoundTrip() time.Duration }
 

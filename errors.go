@@ -27,8 +27,6 @@ var (
 	ErrOrdered = errors.New("comm: a logged message keeps the order of its log")
 	// ErrBlocked means that the Block policy was asked for on anything but one connection.
 	ErrBlocked = errors.New("comm: only a send to one connection can block")
-	// ErrWouldBlock is what a TryWriter answers when the carrier takes nothing more just now.
-	ErrWouldBlock = errors.New("comm: would block")
 	// ErrDisconnected is what waiting for an ack or a reply ends with when the peer goes away first.
 	ErrDisconnected = errors.New("comm: the connection closed first")
 	// ErrSlowConsumer is the cause of a connection closed because its outbound queue was full.
@@ -173,6 +171,7 @@ var sentinelCodes = []struct {
 	code Code
 }{
 	{ErrForbidden, CodeForbidden},
+	{ErrOrigin, CodeForbidden},
 	{ErrUnauthenticated, CodeUnauthenticated},
 	{ErrNotFound, CodeNotFound},
 	{ErrTarget, CodeNotFound},

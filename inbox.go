@@ -253,11 +253,16 @@ func (c *Conn) authorize(a Access) error {
 	return fmt.Errorf("%w: %s", ErrForbidden, a.Action)
 }
 
-func (c *Conn) clientJoin(id, group string, pos Position) error {
+// mayJoin asks whether the client may join a group.
+func (c *Conn) mayJoin(group string) error {
 	if err := checkGroup(group); err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group}); err != nil {
+	return c.authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group})
+}
+
+func (c *Conn) clientJoin(id, group string, pos Position) error {
+	if err := c.mayJoin(group); err != nil {
 		return err
 	}
 	return c.join(joinRequest{group: group, id: id, position: pos, byClient: true})

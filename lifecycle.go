@@ -335,7 +335,19 @@ func (m *Manager) Drain(ctx context.Context) error {
 		list = append(list, c)
 	}
 	m.sendAway(ctx, list, m.cfg.DrainSpread)
-	return m.Stop(ctx)
+	return errors.Join(m.finishRequests(ctx), m.Stop(ctx))
+}
+
+// finishRequests lets every address answer what clients have sent, while the providers still run.
+func (m *Manager) finishRequests(ctx context.Context) error {
+	list := m.book.list()
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, e := range list {
+		wg.Go(func() { errs[i] = e.shutdown(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // sendAway waits for the handlers of each connection, tells the client to return after a random

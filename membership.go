@@ -31,19 +31,26 @@ type joinRequest struct {
 	byClient bool
 }
 
-// join adds the connection to a group.
+// join adds the connection to a group and calls the hooks.
 func (c *Conn) join(r joinRequest) error {
+	added, err := c.joinQuietly(r)
+	if added {
+		c.announceJoin(r.group)
+	}
+	return err
+}
+
+// joinQuietly leaves the hooks to the caller, where added is true.
+func (c *Conn) joinQuietly(r joinRequest) (added bool, err error) {
 	if err := checkGroup(r.group); err != nil {
-		return err
+		return false, err
 	}
-	key := kindPrefix[targetGroup] + r.group
-	added, err := c.enter(targetGroup, key, r)
-	if err != nil || !added {
-		return err
-	}
-	c.manager.presence.joined(c, r.group)
-	c.hooks.run(c, hookEvent{kind: hookJoin, group: r.group})
-	return nil
+	return c.enter(targetGroup, kindPrefix[targetGroup]+r.group, r)
+}
+
+func (c *Conn) announceJoin(group string) {
+	c.manager.presence.joined(c, group)
+	c.hooks.run(c, hookEvent{kind: hookJoin, group: group})
 }
 
 // enter makes the connection a member of a topic. added is false if it was one already; then a

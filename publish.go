@@ -2,6 +2,7 @@ package comm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -35,10 +36,23 @@ func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...Send
 	}
 	msg = stampTrace(ctx, addressed(msg, t))
 	d, err := m.publish(ctx, t, msg, o)
-	if err == nil && m.backplane != nil && t.where == nil && t.kind != targetConn {
-		d.Remote, err = true, m.backplane.publish(ctx, t, msg, &o)
+	if m.backplane == nil || !m.crossesNodes(t, d, err) {
+		return d, err
 	}
-	return d, err
+	d.Remote = true
+	return d, m.backplane.publish(ctx, t, msg, &o)
+}
+
+// crossesNodes reports whether other nodes may have someone whom t names: for connections, if they
+// are not all here.
+func (m *Manager) crossesNodes(t Target, d Delivery, err error) bool {
+	if t.where != nil {
+		return false
+	}
+	if t.kind == targetConn {
+		return (err == nil || errors.Is(err, ErrNotFound)) && d.Matched <= len(t.more)
+	}
+	return err == nil
 }
 
 // Broadcast is Send to everyone.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/anasamu/comm/internal/listen"
 )
 
 // handle adds a route, or replaces the owner's own of the same pattern from an earlier start.
@@ -91,7 +93,7 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 			return
 		}
 		defer p.leaveRequest()
-		sw := &statusWriter{ResponseWriter: w}
+		sw := &statusWriter{ResponseWriter: w, ctx: r.Context()}
 		mark := &streamMark{}
 		start := time.Now()
 		defer func() {
@@ -123,6 +125,7 @@ func MarkStreaming(ctx context.Context) {
 // statusWriter notes the status. What it does not implement is found through Unwrap.
 type statusWriter struct {
 	http.ResponseWriter
+	ctx    context.Context
 	status int
 }
 
@@ -131,17 +134,31 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader notes the status.
 func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
+	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.status = status
+		listen.AnnounceDrain(w.ctx, w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write is WriteHeader(200) at first.
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // Flush is for handlers that look for http.Flusher themselves.
 func (w *statusWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // ReadFrom keeps sendfile for static files.
-func (w *statusWriter) ReadFrom(src io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, src) }
+func (w *statusWriter) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return io.Copy(w.ResponseWriter, src)
+}
 
 // CheckOrigin applies the origin policy to a request: no Origin header, the same origin, or one
 // that WithAllowedOrigins names. The error wraps ErrOrigin and names the origin.
