@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	minBuffer = 512 // a control frame must fit: 14+125 bytes
-	maxBuffer = 128 << 10
+	minBuffer = 512      // a control frame must fit: 14+125 bytes
+	maxBuffer = 1 << 20  // the default read limit
 	maxBatch  = 64 << 10 // accepted bytes leave at this many
 )
 
@@ -15,7 +15,7 @@ const (
 // bytes shared by connections belong to the garbage collector.
 type buffer struct{ b []byte }
 
-var buffers [9]sync.Pool // by size class, minBuffer<<class
+var buffers [12]sync.Pool // by size class, minBuffer<<class
 
 // getBuffer returns an empty buffer with room for n bytes.
 func getBuffer(n int) *buffer {

@@ -47,7 +47,7 @@ func (c *Conn) CloseNow() error {
 
 // sendClose sends the close frame, once; after it nothing else is sent.
 func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) error {
-	if err := c.acquire(ctx, c.out.token); err != nil {
+	if err := c.acquire(ctx, &c.out.token); err != nil {
 		return err
 	}
 	defer c.release()
@@ -68,18 +68,14 @@ func (c *Conn) awaitClose(ctx context.Context) error {
 	if c.borrow() {
 		return c.drain(ctx)
 	}
-	select {
-	case c.in.lock <- struct{}{}:
-		defer func() { <-c.in.lock }()
-		return c.drain(ctx)
-	case <-c.done:
+	if err := c.acquire(ctx, &c.in.lock); err != nil {
 		if c.finished.Load() {
 			return nil
 		}
-		return c.cause
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		return err
 	}
+	defer c.in.lock.unlock()
+	return c.drain(ctx)
 }
 
 // drain reads and drops everything up to the peer's close frame.

@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"context"
 	"io"
 	"net"
 	"sync"
@@ -42,8 +41,8 @@ type Conn struct {
 	closing  atomic.Bool // a close frame was sent: no data after it
 	finished atomic.Bool // a close frame was received
 	shutting sync.Mutex
-	cause    error // guarded by shutting until done is closed
-	onShut   func(error)
+	cause    error              // guarded by shutting until done is closed
+	hooks    map[*hook]struct{} // run when done; guarded by shutting
 }
 
 // NewConn returns a connection over rwc on which the handshake was already
@@ -70,9 +69,6 @@ func newConn(rwc io.ReadWriteCloser, side Side, set *settings, a agreed) *Conn {
 	if !set.portable {
 		c.raw = newRawIO(rwc)
 	}
-	c.in.lock = make(chan struct{}, 1)
-	c.out.token = make(chan struct{}, 1)
-	c.out.message = make(chan struct{}, 1)
 	c.in.watch.set = c.rwc.SetReadDeadline
 	c.out.watch.set = c.rwc.SetWriteDeadline
 	c.out.flusher = c.flushLater
@@ -154,42 +150,12 @@ func (c *Conn) shut(cause error) {
 	c.in.watch.close()
 	c.out.watch.close()
 	_ = c.rwc.Close() // nothing is left to tell it to
-	if c.onShut != nil {
-		c.onShut(cause)
+	for h := range c.hooks {
+		go h.f()
 	}
+	c.hooks = nil
 	if c.compressed.granted > 0 {
 		c.set.compression.release(c.compressed.granted)
-	}
-}
-
-// acquire takes one of the connection's locks. It fails when ctx or the
-// connection ends first.
-func (c *Conn) acquire(ctx context.Context, lock chan struct{}) error {
-	select {
-	case lock <- struct{}{}:
-	default:
-		select {
-		case lock <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-c.done:
-			return c.cause
-		}
-	}
-	if err := c.Err(); err != nil {
-		<-lock
-		return err
-	}
-	return nil
-}
-
-// ended returns ctx's cause if it has ended.
-func ended(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	default:
-		return nil
 	}
 }
 

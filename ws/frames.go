@@ -63,11 +63,11 @@ func (c *Conn) WriteFrames(frames [][]byte, deadline time.Time) (n int, err erro
 	if c.side != Server {
 		return 0, ErrSide
 	}
-	if err := c.acquireBy(deadline, c.out.message); err != nil {
+	if err := c.acquireBy(deadline, &c.out.message); err != nil {
 		return 0, err
 	}
-	defer func() { <-c.out.message }()
-	if err := c.acquireBy(deadline, c.out.token); err != nil {
+	defer c.out.message.unlock()
+	if err := c.acquireBy(deadline, &c.out.token); err != nil {
 		return 0, err
 	}
 	defer c.release()
@@ -154,28 +154,16 @@ func (c *Conn) insert(frames [][]byte) {
 }
 
 // acquireBy is acquire with a deadline; it costs a timer only if it waits.
-func (c *Conn) acquireBy(deadline time.Time, lock chan struct{}) error {
+func (c *Conn) acquireBy(deadline time.Time, l *lock) error {
 	if deadline.IsZero() {
-		return c.acquire(context.Background(), lock)
+		return c.acquire(context.Background(), l)
 	}
-	select {
-	case lock <- struct{}{}:
-	default:
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		select {
-		case lock <- struct{}{}:
-		case <-timer.C:
-			return os.ErrDeadlineExceeded
-		case <-c.done:
-			return c.cause
-		}
+	if l.try() {
+		return c.keepIfAlive(l)
 	}
-	if err := c.Err(); err != nil {
-		<-lock
-		return err
-	}
-	return nil
+	ctx, cancel := context.WithDeadlineCause(context.Background(), deadline, os.ErrDeadlineExceeded)
+	defer cancel()
+	return c.acquire(ctx, l)
 }
 
 // Prepared is a message encoded at most once for each Encoding, to be sent to
@@ -221,12 +209,12 @@ func (c *Conn) WritePrepared(ctx context.Context, p *Prepared) error {
 		return err
 	}
 	frame := p.Frame(c.Encoding())
-	if err := c.acquire(ctx, c.out.message); err != nil {
+	if err := c.acquire(ctx, &c.out.message); err != nil {
 		return err
 	}
-	defer func() { <-c.out.message }()
+	defer c.out.message.unlock()
 	c.insert([][]byte{frame})
-	if err := c.acquire(ctx, c.out.token); err != nil {
+	if err := c.acquire(ctx, &c.out.token); err != nil {
 		return err
 	}
 	defer c.release()

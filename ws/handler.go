@@ -37,7 +37,7 @@ func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Hand
 		if err != nil {
 			return // it has answered
 		}
-		go a.run(a.context(r), c, f)
+		go a.run(c.attach(a.context(r)), c, f)
 	})
 }
 
@@ -57,17 +57,7 @@ func (a *Acceptor) run(ctx context.Context, c *Conn, f func(context.Context, *Co
 		}
 		_ = c.Close(context.Background(), code, "") // the peer may be gone already
 	}()
-	code = exitStatus(f(c.attach(ctx), c))
-}
-
-// attach returns a context that ends with parent and with the connection.
-func (c *Conn) attach(parent context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(parent)
-	c.onShut = cancel
-	if parent.Done() == nil { // it ends with the connection only: no need to follow it
-		c.in.watch.own, c.out.watch.own = ctx.Done(), ctx.Done()
-	}
-	return ctx
+	code = exitStatus(f(ctx, c))
 }
 
 func exitStatus(err error) StatusCode {

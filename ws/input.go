@@ -14,11 +14,12 @@ import (
 // input is the receiving half. All but lock and lent belongs to the one who
 // holds lock, or has taken the input over from a Serve that lent it.
 type input struct {
-	lock  chan struct{}
+	lock  lock
 	watch watch
 	lent  atomic.Int32 // see serve.go
 
-	serving bool // by Serve
+	serving bool    // by Serve
+	scratch *buffer // Serve's, while it gathers a message
 
 	// Bytes received and not parsed: buf.b[r:w]. buf is nil while idle.
 	buf   *buffer
@@ -50,35 +51,49 @@ func (c *Conn) fill(ctx context.Context) error {
 	return c.await(ctx, c.fillOnce)
 }
 
-// await runs one attempt to read until it brings bytes. Deadlines that end an
-// attempt are either ctx's, or the heartbeat's.
+// await runs attempts to read until one brings bytes.
 func (c *Conn) await(ctx context.Context, attempt func() (int, error)) error {
-	in := &c.in
-	if in.serving { // what was accepted leaves before blocking
+	if err := c.beforeWait(ctx); err != nil {
+		return err
+	}
+	for {
+		n, err := attempt()
+		if again, err := c.afterWait(ctx, n, err); !again {
+			return err
+		}
+	}
+}
+
+// beforeWait has what was accepted leave, since waiting may take long, and
+// sets what can end the wait.
+func (c *Conn) beforeWait(ctx context.Context) error {
+	if c.in.serving {
 		if err := c.flush(ctx); err != nil {
 			return err
 		}
 	}
-	in.watch.follow(ctx)
+	c.in.watch.follow(ctx)
 	c.startBeat()
-	for {
-		n, err := attempt()
-		if n > 0 {
-			in.heard, in.pinged = time.Now(), false
-			return nil
-		}
-		switch {
-		case err == nil:
-		case !timeout(err):
-			return c.lost(err)
-		case ended(ctx) != nil:
-			return context.Cause(ctx)
-		default:
-			if err := c.beat(); err != nil {
-				return err
-			}
-		}
+	return nil
+}
+
+// afterWait judges one attempt to read. A deadline that ended it is either
+// ctx's, or the heartbeat's, after which it is made again.
+func (c *Conn) afterWait(ctx context.Context, n int, err error) (again bool, _ error) {
+	if n > 0 {
+		c.in.heard, c.in.pinged = time.Now(), false
+		return false, nil
 	}
+	switch {
+	case err == nil, err == errAgain:
+		return true, nil
+	case !timeout(err):
+		return false, c.lost(err)
+	case ended(ctx) != nil:
+		return false, context.Cause(ctx)
+	}
+	err = c.beat()
+	return err == nil, err
 }
 
 // fillOnce is one attempt to read into the buffer. On the direct path no
@@ -86,7 +101,9 @@ func (c *Conn) await(ctx context.Context, attempt func() (int, error)) error {
 func (c *Conn) fillOnce() (int, error) {
 	in := &c.in
 	if c.raw != nil {
-		return c.fillRaw()
+		c.shelve()
+		c.raw.prepare(nil, c.bufferSize())
+		return c.filled(c.raw.wait())
 	}
 	if in.buf == nil {
 		in.buf = getBuffer(c.bufferSize())
@@ -103,22 +120,45 @@ func (c *Conn) fillOnce() (int, error) {
 	return n, err
 }
 
-func (c *Conn) fillRaw() (int, error) {
-	in := &c.in
-	if in.buf != nil {
-		in.stash = append(in.stash[:0], in.buf.b[in.r:in.w]...)
+// shelve gives the buffer back and keeps the few unparsed bytes elsewhere.
+func (c *Conn) shelve() {
+	if c.in.buf != nil {
+		c.in.stash = append(c.in.stash[:0], c.unread()...)
 		c.idle()
 	}
-	had := len(in.stash)
-	b, err := c.raw.fill(max(c.bufferSize(), 2*had), in.stash)
+}
+
+// filled takes over what a wait of the direct path brought.
+func (c *Conn) filled(err error) (int, error) {
+	in := &c.in
+	b, n, err := c.raw.result(err)
 	if err != nil {
 		return 0, err
 	}
-	in.buf, in.r, in.w = b, 0, len(b.b)
-	if had > 0 {
-		in.stash = nil
+	if b == nil || len(in.stash) > 0 {
+		b = c.joined(b, n)
 	}
-	return in.w - had, nil
+	in.buf, in.r, in.w = b, 0, len(b.b)
+	return n, nil
+}
+
+// joined returns a buffer with the shelved bytes, and what was read into
+// first if it was not b.
+func (c *Conn) joined(b *buffer, n int) *buffer {
+	in := &c.in
+	whole := getBuffer(max(c.bufferSize(), len(in.stash)+n+minBuffer))
+	whole.b = append(whole.b, in.stash...)
+	in.stash = nil
+	if b != nil {
+		whole.b = append(whole.b, b.b...)
+		putBuffer(b)
+		return whole
+	}
+	whole.b = append(whole.b, c.raw.first[:n]...)
+	if n == len(c.raw.first) {
+		whole.b = whole.b[:len(whole.b)+c.raw.more(whole.b[len(whole.b):cap(whole.b)])]
+	}
+	return whole
 }
 
 // idle gives the buffer back.

@@ -19,8 +19,8 @@ import (
 // leave with the next write, when Serve has answered all it read, at maxBatch
 // bytes, or by flushLater as soon as another goroutine is free to write.
 type output struct {
-	token   chan struct{}
-	message chan struct{}
+	token   lock
+	message lock
 	watch   watch
 	until   time.Time        // the carrier's write deadline; guarded by token
 	enc     *deflate.Encoder // guarded by message
@@ -132,7 +132,7 @@ func (c *Conn) flush(ctx context.Context) error {
 	if none {
 		return nil
 	}
-	if err := c.acquire(ctx, c.out.token); err != nil {
+	if err := c.acquire(ctx, &c.out.token); err != nil {
 		return err
 	}
 	defer c.release()
@@ -146,7 +146,7 @@ func (c *Conn) flushLater() {
 	o.kicked = false
 	none := o.pend == nil
 	o.mu.Unlock()
-	if none || c.acquire(context.Background(), o.token) != nil {
+	if none || c.acquire(context.Background(), &o.token) != nil {
 		return
 	}
 	defer c.release()
@@ -173,7 +173,7 @@ func (c *Conn) release() {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	<-o.token
+	o.token.unlock()
 	if o.pend != nil && !o.corked {
 		o.kick()
 	}

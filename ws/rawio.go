@@ -1,6 +1,12 @@
 package ws
 
-import "io"
+import (
+	"errors"
+	"io"
+)
+
+// errAgain asks to read again: a signal came in between.
+var errAgain = errors.New("ws: read interrupted")
 
 // rawIO reads and writes a socket without going through a buffer of the
 // connection's own: while a read waits, no buffer is held. The callback does
@@ -13,18 +19,19 @@ type rawIO struct {
 	writeFn func(fd uintptr) bool
 
 	in struct {
-		dst   []byte  // where to read to, or nil for a pooled buffer
-		stash []byte  // what the pooled buffer begins with
-		size  int     // of the pooled buffer
-		buf   *buffer // the pooled buffer with what was read
-		n     int
-		err   error
+		dst  []byte // where to read to; nil for a pooled buffer
+		size int    // of the pooled buffer
+		buf  *buffer
+		n    int
+		err  error
+		once bool // do not wait
 	}
 	out struct {
 		src []byte
 		n   int
 		err error
 	}
+	first [16]byte // what a read that waits on a small stack brings
 }
 
 // rawConn is the part of syscall.RawConn used here.
@@ -33,34 +40,46 @@ type rawConn interface {
 	Write(f func(fd uintptr) (done bool)) error
 }
 
-// fill waits for bytes and returns them in a pooled buffer behind stash.
-func (r *rawIO) fill(size int, stash []byte) (*buffer, error) {
-	r.in.dst, r.in.size, r.in.stash = nil, size, stash
-	if err := r.wait(); err != nil {
-		return nil, err
-	}
-	b := r.in.buf
-	r.in.buf = nil
-	return b, nil
-}
-
-// read waits for bytes and reads them into p.
-func (r *rawIO) read(p []byte) (int, error) {
-	r.in.dst = p
-	err := r.wait()
-	r.in.dst = nil
-	return r.in.n, err
-}
-
-func (r *rawIO) wait() error {
+// prepare sets where the next wait reads to: into p, or into a pooled buffer
+// of size bytes, borrowed when bytes are there.
+func (r *rawIO) prepare(p []byte, size int) {
+	r.in.dst, r.in.size = p, size
 	r.in.n, r.in.err, r.in.buf = 0, nil, nil
-	if err := r.sys.Read(r.readFn); err != nil {
-		return err
+}
+
+// prepareSmall is prepare for a wait that needs little stack: not even the
+// pool is called from its callback.
+func (r *rawIO) prepareSmall() { r.prepare(r.first[:], 0) }
+
+// wait waits for bytes and reads them.
+func (r *rawIO) wait() error { return r.sys.Read(r.readFn) }
+
+// result is what wait, whose error is given, has brought: a number of bytes,
+// in a pooled buffer if there was no other place for them.
+func (r *rawIO) result(err error) (*buffer, int, error) {
+	b, n := r.in.buf, r.in.n
+	r.in.buf, r.in.dst, r.in.n = nil, nil, 0
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case r.in.err != nil:
+		return nil, 0, r.in.err
+	case n == 0:
+		return nil, 0, io.EOF
 	}
-	if r.in.err == nil && r.in.n == 0 {
-		return io.EOF
+	return b, n, nil
+}
+
+// more reads into p what is there without waiting.
+func (r *rawIO) more(p []byte) int {
+	r.prepare(p, 0)
+	r.in.once = true
+	_, n, err := r.result(r.sys.Read(r.readFn))
+	r.in.once = false
+	if err != nil {
+		return 0 // the next wait meets it again
 	}
-	return r.in.err
+	return n
 }
 
 // try writes what the socket takes without waiting. It may be less than p

@@ -40,56 +40,58 @@ func newRawIO(c any) *rawIO {
 
 // readOnce is one attempt to read; false waits until the socket is readable.
 func (r *rawIO) readOnce(fd uintptr) bool {
-	dst := r.in.dst
-	var buf *buffer
-	have := 0
-	if dst == nil {
-		buf = getBuffer(r.in.size)
-		dst = buf.b[:cap(buf.b)]
-		have = copy(dst, r.in.stash)
+	if r.in.dst == nil {
+		return r.readPooled(int(fd))
 	}
-	n, err := retry(syscall.Read, int(fd), dst[have:])
-	if err == nil && n > 0 && buf != nil {
-		buf.b = dst[:have+n]
-		r.in.buf = buf
-		buf = nil
+	var err error
+	if r.in.n, err = syscall.Read(int(fd), r.in.dst); err != nil {
+		return r.readFailed(err)
 	}
-	putBuffer(buf)
-	if err == syscall.EAGAIN {
+	return true
+}
+
+func (r *rawIO) readPooled(fd int) bool {
+	buf := getBuffer(r.in.size)
+	n, err := syscall.Read(fd, buf.b[:cap(buf.b)])
+	if err != nil || n == 0 {
+		putBuffer(buf)
+		return err == nil || r.readFailed(err)
+	}
+	buf.b = buf.b[:n]
+	r.in.buf, r.in.n = buf, n
+	return true
+}
+
+// readFailed reports whether err is for the caller. An interrupted call is
+// only waited on again if the socket has nothing, and it may have something.
+func (r *rawIO) readFailed(err error) bool {
+	r.in.n = 0
+	if err == syscall.EAGAIN && !r.in.once {
 		return false
 	}
-	r.in.n, r.in.err = max(n, 0), sysError("read", err)
+	if err != syscall.EINTR && err != syscall.EAGAIN {
+		r.in.err = os.NewSyscallError("read", err)
+		return true
+	}
+	r.in.err = errAgain
 	return true
 }
 
 // writeOnce writes what goes without waiting, so it is always done.
 func (r *rawIO) writeOnce(fd uintptr) bool {
 	for r.out.n < len(r.out.src) {
-		n, err := retry(syscall.Write, int(fd), r.out.src[r.out.n:min(len(r.out.src), r.out.n+maxWrite)])
-		if err == syscall.EAGAIN {
+		end := min(len(r.out.src), r.out.n+maxWrite)
+		n, err := syscall.Write(int(fd), r.out.src[r.out.n:end])
+		switch err {
+		case nil:
+			r.out.n += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			r.out.err = os.NewSyscallError("write", err)
 			return true
 		}
-		if err != nil {
-			r.out.err = sysError("write", err)
-			return true
-		}
-		r.out.n += n
 	}
 	return true
-}
-
-func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
-	for {
-		n, err := call(fd, p)
-		if err != syscall.EINTR {
-			return n, err
-		}
-	}
-}
-
-func sysError(call string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return os.NewSyscallError(call, err)
 }

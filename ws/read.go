@@ -39,7 +39,7 @@ func (c *Conn) beginRead(ctx context.Context) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	return c.acquire(ctx, c.in.lock)
+	return c.acquire(ctx, &c.in.lock)
 }
 
 // endRead gives the input up, and its buffer if it holds nothing.
@@ -48,7 +48,7 @@ func (c *Conn) endRead() {
 		c.idle()
 	}
 	c.in.watch.leave()
-	<-c.in.lock
+	c.in.lock.unlock()
 }
 
 // nextMessage reads up to the payload of the next message, or of the one that
@@ -139,7 +139,7 @@ func (c *Conn) gather(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
 		for in.left > 0 {
 			p, err := c.take()
-			dst = append(dst, p...)
+			dst = append(c.grow(dst, len(p)), p...)
 			switch {
 			case err != nil:
 			case in.left >= directRead:
@@ -165,16 +165,17 @@ func (c *Conn) gather(ctx context.Context, dst []byte) ([]byte, error) {
 func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, error) {
 	c.idle()
 	room := min(int64(max(len(dst), c.bufferSize())), c.in.left)
-	dst = slices.Grow(dst, int(room))
+	dst = c.grow(dst, int(room))
 	free := dst[len(dst):min(int64(cap(dst)), int64(len(dst))+c.in.left)]
 	n := 0
 	err := c.await(ctx, func() (int, error) {
 		var err error
-		if c.raw != nil {
-			n, err = c.raw.read(free)
-		} else {
+		if c.raw == nil {
 			n, err = c.rwc.Read(free)
+			return n, err
 		}
+		c.raw.prepare(free, 0)
+		_, n, err = c.raw.result(c.raw.wait())
 		return n, err
 	})
 	dst = dst[:len(dst)+n]
@@ -182,6 +183,22 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, error) {
 		err = c.received(free[:n])
 	}
 	return dst, err
+}
+
+// grow makes room for n bytes at the end of dst. Serve's scratch grows from
+// the pool.
+func (c *Conn) grow(dst []byte, n int) []byte {
+	in := &c.in
+	want := max(2*cap(dst), len(dst)+n)
+	if in.scratch == nil || cap(dst)-len(dst) >= n || want > maxBuffer {
+		return slices.Grow(dst, n)
+	}
+	b := getBuffer(want)
+	b.b = append(b.b, dst...)
+	in.scratch.b = dst
+	putBuffer(in.scratch)
+	in.scratch = b
+	return b.b
 }
 
 // discard reads and drops the rest of a message that nobody reads further.

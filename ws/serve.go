@@ -29,19 +29,22 @@ func (c *Conn) Serve(ctx context.Context, f func(t Type, p []byte) error) error 
 	s.worker = s.work
 	c.in.serving = true
 	defer s.end()
-	for s.err == nil {
-		if len(c.unread()) == 0 || s.short {
-			if s.err = c.fill(ctx); s.err != nil {
-				break
-			}
-		}
+	for {
 		if s.hot() {
-			s.batch()
+			s.turn()
 		} else {
 			s.elsewhere()
 		}
+		if s.err != nil {
+			return s.err
+		}
+		if c.raw != nil { // called from here, to park as high on the stack as can be
+			s.waitErr = c.raw.sys.Read(c.raw.readFn)
+		} else {
+			s.n, s.waitErr = c.fillOnce()
+		}
+		s.waited = true
 	}
-	return s.err
 }
 
 // serving is one run of Serve.
@@ -50,9 +53,12 @@ type serving struct {
 	ctx context.Context
 	f   func(Type, []byte) error
 
-	err     error
-	short   bool    // the unparsed bytes are not a whole frame
-	scratch *buffer // for messages that are not whole in the read buffer
+	err error
+
+	// What the last wait brought.
+	waited  bool
+	n       int
+	waitErr error
 
 	woke   time.Time
 	streak int
@@ -82,7 +88,10 @@ const (
 	hotGap    = 100 * time.Millisecond
 )
 
-func (s *serving) hot() bool {
+func (s *serving) hot() bool { return s.streak >= hotStreak }
+
+// count keeps the streak.
+func (s *serving) count() {
 	now := s.c.in.heard
 	if now.Sub(s.woke) < hotGap {
 		s.streak++
@@ -90,10 +99,9 @@ func (s *serving) hot() bool {
 		s.streak = 0
 	}
 	s.woke = now
-	return s.streak >= hotStreak
 }
 
-// elsewhere runs batch on another goroutine, with its panic or Goexit passed
+// elsewhere runs turn on another goroutine, with its panic or Goexit passed
 // on to this one.
 func (s *serving) elsewhere() {
 	s.returned = false
@@ -115,7 +123,7 @@ func (s *serving) work() {
 			s.panicked = &PanicError{v, debug.Stack()}
 		}
 	}()
-	s.batch()
+	s.turn()
 	s.returned = true
 }
 
@@ -129,8 +137,34 @@ func (s *serving) end() {
 			s.err = err
 		}
 	}
-	putBuffer(s.scratch)
 	c.endRead()
+}
+
+// turn handles what a wait brought and prepares the next one.
+func (s *serving) turn() {
+	c := s.c
+	again := false
+	if s.waited {
+		if c.raw != nil {
+			s.n, s.waitErr = c.filled(s.waitErr)
+		}
+		again, s.err = c.afterWait(s.ctx, s.n, s.waitErr)
+	}
+	if !again && s.err == nil {
+		s.count()
+		s.batch()
+	}
+	if s.err == nil {
+		s.err = c.beforeWait(s.ctx)
+	}
+	if c.raw != nil {
+		c.shelve()
+		if s.hot() {
+			c.raw.prepare(nil, c.bufferSize())
+		} else {
+			c.raw.prepareSmall()
+		}
+	}
 }
 
 // batch handles every message that the bytes at hand begin.
@@ -145,15 +179,13 @@ func (s *serving) batch() {
 	for s.err == nil {
 		got, err := c.parse()
 		if err != nil || got == nothing {
-			s.err, s.short = err, true
+			s.err = err
 			break
 		}
 		if got == dataFrame {
 			s.err = s.message()
 		}
 	}
-	putBuffer(s.scratch)
-	s.scratch = nil
 	if s.err == nil {
 		s.err = c.flush(s.ctx)
 	}
@@ -162,33 +194,31 @@ func (s *serving) batch() {
 // message reads the open message and gives it to f.
 func (s *serving) message() error {
 	c, t := s.c, s.c.in.typ
-	var p []byte
-	var err error
 	if !c.in.deflated {
-		p = c.whole()
+		if p := c.whole(); p != nil {
+			return s.deliver(t, p, c.complete())
+		}
 	}
+	c.in.scratch = getBuffer(heldBuffer)
+	p, err := c.body(s.ctx, c.in.scratch.b)
+	scratch := c.in.scratch
+	c.in.scratch = nil
 	if p != nil {
-		err = c.complete()
-	} else {
-		p, err = s.assembled()
+		scratch.b = p
 	}
+	err = s.deliver(t, p, err)
+	putBuffer(scratch)
+	return err
+}
+
+// deliver gives a message to f, unless reading it failed or this end closes.
+func (s *serving) deliver(t Type, p []byte, err error) error {
+	c := s.c
 	if err != nil || c.closing.Load() {
 		return err
 	}
 	c.setCork(len(c.unread()) > 0) // a last answer goes out at once, with the others
 	return s.lend(t, p)
-}
-
-// assembled reads a message that is not one whole frame in the buffer.
-func (s *serving) assembled() ([]byte, error) {
-	if s.scratch == nil {
-		s.scratch = getBuffer(heldBuffer)
-	}
-	p, err := s.c.body(s.ctx, s.scratch.b)
-	if p != nil {
-		s.scratch.b = p[:0]
-	}
-	return p, err
 }
 
 // The values of input.lent.

@@ -34,10 +34,10 @@ func (c *Conn) write(ctx context.Context, t Type, p []byte, deflated bool) error
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	if err := c.acquire(ctx, c.out.message); err != nil {
+	if err := c.acquire(ctx, &c.out.message); err != nil {
 		return err
 	}
-	defer func() { <-c.out.message }()
+	defer c.out.message.unlock()
 	h := wsframe.Header{Fin: true, Op: wsframe.Opcode(t)}
 	if deflated {
 		return c.writeDeflated(ctx, h, p)
@@ -70,7 +70,7 @@ func (c *Conn) writeDeflated(ctx context.Context, h wsframe.Header, p []byte) er
 
 // transmit writes one frame, behind those that are pending.
 func (c *Conn) transmit(ctx context.Context, h wsframe.Header, p []byte) error {
-	if err := c.acquire(ctx, c.out.token); err != nil {
+	if err := c.acquire(ctx, &c.out.token); err != nil {
 		return err
 	}
 	defer c.release()

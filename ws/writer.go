@@ -21,7 +21,7 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.acquire(ctx, c.out.message); err != nil {
+	if err := c.acquire(ctx, &c.out.message); err != nil {
 		return nil, err
 	}
 	w := &messageWriter{c: c, ctx: ctx, op: wsframe.Opcode(t), deflated: c.compressed.on}
@@ -96,5 +96,5 @@ func (w *messageWriter) giveBack() {
 	} else if w.c.Err() == nil { // fragments are missing: the message cannot be ended
 		w.c.shut(w.err)
 	}
-	<-w.c.out.message
+	w.c.out.message.unlock()
 }

@@ -1,0 +1,53 @@
+package ws
+
+import "sync"
+
+// lock is a mutex that can be waited for with a context: 24 bytes, and a
+// channel only once somebody waits.
+type lock struct {
+	mu   sync.Mutex
+	held bool
+	free chan struct{} // one signal for each release; nil until somebody waits
+}
+
+// try takes l if it is free.
+func (l *lock) try() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held {
+		return false
+	}
+	l.held = true
+	return true
+}
+
+// wait returns the channel that signals that l may be free: try again then.
+// Whoever takes the signal and then leaves must not, for it may be the only
+// one: so take it only to try.
+func (l *lock) wait() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free == nil {
+		l.free = make(chan struct{}, 1)
+	}
+	if !l.held { // released meanwhile
+		l.signal()
+	}
+	return l.free
+}
+
+func (l *lock) unlock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = false
+	if l.free != nil {
+		l.signal()
+	}
+}
+
+func (l *lock) signal() {
+	select {
+	case l.free <- struct{}{}:
+	default:
+	}
+}
