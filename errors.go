@@ -152,6 +152,9 @@ func codeOf(err error) (Code, string) {
 	if pe, ok := errors.AsType[*PeerError](err); ok {
 		return pe.Code, pe.Message
 	}
+	if fe, ok := errors.AsType[*FrameError](err); ok {
+		return fe.Code, fe.Text
+	}
 	if le, ok := errors.AsType[*LimitError](err); ok {
 		return CodeLimit, fmt.Sprintf("%s: at most %d", le.Limit, le.Max)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -288,11 +289,12 @@ func (h *host) Reject(c *Conn, err error) {
 
 // rejection is the error frame for bytes that were no frame.
 func rejection(err error) *Frame {
-	if fe, ok := err.(*FrameError); ok {
-		return errorFrame(fe.ID, fe.Code, fe.Text)
-	}
 	code, text := codeOf(err)
-	return errorFrame("", code, text)
+	f := errorFrame("", code, text)
+	if fe, ok := errors.AsType[*FrameError](err); ok {
+		f.ID = fe.ID
+	}
+	return f
 }
 
 func (h *host) Detach(c *Conn, r CloseReason) { c.kill(r) }

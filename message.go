@@ -63,9 +63,9 @@ func (f messageOption) applyMessage(m *Message) error { return f(m) }
 // NewMessage makes a message of the given type. The id is random (128 bits) and the timestamp is
 // now, unless options set them.
 //
-// content becomes the message's bytes: nil is JSON null; json.RawMessage is taken as JSON; []byte
-// is application/octet-stream and string is text/plain, unless WithContentType says otherwise;
-// every other value is marshalled as JSON. The bytes are copied.
+// content becomes the message's bytes: json.RawMessage is taken as JSON; []byte is
+// application/octet-stream, unless WithContentType says otherwise; every other value, a string and
+// nil too, is marshalled as JSON. The bytes are copied.
 //
 // A member that breaks a rule gives a *MessageError.
 func NewMessage(typ string, content any, opts ...MessageOption) (*Message, error) {
@@ -106,8 +106,6 @@ func (m *Message) setContent(content any) error {
 		m.content = bytes.Clone(v)
 	case []byte:
 		m.content, m.contentType = bytes.Clone(v), "application/octet-stream"
-	case string:
-		m.content, m.contentType = []byte(v), "text/plain"
 	default:
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -317,8 +315,8 @@ func WithMetadata(v any) MessageOption {
 	})
 }
 
-// WithContentType sets the media type of content given as []byte or string.
-// application/json makes the content JSON, which is checked.
+// WithContentType sets the media type of content given as []byte. application/json makes the
+// content JSON, which is checked; text/... must be UTF-8 and travels as a JSON string.
 func WithContentType(mediaType string) MessageOption {
 	return messageOption(func(m *Message) error {
 		base, _, err := mime.ParseMediaType(mediaType)
