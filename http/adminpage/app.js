@@ -195,7 +195,7 @@ function showStats(stats) {
 function showProviders(providers) {
   const cards = Object.entries(providers).map(([name, p]) => {
     const state = !p.running ? ['stopped', 'is-bad'] : p.healthy ? ['healthy', 'is-good'] : ['unhealthy', 'is-warn'];
-    const fact = (title, value, more) => el('div', {}, el('dt', { textContent: title }), el('dd', {}, value, more && el('small', { textContent: ` ${more}` })));
+    const fact = (title, value, more) => el('div', {}, el('dt', { textContent: title }), el('dd', {}, value, more && el('small', { textContent: more })));
     return el('article', { className: `provider card ${mark(name)}` },
       el('header', {}, el('h3', {}, el('i', { className: 'swatch' }), protocolName(name)), el('span', { className: `badge ${state[1]}`, textContent: state[0] })),
       el('p', { className: 'sub', textContent: (p.addrs ?? []).join(', ') }),
@@ -594,16 +594,17 @@ function health(look, text) {
 }
 
 let refreshing = false;
-let refused = false;
+let refused = false; // the token at hand
+let wasRefused = false; // the notice says so
 
-// One look at the gateway. Where it refuses, it asks for a token once and then waits for one.
+// One look at the gateway. Where it refuses, the page asks for a token and waits for one.
 async function refresh() {
   if (refreshing) return;
   refreshing = true;
   try {
     const [stats, list] = await Promise.all([getJSON('stats'), getJSON('connections?limit=200')]);
-    if (refused) complain(null);
-    refused = false;
+    if (wasRefused) complain(null);
+    wasRefused = refused = false;
     health('is-good', `up ${span(stats.uptime_ms)}`);
     showStats(stats);
     showConnections(list);
@@ -611,7 +612,7 @@ async function refresh() {
     if (err.status === 401 || err.status === 403) {
       health('is-warn', 'token needed');
       if (!refused) askToken();
-      refused = true;
+      wasRefused = refused = true;
       complain(err);
     } else {
       health('is-bad', 'not reachable');
@@ -627,10 +628,10 @@ function askToken() {
 }
 
 $('token-open').onclick = askToken;
-$('token-form').onsubmit = (e) => {
-  if (e.submitter?.value !== 'save') return;
+$('token-cancel').onclick = () => $('token-dialog').close();
+$('token-form').onsubmit = () => {
   token.set($('token').value.trim());
-  refused = true;
+  refused = false;
   refresh();
 };
 $('filter').oninput = drawConnections;
@@ -645,13 +646,17 @@ function takeFragment() {
 
 async function watch() {
   for (;;) {
-    if (!document.hidden && (!refused || !$('token-dialog').open)) await refresh();
+    if (!document.hidden && !refused) await refresh(); // asking on with a refused token would look like an attack
     await new Promise((resolve) => setTimeout(resolve, PERIOD));
   }
 }
 
 takeFragment();
-addEventListener('hashchange', () => (takeFragment(), refresh()));
+addEventListener('hashchange', () => {
+  takeFragment();
+  refused = false;
+  refresh();
+});
 addEventListener('pagehide', () => clients.forEach((c) => c.client.close()));
-document.addEventListener('visibilitychange', () => document.hidden || refresh());
+document.addEventListener('visibilitychange', () => document.hidden || refused || refresh());
 watch();
