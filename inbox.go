@@ -102,6 +102,7 @@ func (c *Conn) receive(f *Frame) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
+	c.tapIn(f)
 	if !c.allowed(now) {
 		c.refuse(f, errRate)
 		return nil

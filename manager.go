@@ -38,6 +38,7 @@ type Manager struct {
 	stats     managerCounters
 	backplane *backplane
 	book      endpoints
+	taps      taps
 
 	ctx      context.Context // lives until Close
 	cancel   context.CancelFunc

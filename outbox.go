@@ -297,6 +297,7 @@ func (c *Conn) writeAll(batch []Outbound) error {
 	for len(batch) > 0 {
 		n, err := c.transport.Write(batch, time.Now().Add(c.manager.settings.WriteTimeout))
 		c.countOut(batch[:n])
+		c.tapOut(batch[:n])
 		if err != nil {
 			return err
 		}
