@@ -33,6 +33,7 @@ type Tap struct {
 	dropped atomic.Int64
 	mu      sync.Mutex // held while sending, so that Close can close events
 	closed  bool
+	release func() // lets go of the contexts
 }
 
 // maxTaps is how many taps may be open at once, and maxTapBuffer how many events one may hold.
@@ -65,9 +66,19 @@ func (m *Manager) Tap(ctx context.Context, f TapFilter, buffer int) (*Tap, error
 	if !m.taps.add(t) {
 		return nil, &LimitError{Limit: "taps at once", Max: maxTaps, Retry: time.Second}
 	}
-	context.AfterFunc(ctx, t.Close)
-	context.AfterFunc(m.ctx, t.Close)
+	t.endWith(ctx, m.ctx)
 	return t, nil
+}
+
+// endWith closes the tap when either context ends.
+func (t *Tap) endWith(user, manager context.Context) {
+	a, b := context.AfterFunc(user, t.Close), context.AfterFunc(manager, t.Close)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release = func() { a(); b() }
+	if t.closed {
+		t.release()
+	}
 }
 
 // Events is closed when the tap has ended.
@@ -81,9 +92,13 @@ func (t *Tap) Close() {
 	t.manager.taps.remove(t)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.closed {
-		t.closed = true
-		close(t.events)
+	if t.closed {
+		return
+	}
+	t.closed = true
+	close(t.events)
+	if t.release != nil {
+		t.release()
 	}
 }
 
