@@ -26,11 +26,14 @@ func (c *Conn) Close(ctx context.Context, code StatusCode, reason string) error 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.set.closeTimeout, errCloseTimeout)
 	defer cancel()
-	err := c.sendClose(ctx, code, reason)
-	if err == nil {
-		err = c.awaitClose(ctx)
-	}
+	c.leaving.Store(true)
+	sent := make(chan error, 1)
+	go func() { sent <- c.sendClose(ctx, code, reason) }() // beside reading: the peer may not read before it is read from
+	err := c.awaitClose(ctx)
 	c.shut(ErrClosed)
+	if failed := <-sent; err != nil && failed != nil && !errors.Is(failed, ErrClosed) {
+		err = failed
+	}
 	return err
 }
 
@@ -118,7 +121,7 @@ func (c *Conn) peerCloses(p []byte) error {
 		return c.fail(StatusProtocolError, err)
 	}
 	var cause error = &CloseError{Code: StatusCode(code), Reason: string(reason)}
-	if c.closing.Load() {
+	if c.leaving.Load() {
 		cause = ErrClosed
 	}
 	c.finished.Store(true)

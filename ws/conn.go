@@ -38,6 +38,7 @@ type Conn struct {
 
 	// life
 	done     chan struct{}
+	leaving  atomic.Bool // Close was called: messages are dropped
 	closing  atomic.Bool // a close frame was sent: no data after it
 	finished atomic.Bool // a close frame was received
 	shutting sync.Mutex

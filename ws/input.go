@@ -184,7 +184,7 @@ func (c *Conn) lost(err error) error {
 		err = io.ErrUnexpectedEOF // a WebSocket ends with a close frame
 	}
 	var cause error = &CloseError{Code: StatusAbnormal, Cause: err}
-	if c.closing.Load() {
+	if c.leaving.Load() {
 		cause = ErrClosed
 	}
 	c.shut(cause)

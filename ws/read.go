@@ -29,7 +29,7 @@ func (c *Conn) Read(ctx context.Context, buf []byte) (Type, []byte, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		if !c.closing.Load() { // after our close frame messages are dropped
+		if !c.leaving.Load() { // messages are dropped then
 			return t, p, nil
 		}
 	}
@@ -215,6 +215,7 @@ func (c *Conn) discard(ctx context.Context) error {
 	for {
 		if _, err := r.next(scratch.b[:cap(scratch.b)]); err != nil {
 			if err == io.EOF {
+				r.done = false // not for its user, who has not read to the end
 				return nil
 			}
 			return err

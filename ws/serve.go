@@ -157,13 +157,14 @@ func (s *serving) turn() {
 	if s.err == nil {
 		s.err = c.beforeWait(s.ctx)
 	}
-	if c.raw != nil {
+	switch {
+	case s.err != nil || c.raw == nil:
+	case s.hot():
 		c.shelve()
-		if s.hot() {
-			c.raw.prepare(nil, c.bufferSize())
-		} else {
-			c.raw.prepareSmall()
-		}
+		c.raw.prepare(nil, c.bufferSize())
+	default:
+		c.shelve()
+		c.raw.prepareSmall()
 	}
 }
 
@@ -214,7 +215,7 @@ func (s *serving) message() error {
 // deliver gives a message to f, unless reading it failed or this end closes.
 func (s *serving) deliver(t Type, p []byte, err error) error {
 	c := s.c
-	if err != nil || c.closing.Load() {
+	if err != nil || c.leaving.Load() {
 		return err
 	}
 	c.setCork(len(c.unread()) > 0) // a last answer goes out at once, with the others
@@ -235,7 +236,7 @@ func (s *serving) lend(t Type, p []byte) error {
 	held := c.in.buf
 	c.in.lent.Store(lent)
 	var err error
-	if !c.closing.Load() { // or Close has missed that the input is lent
+	if !c.leaving.Load() { // or Close has missed that the input is lent
 		err = s.f(t, p)
 	}
 	if c.in.lent.CompareAndSwap(lent, notLent) {
