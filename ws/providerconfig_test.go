@@ -1,8 +1,11 @@
 package ws_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/wsframe"
 	"github.com/anasamu/comm/ws"
 )
 
@@ -41,18 +45,15 @@ var effects = map[string]func(t *testing.T){
 	},
 	"ping_period": func(t *testing.T) {
 		p := dialRawProvider(t, configured(t, `"ping_period":"30ms"`))
-		if h := p.untilControl(t); h != 0x9 {
+		if h := p.untilControl(); h != wsframe.Ping {
 			t.Fatalf("opcode %#x, want a ping", h)
 		}
 	},
 	"pong_wait": func(t *testing.T) {
 		m := configured(t, `"ping_period":"30ms","pong_wait":"90ms"`)
 		p := dialRawProvider(t, m)
-		for range 2 { // ping, and without a pong the end
-			p.untilControl(t)
-			if m.ConnectionCount(comm.ToAll()) == 0 {
-				break
-			}
+		if first, then := p.untilControl(), p.untilControl(); first != wsframe.Ping || then != 0 {
+			t.Fatalf("opcodes %#x and %#x, want a ping and the end", first, then)
 		}
 	},
 	"write_wait": func(t *testing.T) {
@@ -134,63 +135,44 @@ func TestConfigRefused(t *testing.T) {
 // dialRawProvider is a client that answers nothing by itself.
 func dialRawProvider(t *testing.T, m *comm.Manager) *peer {
 	t.Helper()
-	p := dialProviderPeer(t, addr(t, m))
-	return p
-}
-
-func dialProviderPeer(t *testing.T, address string) *peer {
-	t.Helper()
-	p := dialPeerAt(t, "http://"+address, "/ws")
-	return p
-}
-
-// untilControl reads frames until a control frame or the end, and returns its opcode, or 0.
-func (p *peer) untilControl(t *testing.T) byte {
-	t.Helper()
-	_ = p.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
-	for {
-		var head [2]byte
-		if _, err := fullRead(p, head[:]); err != nil {
-			return 0
-		}
-		n := int(head[1] & 0x7f)
-		if n == 126 {
-			var ext [2]byte
-			if _, err := fullRead(p, ext[:]); err != nil {
-				return 0
-			}
-			n = int(ext[0])<<8 | int(ext[1])
-		}
-		if _, err := fullRead(p, make([]byte, n)); err != nil {
-			return 0
-		}
-		if op := head[0] & 0xf; op >= 8 {
-			return op
-		}
+	nc, err := net.Dial("tcp", addr(t, m))
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func fullRead(p *peer, b []byte) (int, error) {
-	n := 0
-	for n < len(b) {
-		m, err := p.br.Read(b[n:])
-		n += m
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// dialPeerAt is dialPeer with a path.
-func dialPeerAt(t *testing.T, url, path string) *peer {
-	t.Helper()
-	p := newPeer(t, url)
-	fmt.Fprintf(p.nc, "GET %s HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", path, testKey)
+	t.Cleanup(func() { nc.Close() })
+	p := &peer{t: t, nc: nc, br: bufio.NewReader(nc), masked: true}
+	fmt.Fprintf(nc, "GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", testKey)
 	resp, err := http.ReadResponse(p.br, nil)
-	if err != nil || resp.StatusCode != 101 {
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("handshake: %v, %v", resp, err)
 	}
 	return p
+}
+
+// untilControl reads up to a control frame or the end, and returns its opcode, or 0.
+func (p *peer) untilControl() wsframe.Opcode {
+	for {
+		f, err := p.next()
+		if err != nil {
+			return 0
+		}
+		if f.op >= wsframe.Close {
+			return f.op
+		}
+	}
+}
+
+// untilText reads until a data frame contains s.
+func (p *peer) untilText(t *testing.T, s string) {
+	t.Helper()
+	for {
+		f, err := p.next()
+		if err != nil {
+			t.Fatalf("the connection ended before %q: %v", s, err)
+		}
+		if f.op < wsframe.Close && bytes.Contains(f.p, []byte(s)) {
+			return
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -167,6 +168,8 @@ func endReason(err error) comm.CloseReason {
 	r := comm.CloseReason{Kind: comm.ReasonLost, Err: err}
 	ce, ok := errors.AsType[*CloseError](err)
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // a write's: the peer takes nothing
+		r.Kind = comm.ReasonSlow
 	case !ok:
 	case errors.Is(err, ErrHeartbeat):
 		r.Kind = comm.ReasonHeartbeat

@@ -1,28 +1,14 @@
 package ws_test
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/anasamu/comm"
 )
-
-func newPeer(t *testing.T, url string) *peer {
-	t.Helper()
-	nc, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	return &peer{t: t, nc: nc, br: bufio.NewReader(nc), masked: true}
-}
 
 // segments returns how many segments with data a socket has received: on loopback, about one for
 // each write of the other end (struct tcp_info, tcpi_data_segs_in).
@@ -53,12 +39,13 @@ func testReadBuffer(t *testing.T) {
 		p := dialRawProvider(t, configured(t, members))
 		p.untilText(t, "welcome")
 		before := segments(t, p.nc)
-		ping := append([]byte{0x89, 0x80 | 100, 0, 0, 0, 0}, bytes.Repeat([]byte("x"), 100)...)
-		if _, err := p.nc.Write(bytes.Repeat(ping, 60)); err != nil {
-			t.Fatal(err)
-		}
+		var pings []byte
 		for range 60 {
-			p.untilControl(t)
+			pings = append(pings, p.wire(ping(strings.Repeat("x", 100)))...)
+		}
+		p.write(pings)
+		for range 60 {
+			p.untilControl()
 		}
 		return segments(t, p.nc) - before
 	}
@@ -82,41 +69,12 @@ func testWriteBuffer(t *testing.T) {
 		p.untilText(t, "welcome")
 		before := segments(t, p.nc)
 		join := `{"op":"join","group":"g","position":"group:g@0:0"}`
-		if _, err := fmt.Fprintf(p.nc, "\x81%c\x00\x00\x00\x00%s", 0x80|len(join), join); err != nil {
-			t.Fatal(err)
-		}
+		p.send(text(join))
 		p.untilText(t, `"offset":60`)
 		return segments(t, p.nc) - before
 	}
 	small, large := count(`"write_buffer_size":512`), count(`"write_buffer_size":"64KiB"`)
 	if small < 2*large {
 		t.Fatalf("%d writes with a small buffer, %d with a large one", small, large)
-	}
-}
-
-// untilText reads until a data frame contains s.
-func (p *peer) untilText(t *testing.T, s string) {
-	t.Helper()
-	_ = p.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
-	for {
-		var head [2]byte
-		if _, err := fullRead(p, head[:]); err != nil {
-			t.Fatal(err)
-		}
-		n := int(head[1] & 0x7f)
-		if n == 126 {
-			var ext [2]byte
-			if _, err := fullRead(p, ext[:]); err != nil {
-				t.Fatal(err)
-			}
-			n = int(ext[0])<<8 | int(ext[1])
-		}
-		b := make([]byte, n)
-		if _, err := fullRead(p, b); err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(b, []byte(s)) {
-			return
-		}
 	}
 }
