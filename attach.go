@@ -122,7 +122,7 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 	}
 	if hook := m.cfg.OnConnect; hook != nil {
 		if err := hook(ctx, hs, &a); err != nil {
-			return nil, refusal(err)
+			return nil, unwanted(err)
 		}
 	}
 	if err := checkUser(a.User); err != nil {
@@ -134,9 +134,9 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 	return m.enroll(p, t, hs, a, sess, notice)
 }
 
-// refusal makes an error of OnConnect one that tells the client that it is not wanted, unless it
+// unwanted makes an error of OnConnect one that tells the client that it is not wanted, unless it
 // says something for the client itself.
-func refusal(err error) error {
+func unwanted(err error) error {
 	if code, _ := codeOf(err); code != CodeInternal {
 		return err
 	}
