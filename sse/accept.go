@@ -49,6 +49,11 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Stream, erro
 		http.Error(w, refused.Reason, refused.Status)
 		return nil, refused
 	}
+	return a.begin(w, r, lastID)
+}
+
+// begin answers a request that passed the checks.
+func (a *Acceptor) begin(w http.ResponseWriter, r *http.Request, lastID string) (*Stream, error) {
 	setHeaders(w.Header())
 	s := a.newStream(lastID)
 	err := a.open(s, w, r)

@@ -20,6 +20,25 @@ type acceptOption func(*acceptConfig) error
 
 func (o acceptOption) applyAccept(c *acceptConfig) error { return o(c) }
 
+// StreamOption is an [AcceptOption] that [New] takes as well.
+type StreamOption interface {
+	AcceptOption
+	ProviderOption
+}
+
+// streamOption is checked for Accept and says what it means for the provider's Config.
+type streamOption struct {
+	acceptOption
+	provide func(*Config) error
+}
+
+func (o streamOption) applyProvider(p *Provider) error {
+	if err := o.acceptOption(new(acceptConfig)); err != nil {
+		return err
+	}
+	return o.provide(&p.conf)
+}
+
 type acceptConfig struct {
 	methods      []string
 	writeTimeout time.Duration
@@ -64,9 +83,19 @@ func WithWriteTimeout(d time.Duration) AcceptOption {
 }
 
 // WithHeartbeat sends a comment whenever nothing else was sent for d, which keeps proxies from closing
-// the connection and finds clients that vanished. The default is 15 s. Zero means no heartbeat.
-func WithHeartbeat(d time.Duration) AcceptOption {
-	return acceptDuration("WithHeartbeat", d, func(c *acceptConfig) { c.heartbeat = d })
+// the connection and finds clients that vanished. The default is 15 s, and that of a provider the
+// manager's heartbeat. Zero means no heartbeat; a provider always has one and refuses it.
+func WithHeartbeat(d time.Duration) StreamOption {
+	return streamOption{
+		acceptDuration("WithHeartbeat", d, func(c *acceptConfig) { c.heartbeat = d }),
+		func(c *Config) error {
+			if d == 0 {
+				return errors.New("sse: WithHeartbeat(0s): a provider needs one; more than zero is allowed")
+			}
+			c.HeartbeatInterval = d
+			return nil
+		},
+	}
 }
 
 // WithLifetime ends each stream after a time drawn evenly from 80 to 100 % of d, so that clients
@@ -77,8 +106,11 @@ func WithLifetime(d time.Duration) AcceptOption {
 
 // WithRetry tells the client at the start of the stream how long to wait before it reconnects.
 // The default, zero, leaves that to the client.
-func WithRetry(d time.Duration) AcceptOption {
-	return acceptDuration("WithRetry", d, func(c *acceptConfig) { c.retry = d })
+func WithRetry(d time.Duration) StreamOption {
+	return streamOption{
+		acceptDuration("WithRetry", d, func(c *acceptConfig) { c.retry = d }),
+		func(c *Config) error { c.Retry = d; return nil },
+	}
 }
 
 // WithHijack takes the connection over from net/http on HTTP/1.1, so that an idle stream costs about
@@ -86,8 +118,11 @@ func WithRetry(d time.Duration) AcceptOption {
 // [Stream.Hijacked] for what changes for the handler. Middleware around the handler sees it return
 // early; use [WithOnEnd] for the access log. http.Server.Shutdown does not know hijacked connections.
 // Requests over HTTP/2, and writers that cannot be hijacked, are served as without this option.
-func WithHijack() AcceptOption {
-	return acceptOption(func(c *acceptConfig) error { c.hijack = true; return nil })
+func WithHijack() StreamOption {
+	return streamOption{
+		func(c *acceptConfig) error { c.hijack = true; return nil },
+		func(c *Config) error { c.Hijack = true; return nil },
+	}
 }
 
 // WithOnEnd calls f exactly once when a stream has ended and nothing more will be written, with the
@@ -115,12 +150,12 @@ func WithLogger(l *slog.Logger) AcceptOption {
 	})
 }
 
-func acceptDuration(name string, d time.Duration, set func(*acceptConfig)) AcceptOption {
-	return acceptOption(func(c *acceptConfig) error {
+func acceptDuration(name string, d time.Duration, set func(*acceptConfig)) acceptOption {
+	return func(c *acceptConfig) error {
 		if d < 0 {
 			return fmt.Errorf("sse: %s(%v): zero or a positive duration is allowed", name, d)
 		}
 		set(c)
 		return nil
-	})
+	}
 }

@@ -21,6 +21,14 @@ type clientOption func(*clientConfig) error
 
 func (o clientOption) applyClient(c *clientConfig) error { return o(c) }
 
+// RequestOption is a [ClientOption] that [Dialer] takes as well.
+type RequestOption interface {
+	ClientOption
+	DialOption
+}
+
+func (o clientOption) applyDial(c *dialConfig) error { return o(&c.clientConfig) }
+
 type clientConfig struct {
 	// the request
 	url         string
@@ -72,7 +80,7 @@ func checkURL(rawURL string) error {
 
 // WithHTTPClient sets the client that makes the requests; the default is http.DefaultClient. Its Timeout
 // must be zero, because it would end every stream.
-func WithHTTPClient(hc *http.Client) ClientOption {
+func WithHTTPClient(hc *http.Client) RequestOption {
 	return clientOption(func(c *clientConfig) error {
 		if hc == nil {
 			return errors.New("sse: WithHTTPClient(nil): a client is needed")
@@ -86,7 +94,7 @@ func WithHTTPClient(hc *http.Client) ClientOption {
 }
 
 // WithHeader adds a header to every request. Accept, Cache-Control and Last-Event-ID are the client's own.
-func WithHeader(key, value string) ClientOption {
+func WithHeader(key, value string) RequestOption {
 	return clientOption(func(c *clientConfig) error {
 		switch k := http.CanonicalHeaderKey(key); k {
 		case "":
@@ -101,7 +109,7 @@ func WithHeader(key, value string) ClientOption {
 
 // WithRequestFunc calls f with every request before it is sent, for instance to set a fresh token. An
 // error of f counts as a failed attempt: the client waits and tries again.
-func WithRequestFunc(f func(*http.Request) error) ClientOption {
+func WithRequestFunc(f func(*http.Request) error) RequestOption {
 	return clientOption(func(c *clientConfig) error {
 		if f == nil {
 			return errors.New("sse: WithRequestFunc(nil): a function is needed")
@@ -176,8 +184,8 @@ func WithLastEventID(id string) ClientOption {
 }
 
 // WithMaxEventSize bounds one event in bytes; a larger one ends the client with a [*SizeError].
-// The default is [DefaultMaxEventSize].
-func WithMaxEventSize(n int) ClientOption {
+// The default is [DefaultMaxEventSize], and 16 MiB with [Dialer].
+func WithMaxEventSize(n int) RequestOption {
 	return clientOption(func(c *clientConfig) error {
 		if n <= 0 {
 			return fmt.Errorf("sse: WithMaxEventSize(%d): at least 1 is needed", n)
@@ -188,14 +196,14 @@ func WithMaxEventSize(n int) ClientOption {
 }
 
 // WithConnectTimeout bounds each attempt up to the response headers. The default is 30 s; zero means no bound.
-func WithConnectTimeout(d time.Duration) ClientOption {
+func WithConnectTimeout(d time.Duration) RequestOption {
 	return clientDuration("WithConnectTimeout", d, func(c *clientConfig) { c.connectTimeout = d })
 }
 
 // WithIdleTimeout takes a stream that sent nothing for d, not even a comment, for dead and reconnects.
 // Choose about three of the server's heartbeats. The default, zero, leaves it to TCP, because not every
 // server sends heartbeats.
-func WithIdleTimeout(d time.Duration) ClientOption {
+func WithIdleTimeout(d time.Duration) RequestOption {
 	return clientDuration("WithIdleTimeout", d, func(c *clientConfig) { c.idleTimeout = d })
 }
 
@@ -210,7 +218,7 @@ func WithOnState(f func(StateChange)) ClientOption {
 	})
 }
 
-func clientDuration(name string, d time.Duration, set func(*clientConfig)) ClientOption {
+func clientDuration(name string, d time.Duration, set func(*clientConfig)) RequestOption {
 	return clientOption(func(c *clientConfig) error {
 		if d < 0 {
 			return fmt.Errorf("sse: %s(%v): zero or a positive duration is allowed", name, d)

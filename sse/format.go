@@ -1,0 +1,34 @@
+package sse
+
+import (
+	"bytes"
+
+	"github.com/anasamu/comm"
+)
+
+// controlEvent is the event name of every frame but messages, so that EventSource.onmessage sees
+// exactly the messages.
+const controlEvent = "control"
+
+// format is a frame of the client protocol as one event without an id line. It is comparable: all
+// streams share the bytes of a message, and each puts its own id line in front.
+type format struct{ codec comm.Codec }
+
+// Append implements comm.Format.
+func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
+	if frame.Op != comm.OpMessage {
+		dst = append(dst, "event: "+controlEvent+"\n"...)
+	}
+	dst = append(dst, "data: "...)
+	start := len(dst)
+	dst, err := f.codec.AppendFrame(dst, frame)
+	if err != nil {
+		return dst, err
+	}
+	if data := dst[start:]; lineEnd(data) >= 0 { // never by the JSON codec; line ends in data would forge fields
+		data = bytes.Clone(data)
+		dst = appendLines(dst[:start-len("data: ")], "data: ", data)
+		return append(dst, '\n'), nil
+	}
+	return append(dst, "\n\n"...), nil
+}

@@ -1,0 +1,259 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// server is one start of a provider.
+type server struct {
+	conf      Config
+	host      comm.Host
+	settings  comm.Settings
+	acceptor  *Acceptor
+	format    comm.Format // boxed once
+	anyOrigin bool        // the policy allows every page: none gets to use a visitor's cookies
+
+	mu       sync.Mutex // guards the fields below
+	stopping bool
+	places   int // streams that are open or opening
+	streams  map[string]*transport
+	idle     chan struct{} // closed when places is 0; nil while nobody waits
+}
+
+func newServer(c Config, h comm.Host) (*server, error) {
+	s := &server{conf: c, host: h, settings: h.Settings(), format: format{comm.JSON()}, streams: make(map[string]*transport)}
+	heartbeat := c.HeartbeatInterval
+	if heartbeat == 0 {
+		heartbeat = s.settings.Heartbeat
+	}
+	opts := []AcceptOption{
+		WithMethods(http.MethodGet, http.MethodPost), WithHeartbeat(heartbeat),
+		WithWriteTimeout(s.settings.WriteTimeout), WithRetry(c.Retry), WithLogger(h.Logger()),
+	}
+	if c.Hijack {
+		opts = append(opts, WithHijack())
+	}
+	var err error
+	s.acceptor, err = NewAcceptor(opts...)
+	probe := &http.Request{Header: http.Header{"Origin": {"https://any.invalid"}}} // a name that cannot exist, RFC 6761 6.4
+	s.anyOrigin = h.CheckOrigin(probe) == nil
+	return s, err
+}
+
+// ServeHTTP tells the requests of PROTOCOL.md, "Server-Sent Events", apart.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.allowOrigin(w, r); err != nil {
+		refuse(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
+		return
+	}
+	switch {
+	case r.Method == http.MethodGet:
+		s.serveStream(w, r)
+	case r.Method == http.MethodPost && r.Header.Get(headerConnection) != "":
+		s.serveUpward(w, r)
+	case r.Method == http.MethodPost:
+		s.serveStream(w, r)
+	case r.Method == http.MethodDelete:
+		s.serveGoodbye(w, r)
+	case r.Method == http.MethodOptions:
+		preflight(w, r)
+	default:
+		w.Header().Set("Allow", allowedMethods)
+		answer(w, http.StatusMethodNotAllowed, badRequest("method "+r.Method+" is not served here; allowed are "+allowedMethods))
+	}
+}
+
+// serveStream admits a client and serves its stream: GET is a simple client, POST says hello.
+func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
+	lastID, refused := s.acceptor.check(w, r)
+	if refused != nil {
+		answer(w, refused.Status, badRequest(refused.Reason))
+		return
+	}
+	hs, err := comm.NewHandshake(r, &comm.Frame{Hello: &comm.Hello{}}) // who it is; what it says comes later
+	if err != nil {
+		refuse(w, "", err)
+		return
+	}
+	done, err := s.host.Admit(hs.RemoteAddr)
+	if err != nil {
+		refuse(w, "", err)
+		return
+	}
+	done = sync.OnceFunc(done)
+	defer done()
+	if err := s.enter(); err != nil {
+		refuse(w, "", err)
+		return
+	}
+	if hs = s.handshake(w, r); hs == nil {
+		s.leave(nil)
+		return
+	}
+	s.admit(w, r, hs, lastID, done)
+}
+
+// handshake reads what the client says of itself; nil means that it has been refused.
+func (s *server) handshake(w http.ResponseWriter, r *http.Request) *comm.Handshake {
+	var hello *comm.Frame
+	if r.Method == http.MethodPost {
+		if hello = s.readHello(w, r); hello == nil {
+			return nil
+		}
+	}
+	hs, err := comm.NewHandshake(r, hello)
+	if err != nil {
+		refuse(w, "", err)
+		return nil
+	}
+	return hs
+}
+
+func (s *server) readHello(w http.ResponseWriter, r *http.Request) *comm.Frame {
+	body, ok := s.readBody(w, r)
+	if !ok {
+		return nil
+	}
+	f, err := comm.JSON().ParseFrame(body)
+	if err == nil && f.Op != comm.OpHello {
+		err = &comm.FrameError{Code: comm.CodeBadFrame, ID: f.ID, Text: "the body must be a hello, not " + f.Op.String() +
+			"; a frame of a connection that stands needs the header " + headerConnection}
+	}
+	if err != nil {
+		refuse(w, "", err)
+		return nil
+	}
+	return f
+}
+
+// admit attaches the client and serves it. The place is given back when the stream has ended.
+func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshake, lastID string, done func()) {
+	t := newTransport(s)
+	ctx, cancel := context.WithTimeout(r.Context(), s.settings.HandshakeTimeout)
+	c, err := s.host.Attach(ctx, t, hs)
+	cancel()
+	if err != nil {
+		t.open(nil, err)
+		s.leave(nil)
+		refuse(w, hs.ID, admissionError(err))
+		return
+	}
+	done()
+	s.keep(c, t)
+	a := *s.acceptor
+	a.config.onEnd = func(*Stream, error) { s.ended(c, t) }
+	stream, err := a.begin(w, r, lastID)
+	t.open(stream, err)
+	if err != nil {
+		s.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: err})
+		s.leave(c)
+		return
+	}
+	if t.isAbandoned() {
+		_ = stream.CloseBy(time.Now())
+	}
+	if stream.Hijacked() {
+		return
+	}
+	<-stream.Done()
+	_ = stream.Close()
+}
+
+// admissionError hides what an error of OnConnect says, which is its own business: it refuses.
+func admissionError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &comm.LimitError{Limit: "time for admission", Retry: time.Second}
+	}
+	if comm.HTTPStatus(err) == http.StatusInternalServerError {
+		return &comm.PeerError{Code: comm.CodeForbidden, Message: "refused"}
+	}
+	return err
+}
+
+// ended runs once for each stream, when nothing more will be written.
+func (s *server) ended(c *comm.Conn, t *transport) {
+	<-t.opened // a hijacked stream may end first
+	t.account()
+	s.host.Detach(c, t.reason())
+	s.leave(c)
+}
+
+// enter takes a place for a stream.
+func (s *server) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch most := s.conf.MaxConnections; {
+	case s.stopping:
+		return &comm.LimitError{Limit: "connections while stopping", Retry: time.Second}
+	case most > 0 && s.places >= most:
+		return &comm.LimitError{Limit: "connections of provider sse", Max: most, Retry: time.Second}
+	}
+	s.places++
+	return nil
+}
+
+// keep makes a connection findable for its upward requests; one that came too late for stop goes.
+func (s *server) keep(c *comm.Conn, t *transport) {
+	t.bind(c)
+	s.mu.Lock()
+	s.streams[c.ID()] = t
+	stopping := s.stopping
+	s.mu.Unlock()
+	if stopping {
+		s.host.Detach(c, comm.CloseReason{Kind: comm.ReasonDrain, Text: "the provider is stopping"})
+	}
+}
+
+// leave gives a place back; c is nil if no connection came of it.
+func (s *server) leave(c *comm.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c != nil {
+		delete(s.streams, c.ID())
+	}
+	if s.places--; s.places == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// transportOf returns the stream of a connection, or nil when it has ended.
+func (s *server) transportOf(c *comm.Conn) *transport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams[c.ID()]
+}
+
+// stop ends what the manager has left and waits for it.
+func (s *server) stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	left := make([]*transport, 0, len(s.streams))
+	for _, t := range s.streams {
+		left = append(left, t)
+	}
+	if s.places == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	for _, t := range left {
+		t.detach(comm.CloseReason{Kind: comm.ReasonDrain, Text: "the provider is stopping"})
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
