@@ -1,0 +1,86 @@
+// What the tests against a running gateway share: processes, a proxy that cuts, a browser, waiting.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+/** Starts a program and waits for the line of its output that matches; gives the match, and stop(). */
+export async function start(program, args, pattern) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  const stop = async (signal = 'SIGTERM') => {
+    child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+    const [code] = await ended;
+    clearTimeout(late);
+    return code;
+  };
+  const lines = createInterface({ input: child.stdout });
+  const match = new Promise((resolve) => lines.on('line', (line) => pattern.test(line) && resolve(pattern.exec(line))));
+  const first = await Promise.race([match, ended]);
+  if (!(pattern.exec(first[0] ?? '') ?? false)) throw new Error(`${program} ended before it was ready`);
+  return { match: first, stop, child };
+}
+
+/** Starts the test gateway at an address; gives its url and stop(). */
+export async function startTestGateway(addr = '127.0.0.1:0') {
+  const { match, stop } = await start(process.env.TESTGATEWAY, ['-addr', addr], /^listening on (http:\/\/([0-9.]+:\d+))$/);
+  return { url: match[1], addr: match[2], stop };
+}
+
+/**
+ * A TCP proxy before a gateway. cut() resets every connection; refuse, where it is set, says by a
+ * connection's first bytes whether to reset it at once. sent counts the bytes that went down.
+ */
+export async function startProxy(addr) {
+  const [host, port] = addr.split(':');
+  const pairs = new Set();
+  const proxy = { refuse: null, sent: 0, down: false };
+  const server = net.createServer((client) => {
+    const gateway = net.connect({ host, port });
+    const pair = () => {
+      client.resetAndDestroy();
+      gateway.destroy();
+      pairs.delete(pair);
+    };
+    pairs.add(pair);
+    if (proxy.down) return pair();
+    for (const socket of [client, gateway]) socket.on('error', pair).on('close', pair);
+    client.once('data', (head) => proxy.refuse?.(head.toString('latin1')) && pair());
+    gateway.on('data', (chunk) => (proxy.sent += chunk.length));
+    client.pipe(gateway).pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.cut = () => pairs.forEach((pair) => pair());
+  proxy.stop = () => {
+    server.close();
+    proxy.cut();
+  };
+  return proxy;
+}
+
+/** Starts Chromium. It is closed when the test ends. */
+export async function startBrowser(t) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  t.after(() => browser.close());
+  return browser;
+}
+
+/** Waits until check gives something true, which it resolves with. */
+export async function until(what, check, ms = 15_000) {
+  const end = Date.now() + ms;
+  let last;
+  for (;;) {
+    last = await check();
+    if (last) return last;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${typeof what === 'function' ? what() : what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,183 @@
+// Command testgateway is the gateway for the tests of comm.js in a browser that examples/gateway
+// cannot serve: identities that end within seconds. It serves a bare page with the module, and
+//
+//	GET  /token?user=ann&ttl=3s   a token for a user that ends after ttl
+//	POST /send?to=group:lobby     sends the body, as JSON, in a message of type "note"
+//
+// It prints its address and drains on SIGTERM.
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/anasamu/comm"
+	commjs "github.com/anasamu/comm/js"
+	"github.com/anasamu/comm/sse"
+	"github.com/anasamu/comm/ws"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "address to serve")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, *addr, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "testgateway:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, addr string, out io.Writer) error {
+	tokens := newMint()
+	pages := &pages{tokens: tokens}
+	gw, err := comm.New(
+		comm.WithAddr(addr),
+		comm.WithProvider(pages, ws.New(ws.WithPath("/ws")), sse.New(sse.WithPath("/events"))),
+		comm.WithAuthenticator(tokens.authenticate),
+		comm.WithAuthorizer(func(context.Context, *comm.Conn, comm.Access) error { return nil }),
+		comm.WithExpiryGrace(300*time.Millisecond),
+		comm.WithDrainSpread(200*time.Millisecond),
+		comm.WithDrainTimeout(5*time.Second),
+	)
+	if err != nil {
+		return err
+	}
+	comm.OnCall(gw, "sum", func(_ context.Context, _ *comm.Conn, numbers []float64) (float64, error) {
+		var sum float64
+		for _, n := range numbers {
+			sum += n
+		}
+		return sum, nil
+	})
+	pages.ready = func() { go announce(ctx, gw, out) }
+	return gw.Run(ctx)
+}
+
+// announce prints the address once it is known.
+func announce(ctx context.Context, gw *comm.Manager, out io.Writer) {
+	for ctx.Err() == nil {
+		if addrs, err := gw.Addrs("pages"); err == nil && len(addrs) > 0 {
+			fmt.Fprintf(out, "listening on http://%s\n", addrs[0])
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// mint makes tokens and takes them: user, end and a signature that lives as long as the process.
+type mint struct{ key []byte }
+
+func newMint() mint {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return mint{key}
+}
+
+func (m mint) sign(text string) string {
+	mac := hmac.New(sha256.New, m.key)
+	mac.Write([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (m mint) token(user string, ttl time.Duration) string {
+	text := user + "|" + strconv.FormatInt(time.Now().Add(ttl).UnixMilli(), 10)
+	return base64.RawURLEncoding.EncodeToString([]byte(text)) + "." + m.sign(text)
+}
+
+// authenticate admits a client without a token as nobody.
+func (m mint) authenticate(_ context.Context, hs *comm.Handshake) (comm.Identity, error) {
+	if hs.Token == "" {
+		return comm.Identity{}, nil
+	}
+	body, signature, _ := strings.Cut(hs.Token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil || !hmac.Equal([]byte(signature), []byte(m.sign(string(text)))) {
+		return comm.Identity{}, fmt.Errorf("%w: a token of another gateway", comm.ErrUnauthenticated)
+	}
+	user, end, _ := strings.Cut(string(text), "|")
+	ms, err := strconv.ParseInt(end, 10, 64)
+	expires := time.UnixMilli(ms)
+	if err != nil || time.Now().After(expires) {
+		return comm.Identity{}, fmt.Errorf("%w: the token has ended", comm.ErrUnauthenticated)
+	}
+	return comm.Identity{User: user, Expires: expires}, nil
+}
+
+// pages is a provider of plain routes.
+type pages struct {
+	tokens mint
+	host   comm.Host
+	ready  func()
+}
+
+func (p *pages) Name() string                 { return "pages" }
+func (p *pages) Features() []comm.Feature     { return []comm.Feature{comm.FeatureHTTP} }
+func (p *pages) Stop(context.Context) error   { return nil }
+func (p *pages) Health(context.Context) error { return nil }
+
+func (p *pages) Start(_ context.Context, h comm.Host) error {
+	p.host = h
+	js := commjs.Handler()
+	err := errors.Join(
+		h.Route("GET /{$}", http.HandlerFunc(page)),
+		h.Route("GET /comm.js", js),
+		h.Route("GET /token", http.HandlerFunc(p.token)),
+		h.Route("POST /send", http.HandlerFunc(p.send)),
+	)
+	if err == nil {
+		p.ready()
+	}
+	return err
+}
+
+func page(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, "<!doctype html><html lang=en><meta charset=utf-8><title>comm.js</title><link rel=icon href=data:,>")
+}
+
+func (p *pages) token(w http.ResponseWriter, r *http.Request) {
+	ttl, err := time.ParseDuration(r.FormValue("ttl"))
+	if err != nil {
+		http.Error(w, "ttl: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	_, _ = io.WriteString(w, p.tokens.token(r.FormValue("user"), ttl))
+}
+
+func (p *pages) send(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil || !json.Valid(body) {
+		http.Error(w, "the body is not JSON", http.StatusBadRequest)
+		return
+	}
+	target, err := comm.ParseTarget(r.FormValue("to"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	msg, err := comm.NewMessage("note", json.RawMessage(body))
+	if err == nil {
+		_, err = p.host.Manager().Send(r.Context(), target, msg)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
