@@ -155,6 +155,9 @@ func codeOf(err error) (Code, string) {
 	if fe, ok := errors.AsType[*FrameError](err); ok {
 		return fe.Code, fe.Text
 	}
+	if fe, ok := errors.AsType[*FrameError](err); ok {
+		return fe.Code, fe.Text
+	}
 	if le, ok := errors.AsType[*LimitError](err); ok {
 		return CodeLimit, fmt.Sprintf("%s: at most %d", le.Limit, le.Max)
 	}
