@@ -48,6 +48,7 @@ type settings struct {
 type registration struct {
 	pattern string
 	handler http.Handler
+	static  bool // serves files
 }
 
 // resolve applies options to a configuration, which may come from a file.

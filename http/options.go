@@ -29,7 +29,7 @@ func set(f func(*settings)) Option {
 
 // Handle routes a pattern, in the syntax of [http.ServeMux], to h.
 func Handle(pattern string, h http.Handler) Option {
-	return set(func(s *settings) { s.routes = append(s.routes, registration{pattern, h}) })
+	return set(func(s *settings) { s.routes = append(s.routes, registration{pattern: pattern, handler: h}) })
 }
 
 // HandleFunc is [Handle] for a func.
@@ -50,7 +50,7 @@ func Static(pattern string, fsys fs.FS, opts ...FileOption) Option {
 			return fmt.Errorf("commhttp: route %q: %w", pattern, err)
 		}
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, r.PathValue(wildcard)) })
-		s.routes = append(s.routes, registration{pattern, h})
+		s.routes = append(s.routes, registration{pattern: pattern, handler: h, static: true})
 		return nil
 	})
 }
