@@ -1,0 +1,21 @@
+package commtest_test
+
+import (
+	"testing"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/commtest"
+	"github.com/anasamu/comm/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func pipeSetup(*testing.T) commtest.Setup {
+	return commtest.Setup{
+		Provider: commtest.NewPipe(),
+		Dialer:   func(e commtest.Endpoint) comm.Dialer { return commtest.PipeDialer(e) },
+		SendRaw:  commtest.PipeSendRaw, Backpressure: true, Verdict: true,
+	}
+}
+
+func TestPipe(t *testing.T) { commtest.Run(t, pipeSetup) }
