@@ -117,7 +117,7 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 	case err != nil:
 		return nil, err
 	}
-	if m.draining.Load() {
+	if m.refusing.Load() {
 		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
 	}
 	if hook := m.cfg.OnConnect; hook != nil {

@@ -47,10 +47,10 @@ func (b Backoff) Bound(attempt int) time.Duration {
 		factor = 2
 	}
 	d := float64(base) * math.Pow(factor, float64(max(attempt, 0)))
-	if d > float64(limit) || math.IsInf(d, 0) || math.IsNaN(d) {
-		return limit
+	if d < float64(limit) {
+		return time.Duration(d)
 	}
-	return time.Duration(d)
+	return limit
 }
 
 // Delay returns the wait before retry number attempt, counted from 0: a random
@@ -60,7 +60,7 @@ func (b Backoff) Delay(attempt int) time.Duration {
 	if b.NoJitter {
 		return bound
 	}
-	return rand.N(bound + 1)
+	return time.Duration(rand.Uint64N(uint64(bound) + 1))
 }
 
 // Stable reports whether a connection that lasted for lived was stable,

@@ -228,6 +228,9 @@ func (jsonCodec) ParseFrame(data []byte) (*Frame, error) {
 	if err == nil {
 		return r.frame, nil
 	}
+	if r.frame.ID == "" {
+		r.frame.ID = lateID(data)
+	}
 	if fe, ok := errors.AsType[*FrameError](err); ok {
 		fe.ID = r.frame.ID
 		return nil, fe
@@ -238,6 +241,17 @@ func (jsonCodec) ParseFrame(data []byte) (*Frame, error) {
 	return nil, &FrameError{Code: CodeBadFrame, ID: r.frame.ID, Text: err.Error()}
 }
 
+// lateID finds the id of a frame in which something before it is wrong, so that the error can name it.
+func lateID(data []byte) (id string) {
+	_ = jsonscan.Object(data, func(name, value []byte) error {
+		if s, ok := jsonscan.String(value); ok && string(name) == "id" && len(s) <= MaxIDLength && plain(s) {
+			id = s
+		}
+		return nil
+	})
+	return id
+}
+
 // jsonReader collects the members of one frame. Their order is free, so what depends on op is
 // decided in finish.
 type jsonReader struct {
@@ -245,7 +259,7 @@ type jsonReader struct {
 	seen     uint32
 	to       uint64
 	toAddr   string
-	hasTo    bool
+	gapEnds  bool // from or to was a number
 	typ      string
 	from     string
 	content  []byte
@@ -358,6 +372,7 @@ func (r *jsonReader) fromMember(v []byte) error {
 		r.from, _ = jsonscan.String(v)
 		return nil
 	}
+	r.gapEnds = true
 	return unmarshal(v, &r.frame.GapFrom)
 }
 
@@ -367,7 +382,7 @@ func (r *jsonReader) toMember(v []byte) error {
 		r.toAddr, _ = jsonscan.String(v)
 		return nil
 	}
-	r.hasTo = true
+	r.gapEnds = true
 	return unmarshal(v, &r.to)
 }
 
@@ -387,6 +402,10 @@ func (r *jsonReader) position(v []byte) error {
 // finish builds what the op needs of the collected members.
 func (r *jsonReader) finish() error {
 	f := r.frame
+	if len(f.ID) > MaxIDLength || !plain(f.ID) {
+		f.ID = ""
+		return fmt.Errorf("member %q: allowed is at most 128 bytes of UTF-8 without control characters", "id")
+	}
 	switch f.Op {
 	case OpMessage, OpCall:
 		return r.message()
@@ -419,7 +438,7 @@ func (r *jsonReader) message() error {
 	if r.typ == "" && !r.opGiven && r.content == nil {
 		return &FrameError{Code: CodeBadFrame, Text: "neither op nor type"}
 	}
-	if r.hasTo || f.GapFrom != 0 {
+	if r.gapEnds {
 		return fmt.Errorf("members %q and %q: %w", "from", "to", errString)
 	}
 	if len(r.headers) > 0 {
@@ -438,9 +457,6 @@ func (r *jsonReader) message() error {
 	}
 	if err := checkType(m.typ); err != nil {
 		return err
-	}
-	if len(m.id) > MaxIDLength || !plain(m.id) {
-		return &MessageError{"id", shorten(m.id), "at most 128 bytes of UTF-8 without control characters"}
 	}
 	var err error
 	f.Message, err = r.withContent(m)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -221,6 +222,7 @@ type sources struct {
 	environ  []string
 	prefix   string
 	env      bool
+	vars     *conf.Env // once loaded
 }
 
 // load reads the file into the config, and prepares one ConfigSource for each provider.
@@ -236,11 +238,10 @@ func (s *sources) load(cfg *Config, names []string, log *slog.Logger) (map[strin
 	if s.env {
 		env, err := conf.NewEnv(s.environ, s.prefix)
 		errs = append(errs, err)
-		if env != nil {
-			errs = append(errs, env.Decode("communication", cfg))
-			for _, src := range byName {
-				src.env = env
-			}
+		s.vars = env
+		errs = append(errs, env.Decode("communication", cfg))
+		for _, src := range byName {
+			src.env = env
 		}
 	}
 	return byName, errors.Join(errs...)
@@ -299,33 +300,36 @@ func splitProviders(providers *conf.Section, byName map[string]*ConfigSource, lo
 	return errors.Join(errs...)
 }
 
-// unknownVariables reports variables that nobody read, once every provider has been configured.
+// unknownVariables reports variables that nobody read, once every provider has been configured. Those
+// of known protocols that are not registered are checked like their sections of the file, but only
+// behind a prefix: HTTP_PORT alone may be another program's.
 func (s *sources) unknownVariables(byName map[string]*ConfigSource) error {
 	if !s.env {
 		return nil
 	}
-	for _, src := range byName {
-		for name, shape := range shapes {
-			if byName[name] == nil {
-				if err := src.env.Decode(name, shape()); err != nil && s.prefix != "" {
-					return err
-				}
-			}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		if byName[name] != nil {
+			continue
 		}
-		return src.env.Unknown()
+		if err := s.vars.Decode(name, shapes[name]()); s.prefix != "" {
+			errs = append(errs, err)
+		}
 	}
-	return nil
+	return errors.Join(append(errs, s.vars.Unknown())...)
 }
 
 func parseOrigins(list []string) error {
+	var errs []error
 	for _, o := range list {
 		if o == "*" {
 			continue
 		}
 		scheme, host, ok := strings.Cut(o, "://")
 		if !ok || scheme == "" || host == "" || strings.ContainsAny(host, "/?#@ ") {
-			return &OptionError{Option: "WithAllowedOrigins", Value: o, Allowed: "* or scheme://host[:port], where host may begin with *."}
+			errs = append(errs, &OptionError{Option: "WithAllowedOrigins", Value: o,
+				Allowed: "* or scheme://host[:port], where host may begin with *."})
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

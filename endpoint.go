@@ -143,6 +143,9 @@ func (e *endpoint) fail(err error) {
 		owners = append(owners, p)
 	}
 	e.mu.Unlock()
+	e.manager.book.mu.Lock()
+	e.manager.book.forget(e)
+	e.manager.book.mu.Unlock()
 	for _, p := range owners {
 		p.fail(err)
 	}
@@ -230,6 +233,10 @@ func (b *endpoints) get(ctx context.Context, p *providerState) (*endpoint, error
 		}
 		b.all = append(b.all, e)
 	}
+	if e.tls != conf {
+		return nil, &OptionError{Option: "WithTLS", Value: addr, Allowed: "one TLS configuration for " + e.addr,
+			Err: fmt.Errorf("provider %q brings another than is served there", p.name)}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.owners[p] = true
@@ -280,15 +287,14 @@ func (b *endpoints) release(ctx context.Context, e *endpoint, p *providerState) 
 		return nil
 	}
 	b.mu.Lock()
-	i := slices.Index(b.all, e)
-	if i >= 0 {
-		b.all = slices.Delete(b.all, i, i+1)
-	}
+	b.forget(e)
 	b.mu.Unlock()
-	if i < 0 {
-		return nil
-	}
 	return e.shutdown(ctx)
+}
+
+// forget makes the next provider of the address open it anew. b.mu is held.
+func (b *endpoints) forget(e *endpoint) {
+	b.all = slices.DeleteFunc(b.all, func(o *endpoint) bool { return o == e })
 }
 
 // list returns every open endpoint.

@@ -33,8 +33,8 @@ type Log interface {
 	Expire(now time.Time) bool
 }
 
-// MemoryStore keeps logs in memory, bounded in each log and in all. The zero value of each bound
-// means its default.
+// MemoryStore keeps logs in memory, bounded in each log and in all. A bound of zero means its
+// default.
 type MemoryStore struct {
 	// Messages is the most messages of one log. The default is 1,000.
 	Messages int
@@ -45,7 +45,7 @@ type MemoryStore struct {
 	// Logs is the most logs. The default is 100,000.
 	Logs int
 	// TotalBytes is the most counted bytes of all logs. The default is 256 MiB. Past it, a log
-	// that grows forgets its own oldest messages.
+	// that grows forgets its own oldest messages, up to the one that it was given.
 	TotalBytes int64
 
 	mu    sync.Mutex
@@ -61,7 +61,7 @@ func (s *MemoryStore) limits() (messages, bytes int, age time.Duration, logs int
 }
 
 func orDefault[T int | int64 | time.Duration](v, d T) T {
-	if v == 0 {
+	if v <= 0 {
 		return d
 	}
 	return v
@@ -140,8 +140,7 @@ func (l *memoryLog) Append(e Outbound, now time.Time) {
 	l.next++
 	l.bytes += e.Size()
 	total := l.store.total.Add(int64(e.Size()))
-	for l.next-l.first > uint64(l.maxMessages) || l.bytes > l.maxBytes && l.next-l.first > 1 ||
-		total > l.maxTotal && l.next-l.first > 1 {
+	for n := int(l.next - l.first); n > l.maxMessages || n > 1 && l.bytes > l.maxBytes || n > 0 && total > l.maxTotal; n-- {
 		total = l.forget()
 	}
 }

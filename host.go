@@ -32,9 +32,12 @@ type providerState struct {
 	idle     chan struct{} // closed when inflight is 0; nil while nobody waits
 	health   error         // of the last check
 	healthAt time.Time
-	starting context.CancelFunc // cancels a start under way
-	retrying bool
 	ctx      context.Context // of the connections of this start
+	since    time.Time       // when it began to run
+	early    error           // a failure while it starts
+	failures int             // since it last ran for long enough
+
+	starting, restarting context.CancelFunc // cancel what is under way, or nil
 }
 
 type status uint8
@@ -57,17 +60,25 @@ func (p *providerState) running() bool {
 	return p.status == statusRunning
 }
 
-// address returns where the provider wants to be served, and how.
+// address returns where the provider is to be served, and how.
 func (p *providerState) address() (addr string, conf *tls.Config) {
-	addr, conf = p.manager.addr(), p.manager.tls
-	a, ok := p.impl.(Addresser)
-	if !ok || a.Address() == "" || a.Address() == addr {
+	if addr, conf, ok := p.own(); ok {
 		return addr, conf
 	}
+	return p.manager.address()
+}
+
+// own returns the provider's own address, if it has one, with the manager's TLS unless it brings its own.
+func (p *providerState) own() (addr string, conf *tls.Config, ok bool) {
+	a, ok := p.impl.(Addresser)
+	if !ok || a.Address() == "" {
+		return "", nil, false
+	}
+	conf = p.manager.tls
 	if t, ok := p.impl.(TLSProvider); ok && t.TLSConfig() != nil {
 		conf = t.TLSConfig()
 	}
-	return a.Address(), conf
+	return a.Address(), conf, true
 }
 
 func (p *providerState) addrs() []string {
@@ -248,7 +259,7 @@ func (h *host) CheckOrigin(r *http.Request) error { return h.p.manager.CheckOrig
 
 func (h *host) Admit(remote net.Addr) (done func(), err error) {
 	m := h.p.manager
-	if m.draining.Load() {
+	if m.refusing.Load() {
 		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
 	}
 	if m.conns.count.Load() >= int64(m.cfg.MaxConnections) {

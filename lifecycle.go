@@ -31,7 +31,7 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 	}
 	var errs []error
 	for _, p := range states {
-		errs = append(errs, p.start(ctx))
+		errs = append(errs, p.start(ctx, m.cfg.RetryAttempts))
 	}
 	return errors.Join(errs...)
 }
@@ -72,7 +72,10 @@ func (m *Manager) Run(ctx context.Context) error {
 // Close cuts everything that is still there and ends the manager. Drain first to end in good order.
 // Closing twice does nothing.
 func (m *Manager) Close() error {
-	if m.closed.Swap(true) {
+	m.mu.Lock()
+	again := m.closed.Swap(true)
+	m.mu.Unlock()
+	if again {
 		return nil
 	}
 	cut, cancel := context.WithCancel(context.Background())
@@ -92,6 +95,15 @@ func (m *Manager) Close() error {
 	return err
 }
 
+// spawn runs f on a goroutine that Close waits for, unless the manager is closed.
+func (m *Manager) spawn(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed.Load() {
+		m.work.Go(f)
+	}
+}
+
 // cutAll ends every connection at once and waits for the hooks.
 func (m *Manager) cutAll(r CloseReason) {
 	var list []*Conn
@@ -104,10 +116,13 @@ func (m *Manager) cutAll(r CloseReason) {
 	}
 }
 
-// start runs the provider's Start with retries.
-func (p *providerState) start(ctx context.Context) error {
+// start runs the provider's Start, and again up to retries times.
+func (p *providerState) start(ctx context.Context, retries int) error {
 	p.life.Lock()
 	defer p.life.Unlock()
+	if ctx.Err() != nil {
+		return &ProviderError{Provider: p.name, Op: "start", Err: context.Cause(ctx)}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.mu.Lock()
@@ -117,26 +132,30 @@ func (p *providerState) start(ctx context.Context) error {
 	}
 	p.starting = cancel
 	p.mu.Unlock()
-	err := p.startRetrying(ctx)
+	err := p.startRetrying(ctx, retries)
 	p.mu.Lock()
 	p.starting = nil
 	p.mu.Unlock()
 	return err
 }
 
-func (p *providerState) startRetrying(ctx context.Context) error {
+// retryBackoff is the waits between attempts to start a provider.
+func (m *Manager) retryBackoff() Backoff {
+	return Backoff{Base: m.cfg.RetryDelay, Max: max(m.cfg.RetryDelay, time.Minute)}
+}
+
+func (p *providerState) startRetrying(ctx context.Context, retries int) error {
 	m := p.manager
-	backoff := Backoff{Base: m.cfg.RetryDelay, Max: max(m.cfg.RetryDelay, time.Minute)}
 	for attempt := 0; ; attempt++ {
 		err := p.startOnce(ctx)
 		if err == nil {
 			return nil
 		}
 		perr := &ProviderError{Provider: p.name, Op: "start", Err: err}
-		if attempt >= m.cfg.RetryAttempts || ctx.Err() != nil || permanent(err) {
+		if attempt >= retries || ctx.Err() != nil || permanent(err) {
 			return perr
 		}
-		wait := backoff.Delay(attempt)
+		wait := m.retryBackoff().Delay(attempt)
 		m.log.Warn("provider did not start", "provider", p.name, "error", err, "attempt", attempt+1, "retry_in", wait)
 		select {
 		case <-time.After(wait):
@@ -159,11 +178,14 @@ func (p *providerState) startOnce(ctx context.Context) error {
 	h := newHost(p)
 	p.mu.Lock()
 	p.status, p.host, p.endpoint, p.health = statusStarting, h, nil, nil
-	p.ctx = p.manager.ctx
+	p.ctx, p.early = p.manager.ctx, nil
 	p.mu.Unlock()
 	err := p.impl.Start(ctx, h)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = p.nowRunning()
 	}
 	if err != nil {
 		cut, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -172,21 +194,34 @@ func (p *providerState) startOnce(ctx context.Context) error {
 		p.leave(cut, statusFailed)
 		return err
 	}
-	p.mu.Lock()
-	p.status = statusRunning
-	p.mu.Unlock()
 	p.manager.log.Info("provider started", "provider", p.name, "addrs", p.addrs())
 	p.manager.observe(Event{Kind: EventStart, Provider: p.name})
 	return nil
 }
 
-// stop ends the provider in good order.
+// nowRunning ends the start, unless the provider has failed in the meantime.
+func (p *providerState) nowRunning() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.early == nil {
+		p.status, p.since = statusRunning, time.Now()
+	}
+	return p.early
+}
+
+// stop ends the provider in good order, and a start or restart that is under way.
 func (p *providerState) stop(ctx context.Context) error {
 	p.mu.Lock()
-	if p.starting != nil {
-		p.starting()
+	for _, cancel := range []context.CancelFunc{p.restarting, p.starting} {
+		if cancel != nil {
+			cancel()
+		}
 	}
 	p.mu.Unlock()
+	return p.halt(ctx)
+}
+
+func (p *providerState) halt(ctx context.Context) error {
 	p.life.Lock()
 	defer p.life.Unlock()
 	p.mu.Lock()
@@ -241,40 +276,48 @@ func (p *providerState) closeConns(ctx context.Context) {
 func (p *providerState) fail(err error) {
 	m := p.manager
 	p.mu.Lock()
-	if p.status != statusRunning || p.retrying || m.closed.Load() || m.draining.Load() {
+	if p.status == statusStarting {
+		p.early = err
+	}
+	if p.status != statusRunning || m.closed.Load() || m.draining.Load() {
 		p.mu.Unlock()
 		return
 	}
-	p.status, p.health, p.retrying = statusFailed, err, true
+	if (Backoff{}).Stable(time.Since(p.since)) {
+		p.failures = 0
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	p.status, p.health, p.restarting = statusFailed, err, cancel
 	p.mu.Unlock()
 	m.log.Error("provider failed", "provider", p.name, "error", err)
 	m.observe(Event{Kind: EventFail, Provider: p.name, Err: err})
-	m.work.Go(func() {
-		defer func() {
-			p.mu.Lock()
-			p.retrying = false
-			p.mu.Unlock()
-		}()
-		p.restart(err)
+	m.spawn(func() {
+		defer cancel()
+		p.restart(ctx, err)
 	})
 }
 
-func (p *providerState) restart(cause error) {
+// restart stops what is left of the provider and starts it again, until that succeeds, the attempts
+// are used up, or ctx ends. Attempts count from the last time that the provider ran for long enough,
+// so that one that dies right after each start is given up too.
+func (p *providerState) restart(ctx context.Context, cause error) {
 	m := p.manager
-	stopCtx, cancel := context.WithTimeout(m.ctx, m.cfg.WriteTimeout)
-	_ = p.stop(stopCtx)
+	stopCtx, cancel := context.WithTimeout(ctx, m.cfg.WriteTimeout)
+	_ = p.halt(stopCtx)
 	cancel()
-	if m.cfg.RetryAttempts > 0 {
+	for attempt := p.nextAttempt(); attempt < m.cfg.RetryAttempts && !permanent(cause); attempt = p.nextAttempt() {
+		wait := m.retryBackoff().Delay(attempt)
+		m.log.Info("provider restarts", "provider", p.name, "attempt", attempt+1, "in", wait)
 		select {
-		case <-time.After(Backoff{Base: m.cfg.RetryDelay}.Delay(0)):
-		case <-m.ctx.Done():
+		case <-time.After(wait):
+		case <-ctx.Done():
 			return
 		}
-		err := p.start(m.ctx)
-		if err == nil || m.ctx.Err() != nil {
+		err := p.start(ctx, 0)
+		if err == nil || ctx.Err() != nil {
 			return
 		}
-		cause = errors.Join(cause, err)
+		cause = err
 	}
 	p.mu.Lock()
 	p.status, p.health = statusFailed, cause
@@ -285,15 +328,24 @@ func (p *providerState) restart(cause error) {
 	}
 }
 
+// nextAttempt counts the failures since the provider last ran for long enough, from 0.
+func (p *providerState) nextAttempt() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures++
+	return p.failures - 1
+}
+
 // startTicking runs the manager's own clock once: it forgets what has expired and checks health.
 func (m *Manager) startTicking() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ticking {
+	before := m.ticking
+	m.ticking = true
+	m.mu.Unlock()
+	if before {
 		return
 	}
-	m.ticking = true
-	m.work.Go(func() {
+	m.spawn(func() {
 		tick := time.NewTicker(m.cfg.HealthInterval)
 		defer tick.Stop()
 		for {
@@ -325,6 +377,7 @@ func (m *Manager) Drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	m.refusing.Store(true)
 	for _, e := range m.book.list() {
 		for _, s := range e.servers() {
 			s.StartDrain()

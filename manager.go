@@ -44,8 +44,9 @@ type Manager struct {
 	cancel   context.CancelFunc
 	work     sync.WaitGroup // the manager's own goroutines
 	fatal    chan error     // a provider that is given up; Run returns it
-	draining atomic.Bool
-	closed   atomic.Bool
+	draining atomic.Bool    // /readyz says so
+	refusing atomic.Bool    // nobody new is admitted: after the drain delay
+	closed   atomic.Bool    // set under mu
 
 	mu        sync.Mutex // guards the fields below
 	providers []*providerState
@@ -114,6 +115,8 @@ func (m *Manager) check() error {
 		errs = append(errs, &OptionError{Option: "WithDefaultProvider", Value: d, Allowed: fmt.Sprint(m.Providers())})
 	}
 	errs = append(errs, parseOrigins(m.cfg.AllowedOrigins))
+	limits, err := newLimits(&m.cfg)
+	m.limits, errs = limits, append(errs, err)
 	if m.cfg.clientCAs != nil && m.cfg.certificates == nil && !m.cfg.developmentCA {
 		errs = append(errs, &OptionError{Option: "WithClientCAs", Err: errors.New("no certificate"),
 			Allowed: "beside WithCertificate or WithDevelopmentCertificate"})
@@ -173,7 +176,6 @@ func (m *Manager) build() {
 	m.dir.seed = maphash.MakeSeed()
 	m.sessions = &sessions{bySum: make(map[[32]byte]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}
 	m.presence = &presence{manager: m, grace: m.cfg.PresenceGrace, groups: make(map[string]map[string]*presenceEntry)}
-	m.limits, _ = newLimits(&m.cfg) // every value was checked
 	m.stats.byType = stat.NewVec[typeCounters](maxTypes)
 	m.handlers = newHandlers(m, m.cfg.middleware)
 	if m.cfg.backplane != nil {
@@ -288,15 +290,21 @@ func (m *Manager) CloseConnection(ctx context.Context, id, reason string) error 
 
 // addr is the manager's address.
 func (m *Manager) addr() string {
+	addr, _ := m.address()
+	return addr
+}
+
+// address is the manager's address and TLS: its own, or those of its default provider.
+func (m *Manager) address() (addr string, conf *tls.Config) {
 	if m.cfg.Addr != "" {
-		return m.cfg.Addr
+		return m.cfg.Addr, m.tls
 	}
 	if p := m.state(m.DefaultProvider()); p != nil {
-		if a, ok := p.impl.(Addresser); ok && a.Address() != "" {
-			return a.Address()
+		if addr, conf, ok := p.own(); ok {
+			return addr, conf
 		}
 	}
-	return "127.0.0.1:8080"
+	return "127.0.0.1:8080", m.tls
 }
 
 // state returns the named provider's state, or nil.

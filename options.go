@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -43,6 +44,15 @@ func checked(name string, value any, allowed string, ok bool, f func(*Config)) O
 		}
 		return set(f).applyManager(b)
 	})
+}
+
+// required is an exclusive option whose value must not be nil: a forgotten one would silently turn
+// protection off.
+func required(kind, name string, isNil bool, f func(*Config)) Option {
+	if isNil {
+		return option(func(*builder) error { return &OptionError{Option: name, Value: nil, Allowed: "a value"} })
+	}
+	return exclusive(kind, name, f)
 }
 
 // exclusive is an option that may be given once, and not beside another of the same kind.
@@ -106,7 +116,7 @@ func WithObserver(o Observer) Option { return set(func(c *Config) { c.Observer =
 // WithTLS serves the manager's address with TLS. The configuration is used as it is, with h2 and
 // http/1.1 added to NextProtos.
 func WithTLS(conf *tls.Config) Option {
-	return exclusive("tls", "WithTLS", func(c *Config) { c.TLS = conf })
+	return required("tls", "WithTLS", conf == nil, func(c *Config) { c.TLS = conf })
 }
 
 // WithCertificate serves the manager's address with TLS 1.3 and a certificate from PEM files, which
@@ -139,12 +149,12 @@ func WithTLS12() Option { return set(func(c *Config) { c.insecureTLS12 = true })
 
 // WithAuthenticator sets who decides who a client is. Without one every client is anonymous.
 func WithAuthenticator(a Authenticator) Option {
-	return exclusive("authenticator", "WithAuthenticator", func(c *Config) { c.Authenticator = a })
+	return required("authenticator", "WithAuthenticator", a == nil, func(c *Config) { c.Authenticator = a })
 }
 
 // WithAuthorizer sets who decides what a client may do to others. Without one: nothing.
 func WithAuthorizer(a Authorizer) Option {
-	return exclusive("authorizer", "WithAuthorizer", func(c *Config) { c.Authorizer = a })
+	return required("authorizer", "WithAuthorizer", a == nil, func(c *Config) { c.Authorizer = a })
 }
 
 // WithOpenAccess allows every client everything that an Authorizer would be asked about. It is for
@@ -168,7 +178,7 @@ func WithAllowedOrigins(origins ...string) Option {
 // WithOnConnect sets the hook that may refuse a client, and that sets its user, labels, metadata
 // and groups. It runs before the connection is registered.
 func WithOnConnect(f func(ctx context.Context, hs *Handshake, a *Admission) error) Option {
-	return exclusive("on_connect", "WithOnConnect", func(c *Config) { c.OnConnect = f })
+	return required("on_connect", "WithOnConnect", f == nil, func(c *Config) { c.OnConnect = f })
 }
 
 // WithOnDisconnect sets the hook that is called last for every connection.
@@ -268,7 +278,11 @@ func WithOverflow(p Policy) Option {
 
 // WithHistory sets where logs are kept. The default is a MemoryStore with its defaults.
 func WithHistory(s Store) Option {
-	return checked("WithHistory", s, "a store", s != nil, func(c *Config) { c.Store = s })
+	ok := s != nil
+	if ms, memory := s.(*MemoryStore); memory {
+		ok = ms != nil && min(int64(ms.Messages), int64(ms.Bytes), int64(ms.Age), int64(ms.Logs), ms.TotalBytes) >= 0
+	}
+	return checked("WithHistory", fmt.Sprintf("%T", s), "a store, with bounds of 0 or more", ok, func(c *Config) { c.Store = s })
 }
 
 // WithLogs says for what logs are kept: groups (on by default), users and everyone.
@@ -352,7 +366,7 @@ func WithConfigFile(name string) Option {
 
 // WithConfigJSON is WithConfigFile with the document itself; name stands in errors.
 func WithConfigJSON(name string, data []byte) Option {
-	return option(func(b *builder) error { return b.file(name, slices.Clone(data)) })
+	return option(func(b *builder) error { return b.file(name, append([]byte{}, data...)) })
 }
 
 func (b *builder) file(name string, data []byte) error {
