@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // syncBuffer collects a log.
@@ -25,3 +26,6 @@ func (s *syncBuffer) String() string {
 }
 
 func (s *syncBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }
+
+// soonTime is a deadline that passes.
+func soonTime() time.Time { return time.Now().Add(200 * time.Millisecond) }

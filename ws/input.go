@@ -68,7 +68,7 @@ func (c *Conn) await(ctx context.Context, attempt func() (int, error)) error {
 // sets what can end the wait.
 func (c *Conn) beforeWait(ctx context.Context) error {
 	if c.in.serving {
-		if err := c.flush(ctx); err != nil {
+		if err := c.settle(ctx); err != nil {
 			return err
 		}
 	}

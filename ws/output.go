@@ -140,6 +140,37 @@ func (c *Conn) flush(ctx context.Context) error {
 	return c.emit(ctx, time.Time{}, b, len(b.b))
 }
 
+// settle has what is pending leave without waiting for it: the reader calls
+// it, and a reader that waits for its peer to read, whose reader waits for it,
+// waits for ever. It does wait for a peer that let maxBatch bytes gather.
+func (c *Conn) settle(ctx context.Context) error {
+	o := &c.out
+	o.mu.Lock()
+	o.corked = false
+	none := o.pend == nil
+	if !none && len(o.pend.b) > maxBatch {
+		o.mu.Unlock()
+		return c.flush(ctx)
+	}
+	if !none && c.raw == nil {
+		o.kick()
+	}
+	o.mu.Unlock()
+	if none || c.raw == nil || !o.token.try() { // the token's holder sees to it
+		return nil
+	}
+	defer c.release()
+	b := c.takePending(0)
+	n, err := c.raw.try(b.b)
+	if err != nil {
+		putBuffer(b)
+		return c.cut(err)
+	}
+	b.b = b.b[:copy(b.b, b.b[n:])]
+	c.putBack(b)
+	return nil
+}
+
 func (c *Conn) flushLater() {
 	o := &c.out
 	o.mu.Lock()

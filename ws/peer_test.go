@@ -24,7 +24,8 @@ type peer struct {
 	nc     net.Conn
 	br     *bufio.Reader
 	masked bool // we are the client
-	rsv1   bool // the next data frame is marked compressed
+
+	extensions string // the server's answer
 }
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -42,6 +43,7 @@ func dialPeer(t testing.TB, url string, headers ...string) *peer {
 	if resp.StatusCode != 101 {
 		t.Fatalf("handshake: %s", resp.Status)
 	}
+	p.extensions = resp.Header.Get("Sec-WebSocket-Extensions")
 	return p
 }
 

@@ -188,7 +188,7 @@ func (s *serving) batch() {
 		}
 	}
 	if s.err == nil {
-		s.err = c.flush(s.ctx)
+		s.err = c.settle(s.ctx)
 	}
 }
 
