@@ -2,6 +2,7 @@ package comm
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"slices"
@@ -115,9 +116,13 @@ func (c *Conn) Groups() []string {
 	return groups
 }
 
-// Send sends to this connection alone: Manager.Send with ToConn, without the look-up.
+// Send sends to this connection alone: Manager.Send with ToConn, and ErrClosed after the end.
 func (c *Conn) Send(ctx context.Context, m *Message, opts ...SendOption) (Delivery, error) {
-	return c.manager.Send(ctx, ToConn(c.id), m, opts...)
+	d, err := c.manager.Send(ctx, ToConn(c.id), m, opts...)
+	if errors.Is(err, ErrNotFound) {
+		return d, ErrClosed
+	}
+	return d, err
 }
 
 // Call sends m and waits for the client's reply. See Manager.Call.

@@ -46,8 +46,8 @@ const (
 
 // push queues e. wake reports that the caller must start the writer, after it has released its
 // locks. lost counts messages that were dropped to make room. logOf is the member whose log e
-// belongs to, or nil.
-func (c *Conn) push(e *envelope, logOf *member) (r pushResult, wake bool, lost int) {
+// belongs to, or nil. A patient message neither drops others nor is dropped: it comes back as pushFull.
+func (c *Conn) push(e *envelope, logOf *member, patient bool) (r pushResult, wake bool, lost int) {
 	o := &c.out
 	lane := e.priority.queueLane()
 	o.mu.Lock()
@@ -55,7 +55,7 @@ func (c *Conn) push(e *envelope, logOf *member) (r pushResult, wake bool, lost i
 	if o.closing {
 		return pushClosed, false, 0
 	}
-	res, lost := o.q.Push(lane, queue.Item[*envelope]{Value: e, Size: e.size, Key: e.key, Kept: logOf != nil})
+	res, lost := o.q.Push(lane, queue.Item[*envelope]{Value: e, Size: e.size, Key: e.key, Kept: patient || logOf != nil})
 	switch res {
 	case queue.Full:
 		if logOf != nil && c.manager.cfg.Overflow != Disconnect {

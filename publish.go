@@ -221,8 +221,7 @@ func (m *Manager) deliverWhere(p *publication, t Target, e *envelope) {
 func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *envelope) error {
 	for {
 		room := c.out.waitRoom()
-		r, wake, lost := c.push(e, nil)
-		c.countDrops(dropOverflow, lost)
+		r, wake, _ := c.push(e, nil, true)
 		if wake {
 			go c.out.run()
 		}
@@ -264,7 +263,7 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 	if p.delivery.Pending != nil {
 		p.delivery.Pending.expect(c)
 	}
-	r, wake, lost := c.push(e, logOf)
+	r, wake, lost := c.push(e, logOf, false)
 	if lost > 0 {
 		c.countDrops(dropOverflow, lost)
 	}
