@@ -361,15 +361,16 @@ func loggedOverflowRow(e *env) {
 	stalled, witness := e.slow(true, comm.WithQueue(8, 1<<20), comm.WithOverflow(comm.DropOldest),
 		comm.WithHistory(&comm.MemoryStore{Messages: 30_000, Bytes: 1 << 30, TotalBytes: 1 << 30}))
 	c := stalled.conn()
-	extra := 0
+	still, out := 0, int64(-1)
 	sent := e.flood(witness, nil, func(d comm.Delivery) bool {
 		if d.Queued != 2 {
 			e.Fatalf("%+v: a logged message was not queued", d)
 		}
-		if c.Stats().QueueMessages >= 8 {
-			extra++
+		if now := c.Stats().MessagesOut; now != out {
+			still, out = 0, now
 		}
-		return extra > 40
+		still++
+		return still > 60
 	})
 	stalled.resume()
 	stalled.joined("g")
