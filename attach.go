@@ -110,7 +110,7 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 		a.Metadata = hs.trusted.mergeMetadata(a.Metadata)
 	}
 	var notice *Frame
-	sess, err := m.resumeSession(hs, a.User)
+	sess, err := m.resumeSession(hs)
 	switch {
 	case errors.Is(err, errSessionUnknown):
 		notice = resumeNotice(hs.ID)
@@ -144,11 +144,12 @@ func unwanted(err error) error {
 }
 
 // resumeSession finds the session that the client asks for; nil without an error is a new client.
-func (m *Manager) resumeSession(hs *Handshake, user string) (*session, error) {
+// Whether it is the client's own is known only once OnConnect has named the user.
+func (m *Manager) resumeSession(hs *Handshake) (*session, error) {
 	if hs.Hello.Session == "" {
 		return nil, nil
 	}
-	return m.sessions.find(hs.Hello.Session, user)
+	return m.sessions.find(hs.Hello.Session)
 }
 
 // enroll makes the Conn. From acquiring its places on, every way out gives them back.

@@ -46,7 +46,7 @@ func (c *Conn) renew(ctx context.Context, f *Frame) error {
 	if err != nil {
 		return unauthenticated(err)
 	}
-	if id.User != c.session.user {
+	if id.User != c.Identity().User { // OnConnect may have given the connection another name
 		return errUserChanged
 	}
 	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {

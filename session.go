@@ -125,8 +125,8 @@ func (s *session) idle() bool {
 	return s.conn == nil
 }
 
-// find returns the session that secret names, for resuming as user. The error is a *PeerError.
-func (s *sessions) find(secret, user string) (*session, error) {
+// find returns the session that secret names: errSessionUnknown or errSessionRevoked without one.
+func (s *sessions) find(secret string) (*session, error) {
 	s.mu.Lock()
 	n := s.bySum[sum(secret)]
 	s.mu.Unlock()
@@ -135,11 +135,8 @@ func (s *sessions) find(secret, user string) (*session, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch {
-	case n.revoked:
+	if n.revoked {
 		return nil, errSessionRevoked
-	case n.user != user:
-		return nil, errSessionUnknown
 	}
 	return n, nil
 }
