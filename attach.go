@@ -221,29 +221,23 @@ func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
 		c.control(notice)
 	}
 	c.watchExpiry(id.Expires)
-	joined := c.enterAll(hs, a)
+	c.enterAll(hs, a)
 	go c.out.run()
 	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})
 	c.manager.log.Debug("connected", "provider", c.provider.name, "conn", c.id, "user", c.user)
 	if trusted := hs.trusted; trusted != nil {
 		trusted.attached(c)
 	}
-	for _, g := range joined {
-		c.announceJoin(g)
-	}
+	c.announce()
 }
 
 // enterAll makes the connection a member of everything it begins with: everyone and its user, the
-// groups of OnConnect, and those of its hello that the authorizer allows. It returns the groups.
-func (c *Conn) enterAll(hs *Handshake, a Admission) (joined []string) {
+// groups of OnConnect, and those of its hello that the authorizer allows.
+func (c *Conn) enterAll(hs *Handshake, a Admission) {
 	c.enterStanding(hs.Position)
-	enter := func(group string, allowed error) {
-		added, err := false, allowed
+	enter := func(group string, err error) {
 		if err == nil {
-			added, err = c.joinQuietly(joinRequest{group: group, position: hs.Position})
-		}
-		if added {
-			joined = append(joined, group)
+			err = c.joinQuietly(joinRequest{group: group, position: hs.Position})
 		}
 		if err != nil {
 			c.refuse(&Frame{Group: group, ID: hs.ID}, err)
@@ -255,7 +249,6 @@ func (c *Conn) enterAll(hs *Handshake, a Admission) (joined []string) {
 	for _, g := range hs.Hello.Groups {
 		enter(g, c.mayJoin(g))
 	}
-	return joined
 }
 
 // enterStanding makes the connection a member of everyone and of its user.

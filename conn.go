@@ -200,11 +200,19 @@ func (c *Conn) end(r CloseReason, deadline time.Time) {
 	c.calls.fail(ErrDisconnected)
 	c.leaveAll()
 	c.manager.unregister(c, r)
-	c.hooks.run(c, hookEvent{kind: hookDisconnect, reason: r})
+	c.hooks.add(hookEvent{kind: hookDisconnect, reason: r})
+	c.announce()
+}
+
+// announce calls the hooks for what has happened, with no lock held.
+func (c *Conn) announce() {
+	c.manager.presence.tell()
+	c.hooks.run(c)
 }
 
 // hooks calls a connection's lifecycle hooks one after the other in the order of the events, on
-// whichever goroutine brings one while no other is being called, and never under a lock.
+// whichever goroutine runs them while no other does, and never under a lock. Joins and leaves are
+// added under joins.mu, so that no end overtakes a join under way.
 type hooks struct {
 	mu      sync.Mutex
 	events  []hookEvent
@@ -225,9 +233,14 @@ type hookEvent struct {
 	reason CloseReason
 }
 
-func (h *hooks) run(c *Conn, e hookEvent) {
+func (h *hooks) add(e hookEvent) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.events = append(h.events, e)
+}
+
+func (h *hooks) run(c *Conn) {
+	h.mu.Lock()
 	if h.running {
 		h.mu.Unlock()
 		return

@@ -33,46 +33,39 @@ type joinRequest struct {
 
 // join adds the connection to a group and calls the hooks.
 func (c *Conn) join(r joinRequest) error {
-	added, err := c.joinQuietly(r)
-	if added {
-		c.announceJoin(r.group)
-	}
+	err := c.joinQuietly(r)
+	c.announce()
 	return err
 }
 
-// joinQuietly leaves the hooks to the caller, where added is true.
-func (c *Conn) joinQuietly(r joinRequest) (added bool, err error) {
+// joinQuietly leaves it to the caller to announce.
+func (c *Conn) joinQuietly(r joinRequest) error {
 	if err := checkGroup(r.group); err != nil {
-		return false, err
+		return err
 	}
 	return c.enter(targetGroup, kindPrefix[targetGroup]+r.group, r)
 }
 
-func (c *Conn) announceJoin(group string) {
-	c.manager.presence.joined(c, group)
-	c.hooks.run(c, hookEvent{kind: hookJoin, group: group})
-}
-
-// enter makes the connection a member of a topic. added is false if it was one already; then a
-// client's request is answered by its place as it is.
-func (c *Conn) enter(kind targetKind, key string, r joinRequest) (added bool, err error) {
+// enter makes the connection a member of a topic. If it is one already, a client's request is
+// answered by its place as it is.
+func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	c.joins.mu.Lock()
 	defer c.joins.mu.Unlock()
 	if c.joins.closed {
-		return false, ErrClosed
+		return ErrClosed
 	}
 	if m := c.joins.find(key); m != nil {
 		if r.id != "" {
 			m.topic.tellAgain(m, r.id)
 		}
-		return false, nil
+		return nil
 	}
 	if kind == targetGroup && c.joins.groups >= c.manager.cfg.MaxGroups {
-		return false, &LimitError{Limit: "groups per connection", Max: c.manager.cfg.MaxGroups}
+		return &LimitError{Limit: "groups per connection", Max: c.manager.cfg.MaxGroups}
 	}
 	length := LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length()
 	if c.joins.position+length > MaxPositionLength {
-		return false, ErrTooManyLogs
+		return ErrTooManyLogs
 	}
 	pos, resume := r.position.Get(key)
 	m := &member{conn: c, byClient: r.byClient}
@@ -84,11 +77,13 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) (added bool, er
 	}
 	c.joins.list = append(c.joins.list, m)
 	c.joins.position += length
+	c.session.joined(m)
 	if kind == targetGroup {
 		c.joins.groups++
+		c.manager.presence.joined(c.user, r.group)
+		c.hooks.add(hookEvent{kind: hookJoin, group: r.group})
 	}
-	c.session.joined(m)
-	return true, nil
+	return nil
 }
 
 // tellAgain repeats the joined frame for a member that joins once more.
@@ -115,14 +110,10 @@ func (c *Conn) leave(group, id string) error {
 		return ErrClosed
 	}
 	key := kindPrefix[targetGroup] + group
-	if !c.exit(key, id) {
-		if id != "" {
-			c.control(&Frame{Op: OpLeft, ID: id, Group: group, Log: LogPosition{Log: key}})
-		}
-		return nil
+	if !c.exit(key, id) && id != "" {
+		c.control(&Frame{Op: OpLeft, ID: id, Group: group, Log: LogPosition{Log: key}})
 	}
-	c.manager.presence.left(c, group, false)
-	c.hooks.run(c, hookEvent{kind: hookLeave, group: group})
+	c.announce()
 	return nil
 }
 
@@ -141,6 +132,8 @@ func (c *Conn) exit(key, id string) bool {
 	if m.topic.remove(m, id, true) {
 		c.manager.release(m.topic)
 	}
+	c.manager.presence.left(c.user, m.topic.group(), false)
+	c.hooks.add(hookEvent{kind: hookLeave, group: m.topic.group()})
 	return true
 }
 
@@ -155,9 +148,8 @@ func (c *Conn) leaveAll() {
 			c.manager.release(m.topic)
 		}
 		if m.topic.kind == targetGroup {
-			group := m.topic.group()
-			c.manager.presence.left(c, group, true)
-			c.hooks.run(c, hookEvent{kind: hookLeave, group: group})
+			c.manager.presence.left(c.user, m.topic.group(), true)
+			c.hooks.add(hookEvent{kind: hookLeave, group: m.topic.group()})
 		}
 	}
 }

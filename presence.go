@@ -23,12 +23,16 @@ type PresenceChange struct {
 }
 
 // presence counts the users of each group. A user who disconnects and returns within the grace
-// never left; one who leaves by itself is gone at once.
+// never left; one who leaves by itself is gone at once. Changes are told in their order, by
+// whichever goroutine tells while no other does.
 type presence struct {
 	manager *Manager
 	grace   time.Duration
-	mu      sync.Mutex
+
+	mu      sync.Mutex // guards the fields below
 	groups  map[string]map[string]*presenceEntry
+	changes []PresenceChange // not told yet
+	telling bool
 }
 
 type presenceEntry struct {
@@ -37,62 +41,54 @@ type presenceEntry struct {
 	away  *time.Timer // runs while conns is 0
 }
 
-func (p *presence) joined(c *Conn, group string) {
+// joined counts one connection more of a user in a group. The caller calls tell once it holds no lock.
+func (p *presence) joined(user, group string) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	users := p.groups[group]
 	if users == nil {
 		users = make(map[string]*presenceEntry)
 		p.groups[group] = users
 	}
-	e := users[c.user]
-	fresh := e == nil
-	if fresh {
+	e := users[user]
+	if e == nil {
 		e = &presenceEntry{since: time.Now()}
-		users[c.user] = e
+		users[user] = e
+		p.changed(PresenceChange{Group: group, User: user, Present: true})
 	}
 	e.conns++
 	if e.away != nil {
 		e.away.Stop()
 		e.away = nil
 	}
-	p.mu.Unlock()
-	if fresh {
-		p.tell(PresenceChange{Group: group, User: c.user, Present: true})
-	}
 }
 
 // left counts one connection less. A lost connection keeps its user present for the grace.
-func (p *presence) left(c *Conn, group string, lost bool) {
+func (p *presence) left(user, group string, lost bool) {
 	p.mu.Lock()
-	e := p.groups[group][c.user]
+	defer p.mu.Unlock()
+	e := p.groups[group][user]
 	if e == nil {
-		p.mu.Unlock()
 		return
 	}
 	if e.conns--; e.conns > 0 {
-		p.mu.Unlock()
 		return
 	}
-	if lost && p.grace > 0 && c.user != "" && !p.manager.closed.Load() {
-		user := c.user
-		e.away = time.AfterFunc(p.grace, func() { p.expire(group, user, e) })
-		p.mu.Unlock()
+	if lost && p.grace > 0 && user != "" && !p.manager.closed.Load() {
+		e.away = time.AfterFunc(p.grace, func() {
+			p.expire(group, user, e)
+			p.tell()
+		})
 		return
 	}
-	p.remove(group, c.user)
-	p.mu.Unlock()
-	p.tell(PresenceChange{Group: group, User: c.user})
+	p.remove(group, user)
 }
 
 func (p *presence) expire(group, user string, e *presenceEntry) {
 	p.mu.Lock()
-	gone := e.conns == 0 && p.groups[group][user] == e
-	if gone {
+	defer p.mu.Unlock()
+	if e.conns == 0 && p.groups[group][user] == e {
 		p.remove(group, user)
-	}
-	p.mu.Unlock()
-	if gone {
-		p.tell(PresenceChange{Group: group, User: user})
 	}
 }
 
@@ -102,13 +98,37 @@ func (p *presence) remove(group, user string) {
 	if len(p.groups[group]) == 0 {
 		delete(p.groups, group)
 	}
+	p.changed(PresenceChange{Group: group, User: user})
 }
 
-func (p *presence) tell(ch PresenceChange) {
-	defer p.manager.recoverHook(nil)
-	if h := p.manager.cfg.OnPresence; h != nil {
-		h(ch)
+// changed notes what is to be told. p.mu is held.
+func (p *presence) changed(ch PresenceChange) {
+	if p.manager.cfg.OnPresence != nil {
+		p.changes = append(p.changes, ch)
 	}
+}
+
+// tell calls the hook for every change that has not been told.
+func (p *presence) tell() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.telling {
+		return
+	}
+	p.telling = true
+	for len(p.changes) > 0 {
+		ch := p.changes[0]
+		p.changes = p.changes[1:]
+		p.mu.Unlock()
+		p.call(ch)
+		p.mu.Lock()
+	}
+	p.changes, p.telling = nil, false
+}
+
+func (p *presence) call(ch PresenceChange) {
+	defer p.manager.recoverHook(nil)
+	p.manager.cfg.OnPresence(ch)
 }
 
 // close stops every timer.
