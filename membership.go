@@ -159,12 +159,10 @@ func (c *Conn) leaveAll() {
 func (c *Conn) coveredBy(m *member) func(*envelope) bool {
 	return func(e *envelope) bool {
 		for _, p := range e.earlier {
-			if c.coversOffset(p.topic.key, p.offset) {
+			if c.session.covers(p) {
 				return true
 			}
 		}
 		return false
 	}
 }
-
-func (c *Conn) coversOffset(key string, offset uint64) bool { return c.session.covers(key, offset) }

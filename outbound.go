@@ -18,8 +18,8 @@ type Format interface {
 // except for the encodings that are added to it on demand.
 type envelope struct {
 	frame    Frame
-	filter   *filter  // who of the log's members may see it; nil is all
-	earlier  []placed // logs in which the same send stands too (plural targets)
+	filter   *filter       // who of the log's members may see it; nil is all
+	earlier  []LogPosition // where the same send stands too (plural targets)
 	size     int
 	priority Priority
 	lane     string
@@ -28,12 +28,6 @@ type envelope struct {
 
 	encodings atomic.Pointer[encoding]
 	encode    sync.Mutex // serialises the first encoding of each format
-}
-
-// placed is where the same send stands in another log.
-type placed struct {
-	topic  *topic
-	offset uint64
 }
 
 // encoding is one format's bytes, in a list that only grows.

@@ -177,7 +177,10 @@ func (p *Position) Observe(f *Frame) bool {
 		n := p.Len()
 		p.Remove(f.Log.Log)
 		return p.Len() != n
-	case OpMessage, OpGap:
+	case OpGap:
+		// One without an end tells of an epoch that is over; joined has set the place in the new one.
+		return f.Log.Log != "" && f.Log.Offset > 0 && p.Advance(f.Log)
+	case OpMessage:
 		return f.Log.Log != "" && p.Advance(f.Log)
 	}
 	return false

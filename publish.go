@@ -138,19 +138,20 @@ func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Me
 		return m.deliverConns(ctx, p, t, m.envelope(t, msg, o), o)
 	}
 	logged := m.logged(t, o)
-	var earlier []placed
+	var earlier []LogPosition
 	for key := range t.keys {
 		e := m.envelope(t, msg, o)
 		e.earlier = earlier
-		tp := m.dir.find(key)
-		if tp == nil && !logged {
+		if logged {
+			e.priority = m.cfg.logPriority(key)
+		} else if m.dir.find(key) == nil {
 			continue
 		}
-		tp = m.publishTo(p, t.kind, key, e)
+		m.publishTo(p, t.kind, key, e)
 		if logged && e.frame.Log.Log != "" {
 			p.delivery.Position = e.frame.Log
 			if len(t.more) > 0 {
-				earlier = append(earlier[:len(earlier):len(earlier)], placed{tp, e.frame.Log.Offset})
+				earlier = append(earlier[:len(earlier):len(earlier)], e.frame.Log)
 			}
 		}
 	}
@@ -161,12 +162,8 @@ func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Me
 }
 
 // publishTo publishes to the living topic of that key.
-func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *envelope) *topic {
-	for {
-		t := m.topic(kind, key)
-		if t.publish(p, e) {
-			return t
-		}
+func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *envelope) {
+	for !m.topic(kind, key).publish(p, e) {
 	}
 }
 
@@ -176,9 +173,6 @@ func (m *Manager) envelope(t Target, msg *Message, o *sendOptions) *envelope {
 		filter:   t.only,
 		size:     msg.Size(),
 		priority: o.priority, lane: o.lane, unrel: o.unreliable, key: o.key,
-	}
-	if m.logged(t, o) {
-		e.priority = m.cfg.logPriority(t.String())
 	}
 	return e
 }
@@ -258,11 +252,16 @@ func (p *publication) wants(c *Conn) bool {
 	return true
 }
 
-// push queues e for c and counts what became of it. It may run under topic.mu.
-func (p *publication) push(c *Conn, e *envelope, logOf *member) {
+// expect waits for c's acknowledgement, where the send wants them.
+func (p *publication) expect(c *Conn) {
 	if p.delivery.Pending != nil {
 		p.delivery.Pending.expect(c)
 	}
+}
+
+// push queues e for c and counts what became of it. It may run under topic.mu.
+func (p *publication) push(c *Conn, e *envelope, logOf *member) {
+	p.expect(c)
 	r, wake, lost := c.push(e, logOf, false)
 	if lost > 0 {
 		c.countDrops(dropOverflow, lost)

@@ -66,11 +66,12 @@ func (s *session) left(key string) {
 	delete(s.starts, key)
 }
 
-func (s *session) covers(key string, offset uint64) bool {
+// covers reports whether the session was, or will be, given the entry at a place.
+func (s *session) covers(p LogPosition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, ok := s.starts[key]
-	return ok && offset >= st.offset
+	st, ok := s.starts[p.Log]
+	return ok && st.epoch == p.Epoch && p.Offset >= st.offset
 }
 
 var (

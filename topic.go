@@ -144,6 +144,7 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 		}
 		p.delivery.Matched++
 		if logged && m.replaying {
+			p.expect(m.conn)
 			p.delivery.Queued++
 			continue
 		}
