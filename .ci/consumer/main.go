@@ -97,7 +97,7 @@ func join(ctx context.Context, d comm.Dialer) (*member, error) {
 	m := &member{name: d.Name(), heard: make(chan string, 16)}
 	connected := make(chan struct{}, 16)
 	client, err := comm.NewClient([]comm.Dialer{d}, comm.WithOnState(func(s comm.StateChange) {
-		if s.State == comm.StateConnected {
+		if s.State == comm.ClientConnected {
 			connected <- struct{}{}
 		}
 	}))
