@@ -56,7 +56,7 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	}
 	if m := c.joins.find(key); m != nil {
 		if r.id != "" {
-			m.topic.tellAgain(m, r.id)
+			return m.topic.tellAgain(m, r.id)
 		}
 		return nil
 	}
@@ -86,19 +86,31 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	return nil
 }
 
-// tellAgain repeats the joined frame for a member that joins once more.
-func (t *topic) tellAgain(m *member, id string) {
+// maxAgain is how many joins of one member may wait for their answer while it is replayed.
+const maxAgain = 16
+
+// tellAgain repeats the joined frame for a member that joins once more: in its place between the
+// messages, which for a member that is being replayed only its writer knows.
+func (t *topic) tellAgain(m *member, id string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if m.replaying {
+		if len(t.again[m]) >= maxAgain {
+			return &LimitError{Limit: "joins of one group at once", Max: maxAgain}
+		}
+		if t.again == nil {
+			t.again = make(map[*member][]string)
+		}
+		t.again[m] = append(t.again[m], id)
+		return nil
+	}
 	f := &Frame{Op: OpJoined, ID: id, Group: t.group()}
 	if t.log != nil {
 		_, next := t.log.Bounds()
-		if m.replaying {
-			next = m.cursor
-		}
 		f.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next - 1}
 	}
 	m.conn.pushOrdered(newControl(f), t.priority)
+	return nil
 }
 
 // leave removes the connection from a group.

@@ -21,6 +21,9 @@ type topic struct {
 	log      Log  // nil without history
 	dead     bool // removed from the directory: look it up again
 	priority Priority
+	keep     time.Time // until then a client that was lost may come back for the log
+	// again are the ids of joins by members that are being replayed already; pull answers them.
+	again map[*member][]string
 }
 
 // member is one connection in one topic. Its fields are guarded by topic.mu.
@@ -107,6 +110,10 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 		}
 	}
 	m.replaying = false
+	delete(t.again, m)
+	if !tell && t.log != nil {
+		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow)
+	}
 	if tell {
 		left := &Frame{Op: OpLeft, ID: id, Group: t.group()}
 		if t.log != nil {
@@ -166,6 +173,11 @@ func (t *topic) pull(m *member, dst []*envelope, n, maxBytes int, covered func(*
 	if !m.replaying {
 		return dst, true
 	}
+	for _, id := range t.again[m] {
+		at := LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
+		dst = append(dst, newControl(&Frame{Op: OpJoined, ID: id, Group: t.group(), Log: at}))
+	}
+	delete(t.again, m)
 	first, next := t.log.Bounds()
 	if m.cursor < first {
 		gap := &Frame{Op: OpGap, Log: LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: first - 1}, GapFrom: m.cursor}
@@ -240,7 +252,8 @@ func (d *directory) open(key string, create func() *topic) *topic {
 	return t
 }
 
-// release removes an empty topic; with a log only once that has expired.
+// release removes an empty topic; with a log only once that has expired, and nobody can resume in
+// it: a new log has a new epoch, which would tell a returning client of a gap where there is none.
 func (d *directory) release(t *topic, store Store, now time.Time) {
 	s := d.shard(t.key)
 	s.mu.Lock()
@@ -250,7 +263,7 @@ func (d *directory) release(t *topic, store Store, now time.Time) {
 	if t.dead || len(t.members) > 0 || t.kind == targetAll {
 		return
 	}
-	if t.log != nil && !t.log.Expire(now) {
+	if t.log != nil && (!t.log.Expire(now) || now.Before(t.keep)) {
 		return
 	}
 	t.dead = true
