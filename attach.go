@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -23,11 +26,17 @@ type Admission struct {
 }
 
 // admit runs the handshake's steps in the order of their cost, and registers the connection.
-func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
+func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (c *Conn, err error) {
 	hs.provider = p.name
 	if hs.Hello == nil {
 		hs.Hello = &Hello{}
 	}
+	defer func() { // of the authenticator or OnConnect: the client is refused, the carrier lives
+		if r := recover(); r != nil {
+			m.log.Error("handshake panicked", "provider", p.name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			c, err = nil, errPanic
+		}
+	}()
 	if v := hs.Hello.Version; v != 0 && v != ProtocolVersion {
 		return nil, errVersion(v)
 	}
@@ -39,8 +48,7 @@ func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs 
 			return nil, err
 		}
 	}
-	c, err := m.admit(ctx, p, t, hs)
-	if err != nil {
+	if c, err = m.admit(ctx, p, t, hs); err != nil {
 		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
 	}
 	return c, err
@@ -50,6 +58,9 @@ func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs 
 func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handshake) error {
 	hs.provider = p.name
 	hs.trusted = trustedFrom(ctx, hs)
+	if hs.Header == nil {
+		hs.Header = make(http.Header)
+	}
 	if hs.trusted != nil {
 		hs.identity = &Identity{User: hs.trusted.user}
 		return nil
@@ -105,7 +116,7 @@ func checkMetadata(md map[string]string) error {
 
 // admit applies the limits and OnConnect, and brings the connection to life.
 func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
-	a := Admission{User: hs.identity.User, Labels: hs.identity.Labels, Metadata: hs.Hello.Metadata}
+	a := Admission{User: hs.identity.User, Labels: maps.Clone(hs.identity.Labels), Metadata: hs.Hello.Metadata}
 	if hs.trusted != nil {
 		a.Metadata = hs.trusted.mergeMetadata(a.Metadata)
 	}
@@ -175,6 +186,9 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 	}
 	p.stats.opened()
 	c.begin(hs, a, notice)
+	if !p.serving() { // it was stopped meanwhile and has not seen this connection
+		c.shut(CloseReason{Kind: ReasonDrain, Text: "the provider is stopping"})
+	}
 	return c, nil
 }
 

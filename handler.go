@@ -3,6 +3,7 @@ package comm
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -140,7 +141,8 @@ func (h *handlers) run(ctx context.Context, c *Conn, m *Message, call bool) (rep
 	f := h.forward
 	if m.to == "" {
 		if f = h.find(m.typ); f == nil {
-			return nil, fmt.Errorf("%w: %q", ErrNoHandler, shorten(m.typ))
+			told := &PeerError{Code: CodeUnknownType, Message: "no handler for messages of type " + strconv.Quote(shorten(m.typ))}
+			return nil, fmt.Errorf("%w: %w", ErrNoHandler, told)
 		}
 	}
 	if err := f(ctx, c, m); err != nil {

@@ -103,6 +103,13 @@ func (p *providerState) connContext() context.Context {
 	return p.ctx
 }
 
+// serving reports whether the provider runs or is about to.
+func (p *providerState) serving() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status == statusRunning || p.status == statusStarting
+}
+
 // enterRequest counts a request under way, unless the provider does not run.
 func (p *providerState) enterRequest() bool {
 	p.mu.Lock()

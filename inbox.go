@@ -243,8 +243,16 @@ func (c *Conn) logFailure(m *Message, err error) {
 	}
 }
 
-// authorize asks the authorizer; without one everything is refused, unless access is open.
-func (c *Conn) authorize(a Access) error {
+// authorize asks the authorizer; without one everything is refused, unless access is open. A panic
+// refuses.
+func (c *Conn) authorize(a Access) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.manager.log.Error("authorizer panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
+				"action", string(a.Action), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
 	switch {
 	case c.manager.cfg.Authorizer != nil:
 		return c.manager.cfg.Authorizer(c.ctx, c, a)
