@@ -3,6 +3,7 @@ package ws
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,13 +28,13 @@ func (c *Conn) Close(ctx context.Context, code StatusCode, reason string) error 
 	ctx, cancel := context.WithTimeoutCause(ctx, c.set.closeTimeout, errCloseTimeout)
 	defer cancel()
 	c.leaving.Store(true)
-	sent := make(chan error, 1)
-	go func() { sent <- c.sendClose(ctx, code, reason) }() // beside reading: the peer may not read before it is read from
+	var sending sync.WaitGroup
+	sending.Go(func() { // beside reading, for the peer may not read before it is read from
+		_ = c.sendClose(ctx, code, reason) // its failure is the connection's, or ctx's
+	})
 	err := c.awaitClose(ctx)
 	c.shut(ErrClosed)
-	if failed := <-sent; err != nil && failed != nil && !errors.Is(failed, ErrClosed) {
-		err = failed
-	}
+	sending.Wait()
 	return err
 }
 

@@ -30,11 +30,12 @@ type Conn struct {
 
 	side        Side
 	subprotocol string
-	compressed  agreed
+	compressed  *agreed // nil if compression was not agreed on
 
 	in    input
 	out   output
-	pings pings
+	pings atomic.Pointer[pings] // nil until the first ping
+	rtt   atomic.Int64
 
 	// life
 	done     chan struct{}
@@ -66,12 +67,16 @@ func NewConn(rwc io.ReadWriteCloser, side Side, opts ...ConnOption) (*Conn, erro
 }
 
 func newConn(rwc io.ReadWriteCloser, side Side, set *settings, a agreed) *Conn {
-	c := &Conn{rwc: carry(rwc), set: set, side: side, compressed: a, done: make(chan struct{})}
+	c := &Conn{rwc: carry(rwc), set: set, side: side, done: make(chan struct{})}
+	if a.on {
+		agreement := a // so that only this branch allocates
+		c.compressed = &agreement
+	}
 	if !set.portable {
 		c.raw = newRawIO(rwc)
 	}
-	c.in.watch.set = c.rwc.SetReadDeadline
-	c.out.watch.set = c.rwc.SetWriteDeadline
+	c.in.watch.carrier = c.rwc
+	c.out.watch.carrier, c.out.watch.write = c.rwc, true
 	c.out.flusher = c.flushLater
 	return c
 }
@@ -103,7 +108,7 @@ func (c *Conn) Side() Side { return c.side }
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
 // Compressed reports whether permessage-deflate was agreed on.
-func (c *Conn) Compressed() bool { return c.compressed.on }
+func (c *Conn) Compressed() bool { return c.compressed != nil }
 
 // RemoteAddr returns the peer's address, nil if the carrier has none.
 func (c *Conn) RemoteAddr() net.Addr {
@@ -137,7 +142,7 @@ func (c *Conn) Err() error {
 
 // RTT returns the round trip of the last answered heartbeat or Ping, 0 if
 // there was none yet.
-func (c *Conn) RTT() time.Duration { return time.Duration(c.pings.rtt.Load()) }
+func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
 // shut ends the connection; the first cause stands.
 func (c *Conn) shut(cause error) {
@@ -155,7 +160,7 @@ func (c *Conn) shut(cause error) {
 		go h.f()
 	}
 	c.hooks = nil
-	if c.compressed.granted > 0 {
+	if c.compressed != nil {
 		c.set.compression.release(c.compressed.granted)
 	}
 }

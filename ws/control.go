@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/wsframe"
@@ -22,7 +21,9 @@ func (c *Conn) control(h wsframe.Header) error {
 	case wsframe.Ping: // answered with the same payload (RFC 6455 5.5.3)
 		return c.reply(wsframe.Pong, p)
 	case wsframe.Pong:
-		c.pings.answered(p)
+		if ps := c.pings.Load(); ps != nil {
+			ps.answered(c, p)
+		}
 		return nil
 	}
 	return c.peerCloses(p)
@@ -32,8 +33,8 @@ func (c *Conn) control(h wsframe.Header) error {
 // are found by whoever reads: a Read, a message's reader or Serve must be at
 // work meanwhile.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
-	id, pong := c.pings.expect()
-	defer c.pings.forget(id)
+	id, pong := c.pinger().expect()
+	defer c.pinger().forget(id)
 	start := time.Now()
 	var payload [8]byte
 	binary.BigEndian.PutUint64(payload[:], id)
@@ -43,7 +44,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	select {
 	case <-pong:
 		rtt := time.Since(start)
-		c.pings.rtt.Store(int64(rtt))
+		c.rtt.Store(int64(rtt))
 		return rtt, nil
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
@@ -52,10 +53,17 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
+// pinger returns c's pings, made when they are needed first.
+func (c *Conn) pinger() *pings {
+	if p := c.pings.Load(); p != nil {
+		return p
+	}
+	c.pings.CompareAndSwap(nil, new(pings))
+	return c.pings.Load()
+}
+
 // pings matches pongs with the pings of this end.
 type pings struct {
-	rtt atomic.Int64
-
 	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]chan struct{} // one entry for each Ping that runs
@@ -92,7 +100,7 @@ func (p *pings) beat(c *Conn) {
 	c.enqueue(wsframe.Ping, payload[:])
 }
 
-func (p *pings) answered(payload []byte) {
+func (p *pings) answered(c *Conn, payload []byte) {
 	if len(payload) != 8 {
 		return // an unsolicited pong is legal and means nothing (5.5.3)
 	}
@@ -101,7 +109,7 @@ func (p *pings) answered(payload []byte) {
 	defer p.mu.Unlock()
 	if id == p.beatID && id != 0 {
 		p.beatID = 0
-		p.rtt.Store(int64(time.Since(p.sent)))
+		c.rtt.Store(int64(time.Since(p.sent)))
 	}
 	if ch, ok := p.waiting[id]; ok {
 		close(ch)

@@ -22,7 +22,7 @@ type Encoding struct {
 
 // Encoding returns the connection's: with compression if that was agreed on.
 func (c *Conn) Encoding() Encoding {
-	if !c.compressed.on {
+	if c.compressed == nil {
 		return Encoding{}
 	}
 	z := c.set.compression

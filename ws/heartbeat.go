@@ -34,7 +34,7 @@ func (c *Conn) beat() error {
 		c.shut(&CloseError{Code: StatusAbnormal, Local: true, Cause: ErrHeartbeat})
 		return c.Err()
 	case !next.After(now):
-		c.pings.beat(c)
+		c.pinger().beat(c)
 		in.pinged = true
 		next = now.Add(c.set.wait)
 	}

@@ -220,7 +220,7 @@ const (
 // data frame the header.
 func (c *Conn) parse() (parsed, error) {
 	b := c.unread()
-	h, n, err := wsframe.Parse(b, wsframe.Rules{Masked: c.side == Server, Deflate: c.compressed.on})
+	h, n, err := wsframe.Parse(b, wsframe.Rules{Masked: c.side == Server, Deflate: c.compressed != nil})
 	switch {
 	case err != nil:
 		return nothing, c.fail(StatusProtocolError, err)

@@ -22,7 +22,6 @@ type output struct {
 	token   lock
 	message lock
 	watch   watch
-	until   time.Time        // the carrier's write deadline; guarded by token
 	enc     *deflate.Encoder // guarded by message
 	flusher func()           // flushLater, stored: a method value costs an allocation
 

@@ -11,21 +11,37 @@ import (
 // without Done costs nothing, and neither does the one used the time before:
 // its registration is kept.
 type watch struct {
-	set func(time.Time) error // the direction's SetDeadline
-	own <-chan struct{}       // Done of a context that ends only with the connection
+	carrier carrier
+	write   bool            // which of the carrier's deadlines
+	own     <-chan struct{} // Done of a context that ends only with the connection
 
 	mu     sync.Mutex
-	until  time.Time       // the direction's own deadline
-	poked  bool            // a context has put the deadline into the past
-	round  uint32          // makes registrations of earlier contexts void
-	done   <-chan struct{} // of the context registered now
-	last   <-chan struct{} // of the context of the last call
-	keep   bool            // the registration outlives the call
-	stop   func() bool
+	poked  bool // a context has put the deadline into the past
 	closed bool
+	until  time.Time // the direction's own deadline
+	ctx    *watched  // nil until the first context that can end
+}
+
+// watched is the context that a direction follows.
+type watched struct {
+	round uint32          // makes registrations of earlier contexts void
+	keep  bool            // the registration outlives the call
+	done  <-chan struct{} // of the context registered now
+	last  <-chan struct{} // of the context of the last call
+	stop  func() bool
 }
 
 var past = time.Unix(1, 0)
+
+// set sets the carrier's deadline. A dead carrier shows itself in the next
+// read or write.
+func (w *watch) set(t time.Time) {
+	if w.write {
+		_ = w.carrier.SetWriteDeadline(t)
+	} else {
+		_ = w.carrier.SetReadDeadline(t)
+	}
+}
 
 // follow makes ctx the one that interrupts. Only the direction's owner calls it.
 func (w *watch) follow(ctx context.Context) {
@@ -35,46 +51,53 @@ func (w *watch) follow(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if done == w.done || w.closed {
+	if w.closed || w.ctx == nil && done == nil {
+		return
+	}
+	if w.ctx == nil {
+		w.ctx = new(watched)
+	}
+	x := w.ctx
+	if done == x.done {
 		return
 	}
 	w.drop()
-	w.keep, w.last, w.done = done == w.last, done, done
-	if done == nil {
-		return
+	x.keep, x.last, x.done = done == x.last, done, done
+	if done != nil {
+		round := x.round
+		x.stop = context.AfterFunc(ctx, func() { w.poke(round) })
 	}
-	round := w.round
-	w.stop = context.AfterFunc(ctx, func() { w.poke(round) })
 }
 
 // leave ends the call that follow began.
 func (w *watch) leave() {
 	w.mu.Lock()
-	if w.done != nil && !w.keep {
+	defer w.mu.Unlock()
+	if w.ctx != nil && w.ctx.done != nil && !w.ctx.keep {
 		w.drop()
 	}
-	w.mu.Unlock()
 }
 
 // drop forgets the registered context and undoes what it did.
 func (w *watch) drop() {
-	w.round++
-	if w.stop != nil {
-		w.stop()
+	x := w.ctx
+	x.round++
+	if x.stop != nil {
+		x.stop()
 	}
-	w.done, w.stop = nil, nil
+	x.done, x.stop = nil, nil
 	if w.poked {
 		w.poked = false
-		_ = w.set(w.until) // a dead carrier shows itself in the next read or write
+		w.set(w.until)
 	}
 }
 
 func (w *watch) poke(round uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if round == w.round && !w.closed {
+	if round == w.ctx.round && !w.closed {
 		w.poked = true
-		_ = w.set(past)
+		w.set(past)
 	}
 }
 
@@ -84,7 +107,7 @@ func (w *watch) arm(t time.Time) {
 	defer w.mu.Unlock()
 	w.until = t
 	if !w.poked {
-		_ = w.set(t)
+		w.set(t)
 	}
 }
 
@@ -93,8 +116,8 @@ func (w *watch) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
-	if w.stop != nil {
-		w.stop()
+	if w.ctx != nil && w.ctx.stop != nil {
+		w.ctx.stop()
+		*w.ctx = watched{round: w.ctx.round}
 	}
-	w.stop, w.done, w.last = nil, nil, nil
 }

@@ -24,7 +24,7 @@ func (c *Conn) WritePlain(ctx context.Context, t Type, p []byte) error {
 }
 
 func (c *Conn) deflates(p []byte) bool {
-	return c.compressed.on && len(p) >= c.set.compression.MinSize
+	return c.compressed != nil && len(p) >= c.set.compression.MinSize
 }
 
 func (c *Conn) write(ctx context.Context, t Type, p []byte, deflated bool) error {
@@ -194,11 +194,8 @@ func (c *Conn) armWrite(by time.Time) {
 	now := time.Now()
 	switch {
 	case !by.IsZero() && by.Sub(now) < limit:
-		c.out.until = by
-	case c.out.until.Sub(now) >= limit:
-		return
-	default:
-		c.out.until = now.Add(limit + limit/4)
+		c.out.watch.arm(by)
+	case c.out.watch.until.Sub(now) < limit: // only the token's holder sets it
+		c.out.watch.arm(now.Add(limit + limit/4))
 	}
-	c.out.watch.arm(c.out.until)
 }

@@ -24,7 +24,7 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := c.acquire(ctx, &c.out.message); err != nil {
 		return nil, err
 	}
-	w := &messageWriter{c: c, ctx: ctx, op: wsframe.Opcode(t), deflated: c.compressed.on}
+	w := &messageWriter{c: c, ctx: ctx, op: wsframe.Opcode(t), deflated: c.compressed != nil}
 	w.buf = getBuffer(pieceSize)
 	return w, nil
 }

@@ -62,7 +62,10 @@ func echo(ctx context.Context, c *ws.Conn) error {
 }
 
 func serve(ctx context.Context, addr string, secure, compress bool) error {
-	opts := []ws.AcceptOption{ws.WithAnyOrigin()}
+	opts := []ws.AcceptOption{
+		ws.WithAnyOrigin(),
+		ws.WithConnContext(func(*http.Request) context.Context { return context.Background() }), // keep nothing of the request
+	}
 	for _, o := range options(compress) {
 		opts = append(opts, o)
 	}
