@@ -22,6 +22,7 @@ type peer struct {
 	started sync.Once
 	frames  chan *comm.Frame
 	err     error // why frames was closed
+	pos     comm.Position
 	ids     int
 }
 
@@ -137,6 +138,9 @@ func (p *peer) next() *comm.Frame {
 	p.e.Helper()
 	select {
 	case f := <-p.frames:
+		if f != nil {
+			p.pos.Observe(f)
+		}
 		return f
 	case <-time.After(patience):
 		p.e.Fatal("no frame came")
@@ -252,6 +256,23 @@ func (p *peer) say(typ string, content any, opts ...comm.MessageOption) string {
 		p.e.Fatal(err)
 	}
 	return p.send(&comm.Frame{Op: comm.OpMessage, ID: m.ID(), Message: m})
+}
+
+// call sends a call and returns its id.
+func (p *peer) call(typ string, content any) string {
+	p.e.Helper()
+	m := p.e.message(typ, content)
+	return p.send(&comm.Frame{Op: comm.OpCall, ID: m.ID(), Message: m})
+}
+
+// acked sends a message and expects that its handler returns well.
+func (p *peer) acked(typ string, content any) {
+	p.e.Helper()
+	m := p.e.message(typ, content)
+	p.send(&comm.Frame{Op: comm.OpMessage, ID: m.ID(), Ack: true, Message: m})
+	if f := p.expect(comm.OpAck); f.ID != m.ID() {
+		p.e.Fatalf("got %s, want the ack of %q", show(f), m.ID())
+	}
 }
 
 // address is a message to others, as only a client can make it.

@@ -1,8 +1,4 @@
 package commtest
 
-var groupRows []row
-var authRows []row
-var refusalRows []row
-var callRows []row
 var resumeRows []row
 var lifeRows []row
