@@ -134,13 +134,13 @@ func TestNegotiationAgrees(t *testing.T) {
 
 func messages() [][]byte {
 	rng := rand.New(rand.NewPCG(5, 6))
-	noise := make([]byte, 40000)
+	noise := make([]byte, 10000)
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
 	return [][]byte{
-		[]byte("Hello"), {}, []byte("Hello"), []byte(strings.Repeat(`{"key":"value","n":12345},`, 3000)),
-		noise, noise, []byte("Hello"), bytes.Repeat([]byte{0}, 100000),
+		[]byte("Hello"), {}, []byte("Hello"), []byte(strings.Repeat(`{"key":"value","n":12345},`, 1500)),
+		noise, noise, []byte("Hello"), bytes.Repeat([]byte{0}, 50000),
 	}
 }
 
@@ -149,6 +149,9 @@ func TestRoundTrip(t *testing.T) {
 	for bits := deflate.MinBits; bits <= deflate.MaxBits; bits++ {
 		for _, takeover := range []bool{false, true} {
 			for _, level := range []int{1, 6, deflate.MinLevel} {
+				if level != 1 && bits != 10 && bits != 15 {
+					continue // the other levels are slow to start over
+				}
 				side := deflate.Side{Takeover: takeover, Bits: bits}
 				enc, dec := deflate.NewEncoder(side, level), deflate.NewDecoder(side)
 				streamed := deflate.NewDecoder(side)
