@@ -21,9 +21,8 @@ func (l *lock) try() bool {
 	return true
 }
 
-// wait returns the channel that signals that l may be free: try again then.
-// Whoever takes the signal and then leaves must not, for it may be the only
-// one: so take it only to try.
+// wait returns the channel that signals that l may be free. Whoever takes the
+// signal must try to take l, for there is one signal for all who wait.
 func (l *lock) wait() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
