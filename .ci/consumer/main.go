@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -39,10 +40,11 @@ func run(ctx context.Context) error {
 	}
 	defer gw.Close()
 
+	poller := &http.Client{Transport: &http.Transport{DialContext: gw.DialContext}}
 	dialers := []comm.Dialer{
 		ws.Dialer("ws://gateway/ws", ws.WithNetDial(gw.DialContext)),
 		sse.Dialer("http://gateway/events", sse.WithDialContext(gw.DialContext)),
-		commhttp.Dialer("http://gateway/poll", commhttp.WithDialContext(gw.DialContext)),
+		commhttp.Dialer("http://gateway/poll", commhttp.WithHTTPClient(poller)),
 	}
 	var clients []*member
 	for _, d := range dialers {
