@@ -371,6 +371,7 @@ func (m *Manager) Drain(ctx context.Context) error {
 	}
 	m.log.Info("draining", "connections", m.conns.count.Load())
 	m.observe(Event{Kind: EventDrain})
+	m.taps.end()
 	if d := m.cfg.DrainDelay; d > 0 {
 		select {
 		case <-time.After(d):

@@ -48,8 +48,8 @@ type taps struct {
 	mu   sync.Mutex // serialises changes of list
 }
 
-// Tap opens a tap that holds at most buffer events for its reader; it ends with ctx or Close. While
-// no tap is open, frames cost one atomic load for it.
+// Tap opens a tap that holds at most buffer events for its reader; it ends with ctx, Close or the
+// drain. While no tap is open, frames cost one atomic load for it.
 //
 // Errors: ErrTarget for a filter that names nothing, *OptionError for a buffer outside of 1 to 4096,
 // *LimitError with eight taps open, ErrClosed.
@@ -59,7 +59,7 @@ func (m *Manager) Tap(ctx context.Context, f TapFilter, buffer int) (*Tap, error
 		return nil, ErrTarget
 	case buffer < 1 || buffer > maxTapBuffer:
 		return nil, &OptionError{Option: "Tap", Value: buffer, Allowed: "a buffer of 1 to 4096 events"}
-	case m.closed.Load():
+	case m.closed.Load() || m.draining.Load():
 		return nil, ErrClosed
 	}
 	t := &Tap{manager: m, filter: f, events: make(chan TapEvent, buffer)}
@@ -130,6 +130,15 @@ func (s *taps) remove(t *Tap) {
 		return
 	}
 	s.list.Store(&list)
+}
+
+// end closes every tap.
+func (s *taps) end() {
+	if list := s.list.Load(); list != nil {
+		for _, t := range *list {
+			t.Close()
+		}
+	}
 }
 
 // tapIn and tapOut are called on the hot paths.
