@@ -15,7 +15,7 @@ const (
 )
 
 // goodbyeWait is how long after its last poll a client may still be about to make the next.
-const goodbyeWait = 3 * time.Second
+const goodbyeWait = 2 * time.Second
 
 // pollFormat is a frame as it stands in an answer. Polling clients share the bytes of a message.
 type pollFormat struct{ codec comm.Codec }

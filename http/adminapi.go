@@ -1,0 +1,237 @@
+package commhttp
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+const (
+	defaultListed = 200
+	maxListed     = 1000
+)
+
+// adminConn is one connection in api/connections.
+type adminConn struct {
+	ID            string            `json:"id"`
+	Provider      string            `json:"provider"`
+	User          string            `json:"user"`
+	Groups        []string          `json:"groups"`
+	Labels        map[string]string `json:"labels"`
+	Metadata      map[string]string `json:"metadata"`
+	Since         time.Time         `json:"since"`
+	Remote        string            `json:"remote"`
+	MessagesIn    int64             `json:"messages_in"`
+	MessagesOut   int64             `json:"messages_out"`
+	BytesIn       int64             `json:"bytes_in"`
+	BytesOut      int64             `json:"bytes_out"`
+	QueueMessages int               `json:"queue_messages"`
+	QueueBytes    int               `json:"queue_bytes"`
+	Dropped       int64             `json:"dropped"`
+	LastActivity  time.Time         `json:"last_activity"`
+	RoundTrip     float64           `json:"rtt_ms"`
+}
+
+func newAdminConn(c *comm.Conn) adminConn {
+	s := c.Stats()
+	v := adminConn{
+		ID: c.ID(), Provider: c.Provider(), User: c.User(), Groups: c.Groups(), Labels: c.Labels(), Metadata: c.Metadata(),
+		Since: c.Since().UTC(), MessagesIn: s.MessagesIn, MessagesOut: s.MessagesOut, BytesIn: s.BytesIn, BytesOut: s.BytesOut,
+		QueueMessages: s.QueueMessages, QueueBytes: s.QueueBytes, Dropped: s.Drops, LastActivity: s.LastActivity.UTC(),
+		RoundTrip: millis(s.RoundTrip),
+	}
+	if a := c.RemoteAddr(); a != nil {
+		v.Remote = a.String()
+	}
+	if v.Groups == nil {
+		v.Groups = []string{}
+	}
+	if v.Labels == nil {
+		v.Labels = map[string]string{}
+	}
+	if v.Metadata == nil {
+		v.Metadata = map[string]string{}
+	}
+	return v
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// connections lists up to limit connections, the oldest first.
+func (a *admin) connections(w http.ResponseWriter, r *http.Request) {
+	limit := defaultListed
+	if s := r.URL.Query().Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxListed {
+			Refuse(w, r, http.StatusBadRequest, "limit="+strconv.Quote(clip(s))+": allowed is 1 to "+strconv.Itoa(maxListed))
+			return
+		}
+		limit = n
+	}
+	list := make([]adminConn, 0, min(limit, 64))
+	for c := range a.manager.Connections(comm.ToAll()) {
+		if list = append(list, newAdminConn(c)); len(list) == limit {
+			break
+		}
+	}
+	slices.SortFunc(list, func(a, b adminConn) int { return a.Since.Compare(b.Since) })
+	answerJSON(w, http.StatusOK, map[string]any{
+		"connections": list, "total": a.manager.ConnectionCount(comm.ToAll()),
+	})
+}
+
+func (a *admin) closeConnection(w http.ResponseWriter, r *http.Request) {
+	err := a.manager.CloseConnection(r.Context(), r.PathValue("id"), "closed by an administrator")
+	switch {
+	case errors.Is(err, comm.ErrNotFound):
+		Refuse(w, r, http.StatusNotFound, "no connection of this id")
+	case err != nil:
+		RefuseError(w, r, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// adminTotals are the numbers of one provider or of all.
+type adminTotals struct {
+	ConnectionsActive int64            `json:"connections_active"`
+	ConnectionsTotal  int64            `json:"connections_total"`
+	Requests          int64            `json:"requests"`
+	RequestsFailed    int64            `json:"requests_failed"`
+	MessagesIn        int64            `json:"messages_in"`
+	MessagesInFailed  int64            `json:"messages_in_failed"`
+	MessagesOut       int64            `json:"messages_out"`
+	MessagesOutFailed int64            `json:"messages_out_failed"`
+	BytesIn           int64            `json:"bytes_in"`
+	BytesOut          int64            `json:"bytes_out"`
+	Drops             map[string]int64 `json:"drops"`
+}
+
+func newAdminTotals(s comm.Stats) adminTotals {
+	return adminTotals{
+		ConnectionsActive: s.ConnectionsActive, ConnectionsTotal: s.ConnectionsTotal,
+		Requests: s.Requests, RequestsFailed: s.RequestsFailed,
+		MessagesIn: s.MessagesIn, MessagesInFailed: s.MessagesInFailed,
+		MessagesOut: s.MessagesOut, MessagesOutFailed: s.MessagesOutFailed,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Drops: s.Drops,
+	}
+}
+
+type adminProvider struct {
+	adminTotals
+	Running         bool           `json:"running"`
+	Healthy         bool           `json:"healthy"`
+	Features        []comm.Feature `json:"features"`
+	Addrs           []string       `json:"addrs"`
+	ResponseAverage float64        `json:"response_avg_ms"`
+	ResponseP50     float64        `json:"response_p50_ms"`
+	ResponseP99     float64        `json:"response_p99_ms"`
+}
+
+type adminType struct {
+	Handled int64   `json:"handled"`
+	Failed  int64   `json:"failed"`
+	Average float64 `json:"avg_ms"`
+}
+
+func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
+	m := a.manager
+	totals, err := m.Stats("")
+	if err != nil {
+		RefuseError(w, r, err)
+		return
+	}
+	health := m.Health(r.Context())
+	providers := make(map[string]adminProvider)
+	for _, name := range m.Providers() {
+		providers[name] = newAdminProvider(m, name, health.Providers[name])
+	}
+	types := make(map[string]adminType)
+	for name, t := range totals.Types {
+		types[name] = adminType{t.Handled, t.Failed, millis(t.Average)}
+	}
+	answerJSON(w, http.StatusOK, map[string]any{
+		"uptime_ms": time.Since(a.began).Milliseconds(), "goroutines": runtime.NumGoroutine(),
+		"totals": newAdminTotals(totals), "providers": providers, "types": types,
+	})
+}
+
+// newAdminProvider leaves out what is unknown of a provider, none of which is while it is registered.
+func newAdminProvider(m *comm.Manager, name string, health comm.ProviderHealth) adminProvider {
+	s, _ := m.Stats(name)
+	features, _ := m.Features(name)
+	addrs, _ := m.Addrs(name)
+	if addrs == nil {
+		addrs = []string{}
+	}
+	if s.Drops == nil {
+		s.Drops = map[string]int64{}
+	}
+	return adminProvider{
+		adminTotals: newAdminTotals(s), Running: health.Running, Healthy: health.Healthy, Features: features, Addrs: addrs,
+		ResponseAverage: millis(s.ResponseAverage), ResponseP50: millis(s.ResponseP50), ResponseP99: millis(s.ResponseP99),
+	}
+}
+
+// maxSent bounds the body of api/send.
+const maxSent = 1 << 20
+
+// send sends the message object in the body to the address in its to, whatever its Content-Type is:
+// curl -d says that it is a form. What keeps pages of other origins out is the check of Origin.
+func (a *admin) send(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(base(w), r.Body, maxSent))
+	if err != nil {
+		RefuseError(w, r, err)
+		return
+	}
+	f, err := comm.JSON().ParseFrame(body)
+	if err == nil && f.Op != comm.OpMessage {
+		err = &comm.FrameError{Code: comm.CodeBadFrame, Text: "send takes a message, not " + f.Op.String()}
+	}
+	if err != nil {
+		refuseComm(w, r, err)
+		return
+	}
+	target, err := comm.ParseTarget(f.Message.To())
+	if err != nil {
+		_ = Problem{Status: http.StatusBadRequest, Detail: "member \"to\": allowed is conn:ID, user:NAME, group:NAME or all"}.Write(w, r)
+		return
+	}
+	m, err := f.Message.With(comm.WithTimestamp(time.Now().UTC())) // makes an id where there is none
+	if err != nil {
+		refuseComm(w, r, err)
+		return
+	}
+	d, err := a.manager.Send(r.Context(), target, m)
+	if err != nil {
+		refuseComm(w, r, err)
+		return
+	}
+	answerJSON(w, http.StatusOK, map[string]any{
+		"id": d.ID, "matched": d.Matched, "queued": d.Queued, "dropped": d.Dropped, "closed": d.Closed,
+	})
+}
+
+// refuseComm answers with what an error of the manager means to a client.
+func refuseComm(w http.ResponseWriter, r *http.Request, err error) {
+	Refuse(w, r, comm.HTTPStatus(err), comm.RefusalFrame("", err).Text)
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // only of values of this package
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that has gone needs no answer
+}

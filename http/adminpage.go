@@ -1,0 +1,57 @@
+package commhttp
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	commjs "github.com/anasamu/comm/js"
+)
+
+//go:embed adminpage/index.html adminpage/app.js adminpage/style.css
+var pageFiles embed.FS
+
+// pageFile is one file of the page with what its answers say.
+type pageFile struct {
+	contentType string
+	etag        string
+	body        []byte
+}
+
+func newPageFile(contentType string, body []byte) pageFile {
+	sum := sha256.Sum256(body)
+	return pageFile{contentType, `"` + hex.EncodeToString(sum[:16]) + `"`, body}
+}
+
+func (f pageFile) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("ETag", f.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}
+
+// adminPage serves the page's files and the client that it uses; every other path is 404.
+func adminPage() http.Handler {
+	const script = "text/javascript; charset=utf-8"
+	files := map[string]pageFile{
+		"/":          newPageFile("text/html; charset=utf-8", embedded("index.html")),
+		"/app.js":    newPageFile(script, embedded("app.js")),
+		"/style.css": newPageFile("text/css; charset=utf-8", embedded("style.css")),
+		"/comm.js":   newPageFile(script, commjs.Source()),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, ok := files[r.URL.Path]
+		if !ok {
+			Refuse(w, r, http.StatusNotFound, "there is nothing at this path")
+			return
+		}
+		f.serve(w, r)
+	})
+}
+
+func embedded(name string) []byte {
+	b, _ := pageFiles.ReadFile("adminpage/" + name) // embedded, or the package would not have compiled
+	return b
+}
