@@ -82,6 +82,10 @@ func (g *gateway) open(t testing.TB, method, url, body string, header ...string)
 		t.Fatal(err)
 	}
 	for i := 0; i < len(header); i += 2 {
+		if header[i] == "chunked" {
+			req.ContentLength = -1
+			continue
+		}
 		req.Header.Set(header[i], header[i+1])
 	}
 	res, err := g.http.Do(req)

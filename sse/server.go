@@ -52,6 +52,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
+	if r.Method == http.MethodPost { // also for what net/http reads of a body that is refused
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.settings.HandshakeTimeout))
+	}
 	switch {
 	case r.Method == http.MethodGet:
 		s.serveStream(w, r)
@@ -165,13 +168,10 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshak
 	_ = stream.Close()
 }
 
-// admissionError hides what an error of OnConnect says, which is its own business: it refuses.
+// admissionError says of an admission that ran out of time that another attempt may succeed.
 func admissionError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &comm.LimitError{Limit: "time for admission", Retry: time.Second}
-	}
-	if comm.HTTPStatus(err) == http.StatusInternalServerError {
-		return &comm.PeerError{Code: comm.CodeForbidden, Message: "refused"}
 	}
 	return err
 }

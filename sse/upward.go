@@ -52,6 +52,9 @@ var gone = &comm.PeerError{Code: comm.CodeNotFound, Message: "the connection has
 // connection finds the connection that a request names and proves to own; nil means that it has been refused.
 func (s *server) connection(w http.ResponseWriter, r *http.Request) (*comm.Conn, *transport) {
 	c, err := s.host.Connection(r.Header.Get(headerConnection), r.Header.Get(headerSession))
+	if errors.Is(err, comm.ErrForbidden) {
+		err = &comm.PeerError{Code: comm.CodeForbidden, Message: "the header " + headerSession + " does not hold the connection's session"}
+	}
 	if err != nil {
 		refuse(w, "", err)
 		return nil, nil
@@ -128,8 +131,9 @@ func answerBad(w http.ResponseWriter, n int, err error) {
 	answerJSON(w, http.StatusBadRequest, body)
 }
 
-// readBody reads a JSON body within the manager's message limit and handshake timeout; false means that
-// the request has been refused.
+// readBody reads a JSON body within the manager's message limit, and within the handshake timeout, which
+// ServeHTTP began. False means that the request has been refused; the time then covers what net/http
+// reads on behind the answer.
 func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if text := wrongType(r.Header); text != "" {
 		answer(w, http.StatusUnsupportedMediaType, badRequest(text))
@@ -140,11 +144,9 @@ func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 		s.tooLarge(w)
 		return nil, false
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(s.settings.HandshakeTimeout)) // without it the server's own limits hold
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.settings.MaxMessage)))
-	_ = rc.SetReadDeadline(time.Time{})
 	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return body, true
 	}
 	_, large := errors.AsType[*http.MaxBytesError](err)
