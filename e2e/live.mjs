@@ -19,8 +19,12 @@ export async function start(program, args, pattern) {
   };
   const lines = createInterface({ input: child.stdout });
   const match = new Promise((resolve) => lines.on('line', (line) => pattern.test(line) && resolve(pattern.exec(line))));
-  const first = await Promise.race([match, ended]);
-  if (!(pattern.exec(first[0] ?? '') ?? false)) throw new Error(`${program} ended before it was ready`);
+  const late = new Promise((resolve) => setTimeout(resolve, 10_000, []).unref());
+  const first = await Promise.race([match, ended, late]);
+  if (first !== (await Promise.race([match, null]))) {
+    child.kill('SIGKILL');
+    throw new Error(`${program} was not ready within 10 s`);
+  }
   return { match: first, stop, child };
 }
 

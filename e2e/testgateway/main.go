@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	commhttp "github.com/anasamu/comm/http"
 	commjs "github.com/anasamu/comm/js"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
@@ -45,10 +46,16 @@ func main() {
 
 func run(ctx context.Context, addr string, out io.Writer) error {
 	tokens := newMint()
-	pages := &pages{tokens: tokens}
+	var gw *comm.Manager // set before anything is served
+	web := commhttp.New(
+		commhttp.HandleFunc("GET /{$}", page),
+		commhttp.Handle("GET /comm.js", commjs.Handler()),
+		commhttp.HandleFunc("GET /token", tokens.serve),
+		commhttp.HandleFunc("POST /send", func(w http.ResponseWriter, r *http.Request) { send(gw, w, r) }),
+	)
 	gw, err := comm.New(
 		comm.WithAddr(addr),
-		comm.WithProvider(pages, ws.New(ws.WithPath("/ws")), sse.New(sse.WithPath("/events"))),
+		comm.WithProvider(web, ws.New(ws.WithPath("/ws")), sse.New(sse.WithPath("/events"))),
 		comm.WithAuthenticator(tokens.authenticate),
 		comm.WithAuthorizer(func(context.Context, *comm.Conn, comm.Access) error { return nil }),
 		comm.WithExpiryGrace(300*time.Millisecond),
@@ -65,19 +72,16 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 		}
 		return sum, nil
 	})
-	pages.ready = func() { go announce(ctx, gw, out) }
-	return gw.Run(ctx)
-}
-
-// announce prints the address once it is known.
-func announce(ctx context.Context, gw *comm.Manager, out io.Writer) {
-	for ctx.Err() == nil {
-		if addrs, err := gw.Addrs("pages"); err == nil && len(addrs) > 0 {
-			fmt.Fprintf(out, "listening on http://%s\n", addrs[0])
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
+	if err := gw.Start(ctx); err != nil {
+		return err
 	}
+	addrs, err := gw.Addrs("http")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "listening on http://%s\n", addrs[0])
+	<-ctx.Done()
+	return errors.Join(gw.Drain(context.WithoutCancel(ctx)), gw.Close())
 }
 
 // mint makes tokens and takes them: user, end and a signature that lives as long as the process.
@@ -119,48 +123,21 @@ func (m mint) authenticate(_ context.Context, hs *comm.Handshake) (comm.Identity
 	return comm.Identity{User: user, Expires: expires}, nil
 }
 
-// pages is a provider of plain routes.
-type pages struct {
-	tokens mint
-	host   comm.Host
-	ready  func()
-}
-
-func (p *pages) Name() string                 { return "pages" }
-func (p *pages) Features() []comm.Feature     { return []comm.Feature{comm.FeatureHTTP} }
-func (p *pages) Stop(context.Context) error   { return nil }
-func (p *pages) Health(context.Context) error { return nil }
-
-func (p *pages) Start(_ context.Context, h comm.Host) error {
-	p.host = h
-	js := commjs.Handler()
-	err := errors.Join(
-		h.Route("GET /{$}", http.HandlerFunc(page)),
-		h.Route("GET /comm.js", js),
-		h.Route("GET /token", http.HandlerFunc(p.token)),
-		h.Route("POST /send", http.HandlerFunc(p.send)),
-	)
-	if err == nil {
-		p.ready()
-	}
-	return err
-}
-
 func page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = io.WriteString(w, "<!doctype html><html lang=en><meta charset=utf-8><title>comm.js</title><link rel=icon href=data:,>")
 }
 
-func (p *pages) token(w http.ResponseWriter, r *http.Request) {
+func (m mint) serve(w http.ResponseWriter, r *http.Request) {
 	ttl, err := time.ParseDuration(r.FormValue("ttl"))
 	if err != nil {
 		http.Error(w, "ttl: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	_, _ = io.WriteString(w, p.tokens.token(r.FormValue("user"), ttl))
+	_, _ = io.WriteString(w, m.token(r.FormValue("user"), ttl))
 }
 
-func (p *pages) send(w http.ResponseWriter, r *http.Request) {
+func send(gw *comm.Manager, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil || !json.Valid(body) {
 		http.Error(w, "the body is not JSON", http.StatusBadRequest)
@@ -173,7 +150,7 @@ func (p *pages) send(w http.ResponseWriter, r *http.Request) {
 	}
 	msg, err := comm.NewMessage("note", json.RawMessage(body))
 	if err == nil {
-		_, err = p.host.Manager().Send(r.Context(), target, msg)
+		_, err = gw.Send(r.Context(), target, msg)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
