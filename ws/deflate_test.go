@@ -108,7 +108,7 @@ func TestSuiteCompression(t *testing.T) {
 				go echo(t.Context(), c)
 				params := agreedParams(t, answer)
 				params.Client.Takeover = params.Client.Takeover && takeover
-				compressedEcho(t, &deflating{p, deflate.NewEncoder(params.Server, 6), deflate.NewDecoder(params.Client)})
+				compressedEcho(t, &deflating{p, deflate.NewEncoder(params.Server, 1), deflate.NewDecoder(params.Client)})
 			})
 		}
 	}
@@ -131,7 +131,7 @@ func deflatePeer(t testing.TB, url, offer string) *deflating {
 	t.Helper()
 	p := dialPeer(t, url, "Sec-WebSocket-Extensions: "+offer)
 	params := agreedParams(t, p.extensions)
-	return &deflating{p, deflate.NewEncoder(params.Client, 6), deflate.NewDecoder(params.Server)}
+	return &deflating{p, deflate.NewEncoder(params.Client, 1), deflate.NewDecoder(params.Server)}
 }
 
 func compressedEcho(t *testing.T, d *deflating) {
