@@ -589,8 +589,8 @@ test('a refused token is fetched anew once', async (t) => {
   await client.ready();
   assert.deepEqual(reasons, ['connect', 'unauthenticated']);
   refuse.add('new');
-  const stubborn = startClient(t, { WebSocket, token: () => 'old' });
-  await assert.rejects(stubborn.ready(), { code: 'closed', message: 'unauthorized: wrong token' });
+  const hopeless = startClient(t, { WebSocket, token: () => 'old' });
+  await assert.rejects(hopeless.ready(), { code: 'closed', message: 'unauthorized: wrong token' });
   const before = WebSocket.sockets.length;
   const fixed = startClient(t, { WebSocket, token: 'old' });
   await assert.rejects(fixed.ready(), { code: 'closed' });
