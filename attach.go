@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -25,18 +24,20 @@ type Admission struct {
 	Groups   []string // joined by the server, in this order, before those of the client's hello
 }
 
-// admit runs the handshake's steps in the order of their cost, and registers the connection.
-func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (c *Conn, err error) {
+// attach runs the handshake's steps in the order of their cost, and registers the connection.
+func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
+	c, err := m.handshake(ctx, p, t, hs)
+	if err != nil {
+		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
+	}
+	return c, err
+}
+
+func (m *Manager) handshake(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
 	hs.provider = p.name
 	if hs.Hello == nil {
 		hs.Hello = &Hello{}
 	}
-	defer func() { // of the authenticator or OnConnect: the client is refused, the carrier lives
-		if r := recover(); r != nil {
-			m.log.Error("handshake panicked", "provider", p.name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			c, err = nil, errPanic
-		}
-	}()
 	if v := hs.Hello.Version; v != 0 && v != ProtocolVersion {
 		return nil, errVersion(v)
 	}
@@ -48,10 +49,7 @@ func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs 
 			return nil, err
 		}
 	}
-	if c, err = m.admit(ctx, p, t, hs); err != nil {
-		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
-	}
-	return c, err
+	return m.admit(ctx, p, t, hs)
 }
 
 // authenticate asks the authenticator and counts failures by address.
@@ -72,7 +70,9 @@ func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handsh
 			return &LimitError{Limit: "failed authentications per address", Max: m.cfg.FailedAuthBurst, Retry: retry}
 		}
 		var err error
-		if id, err = auth(ctx, hs); err != nil {
+		if id, err = m.identify(ctx, hs); errors.Is(err, errPanic) {
+			return err
+		} else if err != nil {
 			m.limits.failedAuth.Allow(key, 1, now)
 			return unauthenticated(err)
 		}
@@ -85,6 +85,12 @@ func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handsh
 	}
 	hs.identity = &id
 	return nil
+}
+
+// identify asks the authenticator.
+func (m *Manager) identify(ctx context.Context, hs *Handshake) (id Identity, err error) {
+	defer m.recoverAs(&err, "authenticator", nil)
+	return m.cfg.Authenticator(ctx, hs)
 }
 
 // unauthenticated makes every refusal match ErrUnauthenticated, and keeps what a *PeerError says.
@@ -116,9 +122,9 @@ func checkMetadata(md map[string]string) error {
 
 // admit applies the limits and OnConnect, and brings the connection to life.
 func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
-	a := Admission{User: hs.identity.User, Labels: maps.Clone(hs.identity.Labels), Metadata: hs.Hello.Metadata}
+	a := Admission{User: hs.identity.User, Labels: copied(hs.identity.Labels), Metadata: copied(hs.Hello.Metadata)}
 	if hs.trusted != nil {
-		a.Metadata = hs.trusted.mergeMetadata(a.Metadata)
+		maps.Copy(a.Metadata, hs.trusted.metadata)
 	}
 	var notice *Frame
 	sess, err := m.resumeSession(hs)
@@ -131,10 +137,8 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 	if m.refusing.Load() {
 		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
 	}
-	if hook := m.cfg.OnConnect; hook != nil {
-		if err := hook(ctx, hs, &a); err != nil {
-			return nil, unwanted(err)
-		}
+	if err := m.callOnConnect(ctx, hs, &a); err != nil {
+		return nil, err
 	}
 	if err := checkUser(a.User); err != nil {
 		return nil, err
@@ -143,6 +147,32 @@ func (m *Manager) admit(ctx context.Context, p *providerState, t Transport, hs *
 		sess, notice = nil, resumeNotice(hs.ID)
 	}
 	return m.enroll(p, t, hs, a, sess, notice)
+}
+
+// copied is a copy that OnConnect may write into.
+func copied(m map[string]string) map[string]string {
+	c := make(map[string]string, len(m))
+	maps.Copy(c, m)
+	return c
+}
+
+// kept is a copy for the connection's life, without cost where there is nothing.
+func kept(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+func (m *Manager) callOnConnect(ctx context.Context, hs *Handshake, a *Admission) (err error) {
+	if m.cfg.OnConnect == nil {
+		return nil
+	}
+	defer m.recoverAs(&err, "OnConnect", nil)
+	if err := m.cfg.OnConnect(ctx, hs, a); err != nil {
+		return unwanted(err)
+	}
+	return nil
 }
 
 // unwanted makes an error of OnConnect one that tells the client that it is not wanted, unless it
@@ -211,7 +241,7 @@ func (n *session) supersede() {
 func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, key addrKey, resumed bool) *Conn {
 	c := &Conn{
 		id: newID(), provider: p, manager: m, transport: t, session: s, user: a.User,
-		labels: a.Labels, metadata: a.Metadata, remote: hs.RemoteAddr, addrKey: key,
+		labels: kept(a.Labels), metadata: kept(a.Metadata), remote: hs.RemoteAddr, addrKey: key,
 		since: time.Now(), done: make(chan struct{}), resumed: resumed,
 	}
 	c.ctx, c.cancel = context.WithCancelCause(p.connContext())

@@ -34,15 +34,14 @@ func (c *Conn) stopExpiry() {
 
 // renew replaces the identity by what the authenticator says of a fresh token.
 func (c *Conn) renew(ctx context.Context, f *Frame) error {
-	auth := c.manager.cfg.Authenticator
-	if auth == nil {
+	if c.manager.cfg.Authenticator == nil {
 		return fmt.Errorf("%w: no authenticator", ErrUnauthenticated)
 	}
 	hs := &Handshake{
 		Header: map[string][]string{}, RemoteAddr: c.remote, Token: f.Token,
 		Hello: &Hello{Metadata: c.metadata}, provider: c.provider.name,
 	}
-	id, err := auth(ctx, hs)
+	id, err := c.manager.identify(ctx, hs)
 	if err != nil {
 		return unauthenticated(err)
 	}

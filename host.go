@@ -22,7 +22,7 @@ type providerState struct {
 	manager *Manager
 	stats   providerCounters
 
-	life sync.Mutex // held for the whole of a start or stop, so that they never overlap
+	life turn // held for the whole of a start or stop, so that they never overlap
 
 	mu       sync.Mutex // guards the fields below
 	status   status
@@ -51,8 +51,15 @@ const (
 )
 
 func newProviderState(m *Manager, p Provider) *providerState {
-	return &providerState{name: p.Name(), impl: p, manager: m, ctx: context.Background()}
+	return &providerState{name: p.Name(), impl: p, manager: m, life: make(turn, 1), ctx: context.Background()}
 }
+
+// turn is a mutex that is held while waiting for time and for others: a channel, so that tests in
+// fake time see those who wait for it as waiting.
+type turn chan struct{}
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
 
 func (p *providerState) running() bool {
 	p.mu.Lock()
@@ -286,7 +293,11 @@ func (h *host) Admit(remote net.Addr) (done func(), err error) {
 }
 
 func (h *host) Authenticate(ctx context.Context, hs *Handshake) error {
-	return h.p.manager.authenticate(ctx, h.p, hs)
+	err := h.p.manager.authenticate(ctx, h.p, hs)
+	if err != nil {
+		h.p.manager.observe(Event{Kind: EventRefused, Provider: h.p.name, Err: err})
+	}
+	return err
 }
 
 func (h *host) Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, error) {

@@ -220,6 +220,7 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	start := time.Now()
 	reply, err := c.manager.handlers.run(ctx, c, &m, f.Op == OpCall)
 	c.manager.stats.handled(m.typ, time.Since(start), err)
+	c.manager.observe(Event{Kind: EventMessage, Provider: c.provider.name, Conn: c.id, User: c.user, Type: m.typ, Err: err})
 	if err != nil {
 		c.logFailure(&m, err)
 		return err
@@ -243,16 +244,9 @@ func (c *Conn) logFailure(m *Message, err error) {
 	}
 }
 
-// authorize asks the authorizer; without one everything is refused, unless access is open. A panic
-// refuses.
+// authorize asks the authorizer; without one everything is refused, unless access is open.
 func (c *Conn) authorize(a Access) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.manager.log.Error("authorizer panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
-				"action", string(a.Action), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
+	defer c.manager.recoverAs(&err, "authorizer", c)
 	switch {
 	case c.manager.cfg.Authorizer != nil:
 		return c.manager.cfg.Authorizer(c.ctx, c, a)

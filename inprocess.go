@@ -102,19 +102,6 @@ func trustedFrom(ctx context.Context, hs *Handshake) *trusted {
 // Trusted reports whether the handshake comes from HandleWebSocket: its client need not say hello.
 func (h *Handshake) Trusted() bool { return trustedFrom(context.Background(), h) != nil }
 
-func (t *trusted) mergeMetadata(md map[string]string) map[string]string {
-	if len(t.metadata) == 0 {
-		return md
-	}
-	merged := maps.Clone(t.metadata)
-	for k, v := range md {
-		if _, ok := merged[k]; !ok {
-			merged[k] = v
-		}
-	}
-	return merged
-}
-
 func (t *trusted) attached(c *Conn) {
 	select {
 	case t.conn <- c:

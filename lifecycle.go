@@ -118,8 +118,8 @@ func (m *Manager) cutAll(r CloseReason) {
 
 // start runs the provider's Start, and again up to retries times.
 func (p *providerState) start(ctx context.Context, retries int) error {
-	p.life.Lock()
-	defer p.life.Unlock()
+	p.life.take()
+	defer p.life.give()
 	if ctx.Err() != nil {
 		return &ProviderError{Provider: p.name, Op: "start", Err: context.Cause(ctx)}
 	}
@@ -222,8 +222,8 @@ func (p *providerState) stop(ctx context.Context) error {
 }
 
 func (p *providerState) halt(ctx context.Context) error {
-	p.life.Lock()
-	defer p.life.Unlock()
+	p.life.take()
+	defer p.life.give()
 	p.mu.Lock()
 	if p.status != statusRunning && p.status != statusFailed || p.host == nil {
 		p.status = statusStopped

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -356,13 +357,25 @@ func (m *Manager) topic(kind targetKind, key string) *topic {
 // release lets go of a topic that may be empty.
 func (m *Manager) release(t *topic) { m.dir.release(t, m.cfg.Store, time.Now()) }
 
+// recoverAs turns a panic of user code into an error, and logs it with its stack.
+func (m *Manager) recoverAs(err *error, what string, c *Conn) {
+	if p := recover(); p != nil {
+		m.logPanic(what, c, p)
+		*err = errPanic
+	}
+}
+
 // recoverHook logs the panic of a hook.
 func (m *Manager) recoverHook(c *Conn) {
 	if p := recover(); p != nil {
-		id := ""
-		if c != nil {
-			id = c.id
-		}
-		m.log.Error("hook panicked", "conn", id, "panic", fmt.Sprint(p))
+		m.logPanic("hook", c, p)
 	}
+}
+
+func (m *Manager) logPanic(what string, c *Conn, p any) {
+	id := ""
+	if c != nil {
+		id = c.id
+	}
+	m.log.Error(what+" panicked", "conn", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
