@@ -125,6 +125,9 @@ func (p *peer) resume() {
 				case comm.OpPing:
 					p.carrier.Send(context.Background(), &comm.Frame{Op: comm.OpPong, ID: f.ID})
 				case comm.OpPong:
+				case comm.OpClosing:
+					p.frames <- f
+					p.hangUp() // as clients do; the server waits for it
 				default:
 					p.frames <- f
 				}
@@ -300,7 +303,9 @@ func (p *peer) fails(id string, code comm.Code) *comm.Frame {
 
 // hangUp ends the client's side.
 func (p *peer) hangUp() {
-	p.carrier.Close(p.e.bounded())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	p.carrier.Close(ctx)
 }
 
 // conn is the server's side.

@@ -22,7 +22,7 @@ var orderRows = []row{
 	{name: "overflow/latest by key", run: latestRow, needs: backpressure},
 	{name: "overflow/block", run: blockRow, needs: backpressure},
 	{name: "overflow/logged messages are replayed", run: loggedOverflowRow, needs: backpressure},
-	{name: "overflow/stalled client never delays others", run: stalledRow, needs: backpressure, wire: true},
+	{name: "overflow/stalled client never delays others", run: stalledRow, needs: backpressure},
 }
 
 func backpressure(s Setup) string {

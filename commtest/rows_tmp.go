@@ -1,4 +1,0 @@
-package commtest
-
-var resumeRows []row
-var lifeRows []row
