@@ -29,6 +29,7 @@ type providerState struct {
 	host     *host
 	endpoint *endpoint
 	inflight int
+	farewell bool          // stopping, and its clients are being told: those that poll must still be heard
 	idle     chan struct{} // closed when inflight is 0; nil while nobody waits
 	health   error         // of the last check
 	healthAt time.Time
@@ -121,7 +122,7 @@ func (p *providerState) serving() bool {
 func (p *providerState) enterRequest() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.status != statusRunning && p.status != statusStarting {
+	if p.status != statusRunning && p.status != statusStarting && !p.farewell {
 		return false
 	}
 	p.inflight++
@@ -273,7 +274,7 @@ func (h *host) CheckOrigin(r *http.Request) error { return h.p.manager.CheckOrig
 
 func (h *host) Admit(remote net.Addr) (done func(), err error) {
 	m := h.p.manager
-	if m.refusing.Load() {
+	if m.refusing.Load() || !h.p.serving() {
 		return nil, &LimitError{Limit: "connections while draining", Retry: time.Second}
 	}
 	if m.conns.count.Load() >= int64(m.cfg.MaxConnections) {

@@ -230,9 +230,12 @@ func (p *providerState) halt(ctx context.Context) error {
 		p.mu.Unlock()
 		return nil
 	}
-	p.status = statusStopping
+	p.status, p.farewell = statusStopping, true
 	p.mu.Unlock()
 	p.closeConns(ctx)
+	p.mu.Lock()
+	p.farewell = false
+	p.mu.Unlock()
 	err := p.impl.Stop(ctx)
 	err = errors.Join(err, p.waitRequests(ctx), p.leave(ctx, statusStopped))
 	p.manager.log.Info("provider stopped", "provider", p.name)
