@@ -172,10 +172,12 @@ type pipeTransport struct {
 
 	writing sync.Mutex // held during a write
 	buf     []byte
+	broken  bool // a write has failed: what follows would be no frame
 
 	mu    sync.Mutex // guards the fields below
 	c     *comm.Conn
-	early int // bytes written before Attach returned
+	early int       // bytes written before Attach returned
+	until time.Time // when every write must end, once Close has been called
 }
 
 // lineFormat is the one format of a pipe.
@@ -205,25 +207,50 @@ func (t *pipeTransport) Write(batch []comm.Outbound, deadline time.Time) (int, e
 }
 
 func (t *pipeTransport) flush(deadline time.Time) error {
-	t.conn.SetWriteDeadline(deadline)
+	t.bound(deadline)
 	n, err := t.conn.Write(t.buf)
+	t.broken = t.broken || err != nil
 	t.traffic(0, n)
 	return err
 }
 
-// line sends one frame of the carrier's own, unless a write is under way.
+// bound sets the deadline of a write: no later than Close has said.
+func (t *pipeTransport) bound(deadline time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.until.IsZero() && t.until.Before(deadline) {
+		deadline = t.until
+	}
+	t.conn.SetWriteDeadline(deadline)
+}
+
+// line sends one frame of the carrier's own. t.writing is held.
 func (t *pipeTransport) line(f *comm.Frame, deadline time.Time) bool {
-	if !t.writing.TryLock() {
+	if t.broken {
 		return false
 	}
-	defer t.writing.Unlock()
 	t.buf, _ = lineFormat{}.Append(t.buf[:0], f)
 	return t.flush(deadline) == nil
 }
 
-// Close sends the closing frame, if the client takes it, and waits a moment for the client to hang
-// up: closing with unread bytes would reset the connection and lose the frame.
+// beat sends a ping, unless a write is under way, which is as good a sign of life.
+func (t *pipeTransport) beat(deadline time.Time) {
+	if t.writing.TryLock() {
+		defer t.writing.Unlock()
+		t.line(&comm.Frame{Op: comm.OpPing, ID: "beat"}, deadline)
+	}
+}
+
+// Close waits for a write under way, sends the closing frame, if the client takes both by the
+// deadline, and waits a moment for the client to hang up: closing with unread bytes would reset the
+// connection and lose the frame.
 func (t *pipeTransport) Close(r comm.CloseReason, deadline time.Time) error {
+	t.mu.Lock()
+	t.until = deadline
+	t.conn.SetWriteDeadline(deadline) // of a write under way
+	t.mu.Unlock()
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	if r.Kind != comm.ReasonLost && t.line(r.Frame(), deadline) {
 		if w, ok := t.conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
 			select {
@@ -244,6 +271,8 @@ func (t *pipeTransport) refuse(err error) {
 	if errors.Is(err, errLine) {
 		err = &comm.FrameError{Code: comm.CodeTooLarge, Text: err.Error()}
 	}
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	t.line(comm.RefusalFrame(t.helloID, err), deadline)
 	t.line(comm.RefusalReason(err).Frame(), deadline)
 	if w, ok := t.conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
@@ -279,7 +308,7 @@ func (t *pipeTransport) read(c *comm.Conn, in *lines) comm.CloseReason {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && !pinged:
 			pinged = true
-			t.line(&comm.Frame{Op: comm.OpPing, ID: "beat"}, time.Now().Add(beat))
+			t.beat(time.Now().Add(beat))
 			continue
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return comm.CloseReason{Kind: comm.ReasonHeartbeat, Text: "no sign of life"}
