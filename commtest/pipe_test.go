@@ -19,3 +19,13 @@ func pipeSetup(*testing.T) commtest.Setup {
 }
 
 func TestPipe(t *testing.T) { commtest.Run(t, pipeSetup) }
+
+func TestModelOverPipes(t *testing.T) {
+	for _, memory := range []bool{true, false} {
+		t.Run(map[bool]string{true: "memory", false: "sockets"}[memory], func(t *testing.T) {
+			p := commtest.NewPipe()
+			c := commtest.ModelCarrier{Provider: p, Dialer: commtest.PipeDialer}
+			commtest.RunModel(t, commtest.Model{Carriers: []commtest.ModelCarrier{c, c, c}, Memory: memory})
+		})
+	}
+}
