@@ -30,6 +30,14 @@ func WithDialHeader(h http.Header) DialOption {
 	return func(d *dialer) { d.header = h.Clone() }
 }
 
+// WithPatience sets for how long polls that fail on the way are made again, counted from the last
+// answer. The default, and the most that is of use, is 45 s, after which the gateway has given the
+// connection up. With 0 the first failure ends the connection, and the client resumes, perhaps by
+// another carrier.
+func WithPatience(d time.Duration) DialOption {
+	return func(of *dialer) { of.patience = d }
+}
+
 // Dialer returns the carrier for a [comm.Client] that polls url (http or https), the poll path of a
 // gateway. An answer that is lost on the way is asked for again, so what the gateway has handed over
 // arrives once and in order, as long as the connection is reached again within 45 s.
@@ -38,7 +46,7 @@ func WithDialHeader(h http.Header) DialOption {
 // bad url, one that is not for a connection that is gone, [*comm.LimitError] for a gateway that has
 // no room, and [*comm.PeerError] for everything else that the gateway says.
 func Dialer(url string, opts ...DialOption) comm.Dialer {
-	d := &dialer{url: url, client: *http.DefaultClient}
+	d := &dialer{url: url, client: *http.DefaultClient, patience: pollIdle}
 	for _, o := range opts {
 		o(d)
 	}
@@ -47,9 +55,10 @@ func Dialer(url string, opts ...DialOption) comm.Dialer {
 }
 
 type dialer struct {
-	url    string
-	client http.Client
-	header http.Header
+	url      string
+	client   http.Client
+	header   http.Header
+	patience time.Duration
 }
 
 // Name returns "http".
@@ -63,6 +72,7 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 	}
 	c := &polled{dialer: d, codec: comm.JSON(), url: u, heard: time.Now()}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.answers = make(chan []*comm.Frame, 1)
 	body, err := c.codec.AppendFrame(nil, hello)
 	if err != nil {
 		return nil, err
@@ -71,12 +81,13 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 	if err != nil {
 		return nil, err
 	}
-	if err := c.take(resp); err != nil {
+	if c.frames, err = c.take(resp); err != nil {
 		return nil, err
 	}
 	if c.id == "" {
 		return nil, comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the answer holds no welcome"}
 	}
+	c.polling.Go(c.run)
 	return c, nil
 }
 
@@ -88,13 +99,17 @@ type polled struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 
-	// The receiver's own.
 	id, session string // from welcome; set before Dial returns
-	cursor      string
-	frames      []*comm.Frame
-	heard       time.Time // the last answer of any kind
+	out         postQueue
 
-	out postQueue
+	// The poller's own; err is the receiver's once answers is closed.
+	cursor  string
+	heard   time.Time // the last answer of any kind
+	answers chan []*comm.Frame
+	err     error
+	polling sync.WaitGroup
+
+	frames []*comm.Frame // of the last answer; the receiver's own
 }
 
 // answerBody is a poll's answer.
@@ -150,25 +165,25 @@ func (b *releasing) Close() error {
 }
 
 // take reads the answer to a poll, or to the hello.
-func (c *polled) take(resp *http.Response) error {
+func (c *polled) take(resp *http.Response) ([]*comm.Frame, error) {
 	defer drain(resp)
 	switch {
 	case resp.StatusCode == http.StatusNoContent:
 		c.heard = time.Now()
-		return nil
+		return nil, nil
 	case resp.StatusCode != http.StatusOK:
-		return refusalOf(c.codec, resp)
+		return nil, refusalOf(c.codec, resp)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return err // cut: the same poll again repeats it
+		return nil, err // cut: the same poll again repeats it
 	}
 	frames, body, err := c.parse(data)
 	if err != nil {
-		return comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the answer is no answer to a poll", Err: err}
+		return nil, comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the answer is no answer to a poll", Err: err}
 	}
-	c.cursor, c.frames, c.heard = body.Cursor, append(c.frames, frames...), time.Now()
-	return nil
+	c.cursor, c.heard = body.Cursor, time.Now()
+	return frames, nil
 }
 
 // parse decodes an answer whole, so that what cannot be read moves nothing on. Frames of a later

@@ -13,38 +13,70 @@ import (
 // pollTimeout is how long a poll may take: what it waits, and time for the answer.
 const pollTimeout = maxPollWait + 10*time.Second
 
-// Receive implements comm.Carrier. It polls when nothing is left of the last answer, and confirms
-// that answer with it. A poll that fails on the way is made again with the same cursor, until the
-// gateway must have given the connection up.
+// Receive implements comm.Carrier.
 func (c *polled) Receive(ctx context.Context) (*comm.Frame, error) {
-	for failures := 0; len(c.frames) == 0; {
-		err := c.poll(ctx)
-		switch {
-		case err == nil:
-			failures = 0
-			continue
-		case c.ctx.Err() != nil:
-			return nil, context.Cause(c.ctx)
-		case ctx.Err() != nil:
+	for len(c.frames) == 0 {
+		select {
+		case frames, ok := <-c.answers:
+			if !ok {
+				return nil, c.err
+			}
+			c.frames = frames
+		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case final(err):
-			return nil, err
-		case time.Since(c.heard) > pollIdle:
-			return nil, comm.CloseReason{Kind: comm.ReasonLost, Text: "the gateway cannot be reached", Err: err}
 		}
-		if err := c.pause(ctx, failures, err); err != nil {
-			return nil, err
-		}
-		failures++
 	}
 	f := c.frames[0]
 	c.frames = c.frames[1:]
 	return f, nil
 }
 
+// run polls until the connection's end, one answer ahead of the receiver: that bounds what waits
+// here, and lets the closing frame come while the receiver is busy.
+func (c *polled) run() {
+	defer close(c.answers)
+	for c.err == nil {
+		var frames []*comm.Frame
+		if frames, c.err = c.next(); len(frames) == 0 {
+			continue
+		}
+		select {
+		case c.answers <- frames:
+		case <-c.ctx.Done():
+			c.err = context.Cause(c.ctx)
+		}
+		if last := frames[len(frames)-1]; last.Op == comm.OpClosing && c.err == nil {
+			c.err = comm.CloseReason{Kind: comm.ReasonOfCode(last.Code), Text: last.Text}
+		}
+	}
+}
+
+// next is the answer to one poll. A poll that fails on the way is made again with the same cursor, as
+// long as there is patience.
+func (c *polled) next() ([]*comm.Frame, error) {
+	for failures := 0; ; failures++ {
+		frames, err := c.poll()
+		switch {
+		case err == nil:
+			return frames, nil
+		case c.ctx.Err() != nil:
+			return nil, context.Cause(c.ctx)
+		case final(err):
+			return nil, err
+		}
+		left := c.dialer.patience - time.Since(c.heard)
+		if left <= 0 {
+			return nil, comm.CloseReason{Kind: comm.ReasonLost, Text: "the gateway cannot be reached", Err: err}
+		}
+		if err := c.pause(min(pollBackoff.Delay(failures), left)); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // poll makes one poll.
-func (c *polled) poll(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+func (c *polled) poll() ([]*comm.Frame, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, pollTimeout)
 	defer cancel()
 	u := *c.url
 	q := u.Query()
@@ -53,7 +85,7 @@ func (c *polled) poll(ctx context.Context) error {
 	u.RawQuery = q.Encode()
 	resp, err := c.do(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return c.take(resp)
 }
@@ -75,18 +107,12 @@ func final(err error) bool {
 // pollBackoff is short: nothing is lost only while the connection is reached within its idle time.
 var pollBackoff = comm.Backoff{Base: 250 * time.Millisecond, Max: 5 * time.Second}
 
-func (c *polled) pause(ctx context.Context, failures int, cause error) error {
-	d := pollBackoff.Delay(failures)
-	if le, ok := errors.AsType[*comm.LimitError](cause); ok {
-		d = max(d, min(le.Retry, pollIdle/2))
-	}
+func (c *polled) pause(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)
 	}
@@ -100,6 +126,7 @@ func (c *polled) Close(ctx context.Context) error {
 	c.out.close()
 	resp, err := c.do(ctx, http.MethodDelete, c.dialer.url, nil)
 	c.cancel(comm.CloseReason{Kind: comm.ReasonClient})
+	c.polling.Wait()
 	if err != nil {
 		return fmt.Errorf("commhttp: goodbye: %w", err)
 	}

@@ -1,6 +1,7 @@
 package commhttp
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,16 +65,23 @@ func newPollConn(s *pollServer) *pollConn {
 }
 
 // Write implements comm.Transport. It takes what there is room for, and waits for a poll to make
-// room for the first: a client that does not poll is given up by the idle timer, and how much may
-// wait behind it is the overflow policy's to say.
-func (c *pollConn) Write(batch []comm.Outbound, _ time.Time) (n int, err error) {
-	for {
-		n, room, err := c.take(batch)
-		if room == nil {
-			return n, err
-		}
-		<-room
+// room for the first. A client that does not poll until the deadline is slow.
+func (c *pollConn) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
+	n, room, err := c.take(batch)
+	if room == nil {
+		return n, err
 	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	for room != nil {
+		select {
+		case <-room:
+		case <-timer.C:
+			return 0, os.ErrDeadlineExceeded
+		}
+		n, room, err = c.take(batch)
+	}
+	return n, err
 }
 
 // take appends frames to pending. A channel to wait on is returned when there is no room at all.
