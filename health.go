@@ -31,6 +31,11 @@ func (m *Manager) Health(ctx context.Context) Health {
 	return m.cachedHealth()
 }
 
+// Leaving reports whether a drain is past its delay: nobody new is admitted, and each HTTP response
+// ends its connection, behind which the door is shut. A carrier whose clients come with one request
+// after the other must tell them all that is left in one.
+func (m *Manager) Leaving() bool { return m.refusing.Load() }
+
 // cachedHealth is the result of the last checks.
 func (m *Manager) cachedHealth() Health {
 	h := Health{Ready: true, Draining: m.draining.Load(), Providers: make(map[string]ProviderHealth)}
