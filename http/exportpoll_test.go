@@ -16,10 +16,14 @@ func PollSendRaw(ctx context.Context, c comm.Carrier, data []byte) error {
 		return err
 	}
 	defer drain(resp)
-	if f, _ := readRefusal(p.codec, resp); f != nil {
+	if resp.StatusCode == http.StatusAccepted {
+		return nil
+	}
+	f, err := readRefusal(p.codec, resp)
+	if f != nil && resp.StatusCode == http.StatusBadRequest {
 		p.answers <- []*comm.Frame{f}
 	}
-	return nil
+	return err
 }
 
 // ParsePoll reads the numbers of a poll.

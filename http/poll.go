@@ -76,6 +76,9 @@ const (
 	allowedMethods   = "GET, POST, DELETE, OPTIONS"
 )
 
+// leaving reports whether an answer would be the last.
+func (s *pollServer) leaving() bool { return s.host.Manager().Leaving() }
+
 // find returns the connection of that id, also one that has ended not long ago.
 func (s *pollServer) find(id string) *pollConn {
 	s.mu.Lock()

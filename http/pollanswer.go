@@ -18,7 +18,8 @@ const (
 )
 
 // next is one poll: it confirms the answer that cursor came with, or repeats the one after it, or
-// waits for frames. A waiting poll gives way to a later one.
+// waits for frames. A waiting poll gives way to a later one. While the gateway drains, its connection
+// ends with the answer, so that waits for the closing frame.
 func (c *pollConn) next(ctx context.Context, cursor uint64, patience time.Duration) (verdict, [][]byte, uint64) {
 	w, v, frames, at := c.begin(cursor)
 	if w == nil {
@@ -52,7 +53,7 @@ func (c *pollConn) begin(cursor uint64) (*waiter, verdict, [][]byte, uint64) {
 		return nil, stale, nil, 0
 	}
 	c.displace()
-	if len(c.pending) > 0 {
+	if len(c.pending) > 0 && (c.ended || c.room != nil || !c.server.leaving()) {
 		frames, at := c.compose()
 		return nil, answered, frames, at
 	}

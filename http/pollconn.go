@@ -13,6 +13,8 @@ import (
 const (
 	maxPendingFrames = 256
 	maxPendingBytes  = 256 << 10
+	// While the gateway drains, everything that is left must fit into one answer.
+	leavingFactor = 16
 )
 
 // goodbyeWait is how long after its last poll a client may still be about to make the next.
@@ -91,17 +93,25 @@ func (c *pollConn) take(batch []comm.Outbound) (n int, room <-chan struct{}, err
 	if c.ended {
 		return 0, nil, comm.ErrClosed
 	}
+	frames, bytes, leaving := maxPendingFrames, maxPendingBytes, c.server.leaving()
+	if leaving {
+		frames, bytes = leavingFactor*frames, leavingFactor*bytes
+	}
+	full := false
 	for _, o := range batch {
 		b, err := o.Bytes(c.server.format)
 		if err != nil {
 			return n, nil, err
 		}
-		if len(c.pending) > 0 && (len(c.pending) >= maxPendingFrames || c.bytes+len(b) > maxPendingBytes) {
+		if full = len(c.pending) > 0 && (len(c.pending) >= frames || c.bytes+len(b) > bytes); full {
 			break
 		}
 		c.pending = append(c.pending, b)
 		c.bytes += len(b)
 		n++
+	}
+	if full || !leaving {
+		c.wake()
 	}
 	if n == 0 && len(batch) > 0 {
 		if c.room == nil {
@@ -109,7 +119,6 @@ func (c *pollConn) take(batch []comm.Outbound) (n int, room <-chan struct{}, err
 		}
 		return 0, c.room, nil
 	}
-	c.wake()
 	return n, nil, nil
 }
 
