@@ -276,6 +276,10 @@ func (m *Manager) DevelopmentCertificate() (client *tls.Config, hash []byte) {
 	return m.devcert.Client(), m.devcert.Hash[:]
 }
 
+// Addr returns the address as configured at which providers without one of their own are served; see
+// Addrs for what was bound.
+func (m *Manager) Addr() string { return m.addr() }
+
 // Node returns the name of this life of the process, which every welcome carries.
 func (m *Manager) Node() string { return m.node }
 

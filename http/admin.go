@@ -76,7 +76,7 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, r, http.StatusNotFound, "the API has connections, stats, send and tap")
 	})
-	mux.Handle("GET /", adminPage())
+	mux.Handle("/", adminPage())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		adminHeaders(w.Header())
 		if status, why := a.refusal(r); status != 0 {

@@ -43,11 +43,17 @@ func adminPage() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, ok := files[r.URL.Path]
-		if !ok {
+		switch {
+		case r.URL.Path == "/favicon.ico": // browsers ask for one by themselves
+			w.WriteHeader(http.StatusNoContent)
+		case !ok:
 			Refuse(w, r, http.StatusNotFound, "there is nothing at this path")
-			return
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			Refuse(w, r, http.StatusMethodNotAllowed, "the page can only be read")
+		default:
+			f.serve(w, r)
 		}
-		f.serve(w, r)
 	})
 }
 

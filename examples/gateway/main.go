@@ -1,0 +1,198 @@
+// Command gateway serves HTTP with long polling, WebSocket and Server-Sent Events on one address, and
+// a page on which one sees messages cross from one to the other.
+//
+//	go run ./examples/gateway
+//	go run ./examples/gateway -addr :8080            # prints the token that clients then need
+//	go run ./examples/gateway -config config.json
+//
+// On a loopback address every client may do everything, and a client's metadata "user" is believed to
+// be its name. On any other address a token is made and printed, and nobody gets in without it.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/anasamu/comm"
+	commhttp "github.com/anasamu/comm/http"
+	"github.com/anasamu/comm/sse"
+	"github.com/anasamu/comm/ws"
+)
+
+func main() {
+	addr := flag.String("addr", "", "address to serve, host:port (default 127.0.0.1:8080, or what -config says)")
+	config := flag.String("config", "", "JSON configuration file")
+	verbose := flag.Bool("v", false, "log every connection")
+	flag.Parse()
+	if *verbose {
+		slog.SetLogLoggerLevel(slog.LevelDebug)
+	}
+	if err := run(*addr, *config); err != nil {
+		fmt.Fprintln(os.Stderr, "gateway:", err)
+		os.Exit(1)
+	}
+}
+
+func run(addr, config string) error {
+	if addr == "" && config == "" {
+		addr = "127.0.0.1:8080"
+	}
+	gw, token, err := open(addr, config)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := gw.Start(ctx); err != nil {
+		return errors.Join(err, gw.Close())
+	}
+	announce(gw, token)
+	context.AfterFunc(ctx, func() {
+		stop() // a second Ctrl-C ends the process at once
+		fmt.Printf("\nDraining %d connections. Press Ctrl-C again to cut them.\n", gw.ConnectionCount(comm.ToAll()))
+	})
+	return errors.Join(gw.Run(ctx), farewell(gw))
+}
+
+// open makes the gateway. An address that others can reach needs a token; New opens no socket, so
+// asking a first gateway for its address costs nothing.
+func open(addr, config string) (gw *comm.Manager, token string, err error) {
+	gw, err = build(addr, config, "")
+	if err != nil || loopback(gw.Addr()) {
+		return gw, "", err
+	}
+	token = rand.Text()
+	gw, err = build(addr, config, token)
+	return gw, token, err
+}
+
+func build(addr, config, token string) (*comm.Manager, error) {
+	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
+	events := []sse.ProviderOption{}
+	opts := []comm.Option{comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
+	if addr != "" { // over what the file says of each protocol
+		opts = append(opts, comm.WithAddr(addr))
+		web, events = append(web, commhttp.WithAddr(addr)), append(events, sse.WithAddr(addr))
+	}
+	if config != "" {
+		opts = append(opts, comm.WithConfigFile(config))
+	}
+	opts = append(opts, access(token)...)
+	opts = append(opts, comm.WithProvider(commhttp.New(web...), ws.New(), sse.New(events...)))
+	gw, err := comm.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	handlers(gw)
+	return gw, nil
+}
+
+// access says who may do what: everyone everything without a token, everyone who has it otherwise.
+func access(token string) []comm.Option {
+	if token == "" {
+		return []comm.Option{comm.WithOpenAccess(), comm.WithOnConnect(nameFromMetadata)}
+	}
+	return []comm.Option{
+		comm.WithAuthenticator(func(_ context.Context, hs *comm.Handshake) (comm.Identity, error) {
+			user, err := checkToken(hs.Token, token)
+			return comm.Identity{User: user}, err
+		}),
+		comm.WithAuthorizer(func(context.Context, *comm.Conn, comm.Access) error { return nil }),
+	}
+}
+
+// nameFromMetadata believes a client's metadata "user". Only open access may be so trusting.
+func nameFromMetadata(_ context.Context, hs *comm.Handshake, a *comm.Admission) error {
+	if a.User == "" {
+		a.User = hs.Hello.Metadata["user"]
+	}
+	return nil
+}
+
+func adminAuth(token string) []commhttp.AdminOption {
+	if token == "" {
+		return nil
+	}
+	return []commhttp.AdminOption{commhttp.WithAdminAuth(func(r *http.Request) error {
+		_, err := checkToken(comm.BearerToken(r.Header.Get("Authorization")), token)
+		return err
+	})}
+}
+
+// checkToken compares what a client gave with the token. NAME:TOKEN makes it a user.
+func checkToken(given, token string) (user string, err error) {
+	secret := given
+	if i := strings.LastIndexByte(given, ':'); i >= 0 {
+		user, secret = given[:i], given[i+1:]
+	}
+	if subtle.ConstantTimeCompare([]byte(secret), []byte(token)) != 1 {
+		return "", comm.ErrUnauthenticated
+	}
+	return user, nil
+}
+
+// handlers are two things that a client can call.
+func handlers(gw *comm.Manager) {
+	comm.OnCall(gw, "echo", func(_ context.Context, _ *comm.Conn, m *comm.Message) (*comm.Message, error) { return m, nil })
+	comm.OnCall(gw, "time", func(context.Context, *comm.Conn, any) (time.Time, error) { return time.Now().UTC(), nil })
+}
+
+// loopback reports whether only this machine can reach an address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// announce prints what is served where.
+func announce(gw *comm.Manager, token string) {
+	addrs, _ := gw.Addrs("http")
+	for _, a := range addrs {
+		host, port, _ := net.SplitHostPort(a)
+		if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		base := net.JoinHostPort(host, port)
+		fmt.Printf(`The gateway is at http://%[1]s/
+
+  page            http://%[1]s/
+  WebSocket       ws://%[1]s/ws
+  Server-Sent     http://%[1]s/events
+  long polling    http://%[1]s/poll
+  health          http://%[1]s/livez  http://%[1]s/readyz
+  metrics         http://%[1]s/metrics
+  API             http://%[1]s/api/connections  /api/stats  POST /api/send
+
+`, base)
+		if token != "" {
+			fmt.Printf("This address can be reached from outside, so a token is needed:\n\n  http://%s/#token=%s\n\n", base, token)
+		}
+	}
+}
+
+// farewell says what was drained.
+func farewell(gw *comm.Manager) error {
+	s, err := gw.Stats("")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Drained: %d connections told to return, %d requests and %d messages served in all.\n",
+		s.Closed["drain"], s.Requests, s.MessagesIn+s.MessagesOut)
+	return nil
+}
