@@ -64,12 +64,13 @@ func (m *Manager) checkHealth(ctx context.Context) {
 	}
 }
 
-// checkHealth asks the provider and its listener. Each change is one log line and one event.
+// checkHealth asks the provider and its listener. Each change is one log line and one event. While
+// the gateway drains its listeners are closed on purpose, so nothing is asked.
 func (p *providerState) checkHealth(ctx context.Context) {
 	p.mu.Lock()
 	running, e := p.status == statusRunning, p.endpoint
 	p.mu.Unlock()
-	if !running {
+	if !running || p.manager.draining.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)

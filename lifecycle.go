@@ -205,6 +205,7 @@ func (p *providerState) nowRunning() error {
 	defer p.mu.Unlock()
 	if p.early == nil {
 		p.status, p.since = statusRunning, time.Now()
+		p.healthAt = p.since
 	}
 	return p.early
 }

@@ -40,7 +40,7 @@ type Config struct {
 	Compression bool `json:"compression"`
 }
 
-// smallMessage is a limit that is probably a mistake: the seed's was 512 bytes.
+// smallMessage is a limit that is probably a mistake, such as one of 512 bytes.
 const smallMessage = 4 << 10
 
 // Provider is the WebSocket carrier of a comm.Manager. New makes one; it serves one manager.

@@ -18,14 +18,15 @@ import (
 // witness is a client beside a misbehaving one: it must get every message of its group, in order.
 type witness struct {
 	*inbox
-	m    *comm.Manager
-	sent int
+	m     *comm.Manager
+	group string // its own: subtests share a gateway
+	sent  int
 }
 
 func newWitness(t *testing.T, m *comm.Manager) *witness {
 	t.Helper()
-	w := &witness{inbox: dialClient(t, m), m: m}
-	if err := w.Join(t.Context(), "witness"); err != nil {
+	w := &witness{inbox: dialClient(t, m), m: m, group: "witness of " + t.Name()}
+	if err := w.Join(t.Context(), w.group); err != nil {
 		t.Fatal(err)
 	}
 	w.tick(t)
@@ -40,7 +41,7 @@ func (w *witness) tick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.m.Send(t.Context(), comm.ToGroup("witness"), msg); err != nil {
+	if _, err := w.m.Send(t.Context(), comm.ToGroup(w.group), msg); err != nil {
 		t.Fatal(err)
 	}
 }

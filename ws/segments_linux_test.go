@@ -1,3 +1,5 @@
+//go:build !386 && !comm_portable
+
 package ws_test
 
 import (

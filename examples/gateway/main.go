@@ -70,19 +70,21 @@ func run(addr, config string) error {
 // open makes the gateway. An address that others can reach needs a token; New opens no socket, so
 // asking a first gateway for its address costs nothing.
 func open(addr, config string) (gw *comm.Manager, token string, err error) {
-	gw, err = build(addr, config, "")
-	if err != nil || loopback(gw.Addr()) {
-		return gw, "", err
+	gw, err = build(addr, config, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, "", err
 	}
-	token = rand.Text()
-	gw, err = build(addr, config, token)
+	if !loopback(gw.Addr()) {
+		token = rand.Text()
+	}
+	gw, err = build(addr, config, token, slog.Default())
 	return gw, token, err
 }
 
-func build(addr, config, token string) (*comm.Manager, error) {
+func build(addr, config, token string, log *slog.Logger) (*comm.Manager, error) {
 	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
-	opts := []comm.Option{comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
+	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
 	if addr != "" { // over what the file says of each protocol
 		opts = append(opts, comm.WithAddr(addr))
 		web, events = append(web, commhttp.WithAddr(addr)), append(events, sse.WithAddr(addr))
