@@ -63,7 +63,7 @@ func newRouteError(r *route, all []*route, text string) error {
 		return e
 	}
 	for _, o := range all {
-		if o.pattern == match[1] {
+		if o != r && o.pattern == match[1] {
 			e.Conflict = fmt.Sprintf("%q of provider %q", o.pattern, o.owner.name)
 		}
 	}
