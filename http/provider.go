@@ -103,7 +103,7 @@ func (p *Provider) allRoutes(h comm.Host) ([]registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(own, routes), conflicts(p.Name(), routes, own)
+	return slices.Concat(own, routes), conflicts(p.Name(), p.settings.routes, own)
 }
 
 // configured resolves the options where no comm.New has: for the Host of a test.
