@@ -88,6 +88,7 @@ type world struct {
 	rng    *rand.Rand
 	cuts   int
 	long   int
+	gaps   int
 	done   bool    // no more cuts
 	pairs  [][]int // connections by the carrier before and the carrier then
 	log    [modelGroups]map[uint64]string
@@ -298,7 +299,10 @@ func (w *world) judge() {
 		return true
 	})
 	w.countPairs()
-	w.Logf("%d cuts, of which %d for long; %d messages; connections by carrier before and then: %v", w.cuts, w.long, w.sent, w.pairs)
+	if w.gaps == 0 && w.long > modelClients {
+		w.Error("nobody was told of a gap")
+	}
+	w.Logf("%d cuts, of which %d for long; %d gaps; %d messages; connections by carrier before and then: %v", w.cuts, w.long, w.gaps, w.sent, w.pairs)
 }
 
 // compare walks one client's events of one group along the log.

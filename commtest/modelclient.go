@@ -87,11 +87,16 @@ func (c *modelClient) speak(ctx context.Context) {
 func (c *modelClient) onMessage(g int, m *comm.Message) error {
 	content, err := comm.Decode[string](m)
 	c.w.mu.Lock()
-	defer c.w.mu.Unlock()
+	offset := c.next[g]
+	want, logged := c.w.log[g][offset]
 	c.events[g] = append(c.events[g], modelEvent{content: content})
 	c.next[g]++
 	c.late[g] = false
 	c.w.moved.Broadcast()
+	c.w.mu.Unlock()
+	if logged && want != content { // the rest is compared in the end; this would only stop the publishers
+		c.w.fail(fmt.Errorf("client %d, group %d: got %q, where offset %d is %q", c.n, g, content, offset, want))
+	}
 	return err
 }
 
@@ -108,6 +113,7 @@ func (c *modelClient) onGap(gap comm.Gap) {
 	c.events[g] = append(c.events[g], modelEvent{gap: &gap})
 	late, sent, next := c.late[g], c.w.sent[g], c.next[g]
 	c.next[g], c.late[g] = gap.To+1, false
+	c.w.gaps++
 	c.w.moved.Broadcast()
 	c.w.mu.Unlock()
 	switch {

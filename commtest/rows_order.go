@@ -358,7 +358,8 @@ func blockRow(e *env) {
 }
 
 func loggedOverflowRow(e *env) {
-	stalled, witness := e.slow(true, comm.WithQueue(8, 1<<20), comm.WithOverflow(comm.DropOldest),
+	// The queue holds more than one batch, so that a replay must wait for the second.
+	stalled, witness := e.slow(true, comm.WithQueue(32, 1<<20), comm.WithOverflow(comm.DropOldest),
 		comm.WithHistory(&comm.MemoryStore{Messages: 30_000, Bytes: 1 << 30, TotalBytes: 1 << 30}))
 	c := stalled.conn()
 	still, out := 0, int64(-1)
