@@ -212,6 +212,7 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 	}
 	if !m.conns.add(c) {
 		m.limits.release(a.User, key)
+		m.sessions.drop(sess, c, time.Now())
 		return nil, ErrClosed
 	}
 	p.stats.opened()

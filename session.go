@@ -181,13 +181,6 @@ func (s *sessions) sweep(now time.Time) {
 	}
 }
 
-// forget removes a session whose admission failed.
-func (s *sessions) forget(n *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.bySum, sum(n.secret))
-}
-
 // resumeNotice is the error frame that tells a client that its session did not continue.
 func resumeNotice(id string) *Frame {
 	return errorFrame(id, CodeSessionUnknown, "the session is unknown, too old or of another identity; a new one was made")

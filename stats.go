@@ -185,7 +185,6 @@ func (p *providerCounters) addTo(s *Stats, latency *stat.Snapshot) {
 type managerCounters struct {
 	sends  stat.Counter
 	byType *stat.Vec[typeCounters]
-	m      *Manager
 }
 
 type typeCounters struct {

@@ -293,23 +293,3 @@ func (d *directory) sweep(store Store, now time.Time) {
 		}
 	}
 }
-
-// each yields every topic of a kind.
-func (d *directory) each(kind targetKind, yield func(*topic) bool) {
-	for i := range d.shards {
-		s := &d.shards[i]
-		s.mu.RLock()
-		all := make([]*topic, 0, len(s.topics))
-		for _, t := range s.topics {
-			if t.kind == kind {
-				all = append(all, t)
-			}
-		}
-		s.mu.RUnlock()
-		for _, t := range all {
-			if !yield(t) {
-				return
-			}
-		}
-	}
-}

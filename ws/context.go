@@ -2,7 +2,6 @@ package ws
 
 import (
 	"context"
-	"errors"
 )
 
 // acquire takes one of the connection's locks. It fails when ctx or the
@@ -74,7 +73,7 @@ var errConnEnded = &endedError{}
 type endedError struct{}
 
 func (*endedError) Error() string        { return "ws: connection ended: context canceled" }
-func (*endedError) Is(target error) bool { return errors.Is(context.Canceled, target) }
+func (*endedError) Is(target error) bool { return target == context.Canceled }
 
 // AfterFunc is what package context looks for to derive contexts from this
 // one without a goroutine.

@@ -113,9 +113,7 @@ func (p *parser) found() string {
 
 // document reads the whole text: one object and nothing after it.
 func (p *parser) document() *node {
-	if strings.HasPrefix(p.data, "\ufeff") { // editors write it, RFC 8259 section 8.1 lets us skip it
-		p.data = p.data[len("\ufeff"):]
-	}
+	p.data = strings.TrimPrefix(p.data, "\ufeff") // editors write it, RFC 8259 section 8.1 lets us skip it
 	p.space()
 	n := p.value("")
 	if p.failed {

@@ -193,6 +193,10 @@ func (r *plainReplay) NetConn() net.Conn {
 	return r.Conn
 }
 
+// BareConn returns the connection below and whether it carries exactly the bytes of r by now: for
+// code that reads and writes sockets directly.
+func (r *plainReplay) BareConn() (c net.Conn, ok bool) { return r.Conn, !r.pending.Load() }
+
 // TCPConn returns the TCP connection whose bytes are exactly those of c: c itself, or what
 // a claimed-at connection of this package rests on when it has replayed everything. It
 // never looks below TLS. A handler that hijacks uses it to reach syscall.RawConn.
