@@ -44,7 +44,7 @@ const (
 	modelPublishers = 3
 	modelRing       = 200  // messages that a log keeps
 	modelBytes      = 9000 // a connection is cut after at most so many
-	modelLong       = 0.08 // of the clients that are cut stay away until the logs have forgotten
+	modelLong       = 0.1 // of the clients that are cut stay away until the logs have forgotten
 )
 
 // RunModel cuts connections at random bytes while several publishers send to groups with a bounded
@@ -263,7 +263,7 @@ func (w *world) cut(c *modelClient) {
 	w.cuts++
 	if w.cuts >= w.model.Cuts {
 		w.done = true
-	} else if !c.away && w.rng.Float64() < modelLong {
+	} else if !c.away && w.long*12 < w.cuts && w.rng.Float64() < modelLong {
 		w.long++
 		c.away = true
 	}
