@@ -69,6 +69,7 @@ func ExampleDialer() {
 		return nil
 	})
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	ended := make(chan error)
 	go func() { ended <- client.Run(ctx) }()
 	if err := client.Join(ctx, "lobby"); err != nil {
