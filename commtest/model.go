@@ -44,7 +44,7 @@ const (
 	modelPublishers = 3
 	modelRing       = 200  // messages that a log keeps
 	modelBytes      = 9000 // a connection is cut after at most so many
-	modelLong       = 0.1 // of the clients that are cut stay away until the logs have forgotten
+	modelLong       = 0.1  // of the clients that are cut stay away until the logs have forgotten
 )
 
 // RunModel cuts connections at random bytes while several publishers send to groups with a bounded

@@ -60,6 +60,7 @@ type Queue[T any] struct {
 // Limit sets the bounds and the policy. An empty queue admits one message of any size.
 func (q *Queue[T]) Limit(messages, bytes int, p Policy) {
 	q.maxCount, q.maxBytes, q.policy = messages, bytes, p
+	q.turn = Lanes - 1 // the first round begins with high
 }
 
 // Len returns the number of messages in the lanes; Bytes their size; Control the number of control items.
@@ -96,12 +97,17 @@ func (q *Queue[T]) PushOrdered(lane int, v T) {
 // dropped is how many messages were lost for it, itself not included.
 func (q *Queue[T]) Push(lane int, it Item[T]) (r Result, dropped int) {
 	if q.policy == LatestByKey && it.Key != "" && !it.Kept {
-		if q.replace(lane, it) {
+		replaced, gone := q.replace(lane, it)
+		if replaced {
 			return Replaced, 1
 		}
+		dropped = gone
 	}
 	if q.fits(it.Size) {
 		q.put(lane, it)
+		if dropped > 0 {
+			return Evicted, dropped
+		}
 		return Queued, 0
 	}
 	switch {
@@ -175,19 +181,33 @@ func (q *Queue[T]) put(lane int, it Item[T]) {
 	q.bytes += it.Size
 }
 
-// replace puts it in the place of the queued message with its key, in the same lane.
-func (q *Queue[T]) replace(lane int, it Item[T]) bool {
+// replace puts it in the place of the queued message with its key, in the same lane. One that is
+// too large for that place takes it away instead: dropped is then 1.
+func (q *Queue[T]) replace(lane int, it Item[T]) (replaced bool, dropped int) {
 	at, ok := q.keys[it.Key]
 	if !ok || int(at&3) != lane {
-		return false
+		return false, 0
 	}
 	old := q.lanes[lane].At(at >> 2)
 	if old == nil || old.gone {
-		return false
+		return false, 0
+	}
+	if q.count > 1 && q.bytes-old.Size+it.Size > q.maxBytes {
+		q.drop(lane, at>>2, old)
+		return false, 1
 	}
 	q.bytes += it.Size - old.Size
 	*old = it
-	return true
+	return true, 0
+}
+
+// drop takes a queued message out of its place.
+func (q *Queue[T]) drop(lane int, seq uint64, it *Item[T]) {
+	q.forget(it.Key, lane, seq)
+	q.count--
+	q.bytes -= it.Size
+	*it = Item[T]{gone: true}
+	q.trim(&q.lanes[lane])
 }
 
 // dropOldest drops the oldest message that may be dropped, of the lowest priority first.
@@ -199,11 +219,7 @@ func (q *Queue[T]) dropOldest() bool {
 			if it.Kept || it.gone {
 				continue
 			}
-			q.forget(it.Key, lane, seq)
-			q.count--
-			q.bytes -= it.Size
-			*it = Item[T]{gone: true}
-			q.trim(r)
+			q.drop(lane, seq, it)
 			return true
 		}
 	}
@@ -232,6 +248,7 @@ func (q *Queue[T]) next() (it Item[T], ok bool) {
 		for i := range q.lanes { // only dropped items may be left
 			q.trim(&q.lanes[i])
 		}
+		q.turn, q.left = Lanes-1, 0 // what comes next begins with high
 		return it, false
 	}
 	for {

@@ -1,0 +1,284 @@
+package queue_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/anasamu/comm/internal/queue"
+)
+
+func TestRing(t *testing.T) {
+	t.Parallel()
+	var r queue.Ring[int]
+	if _, ok := r.Pop(); ok || r.Len() != 0 || r.At(0) != nil {
+		t.Fatal("the zero ring is not empty")
+	}
+	// Against a slice, with random pushes and pops that wrap, grow and empty it.
+	rng := rand.New(rand.NewPCG(1, 2))
+	var model []int
+	next, taken := 0, 0
+	for range 100_000 {
+		if rng.IntN(100) < 50+rng.IntN(3)-1 {
+			r.Push(next)
+			model = append(model, next)
+			next++
+		} else if v, ok := r.Pop(); ok != (len(model) > 0) || ok && v != model[0] {
+			t.Fatalf("popped %d, %v, want the front of %v", v, ok, model)
+		} else if ok {
+			model = model[1:]
+			taken++
+		}
+		if r.Len() != len(model) || r.Put() != uint64(next) || r.Taken() != uint64(taken) {
+			t.Fatalf("len %d, put %d, taken %d, want %d, %d, %d", r.Len(), r.Put(), r.Taken(), len(model), next, taken)
+		}
+		if len(model) > 0 {
+			i := rng.IntN(len(model))
+			if p := r.At(uint64(taken + i)); p == nil || *p != model[i] {
+				t.Fatalf("At(%d) = %v, want %d", taken+i, p, model[i])
+			}
+		}
+		if r.At(r.Put()) != nil || taken > 0 && r.At(uint64(taken-1)) != nil {
+			t.Fatal("At outside of the ring is not nil")
+		}
+	}
+	r.Clear()
+	if r.Len() != 0 || r.Put() != uint64(next) || r.Taken() != r.Put() {
+		t.Fatal("Clear keeps items, or forgets the sequence")
+	}
+}
+
+// full is a queue of 4 messages and 100 bytes.
+func full(p queue.Policy) *queue.Queue[string] {
+	q := new(queue.Queue[string])
+	q.Limit(4, 100, p)
+	return q
+}
+
+func item(v string, size int) queue.Item[string] { return queue.Item[string]{Value: v, Size: size} }
+
+func keyed(v, key string, size int) queue.Item[string] {
+	return queue.Item[string]{Value: v, Size: size, Key: key}
+}
+
+func drain(q *queue.Queue[string]) []string { return q.Take(nil, 1000, 1<<30) }
+
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	type push struct {
+		lane    int
+		item    queue.Item[string]
+		want    queue.Result
+		dropped int
+	}
+	four := []push{{1, item("a", 10), queue.Queued, 0}, {1, item("b", 10), queue.Queued, 0},
+		{1, item("c", 10), queue.Queued, 0}, {1, item("d", 10), queue.Queued, 0}}
+	kept := queue.Item[string]{Value: "kept", Size: 10, Kept: true}
+	for _, c := range []struct {
+		name   string
+		policy queue.Policy
+		pushes []push
+		want   []string
+	}{
+		{"disconnect", queue.Disconnect, append(four[:4:4], push{1, item("e", 1), queue.Full, 0}), []string{"a", "b", "c", "d"}},
+		{"block", queue.Block, append(four[:4:4], push{1, item("e", 1), queue.Full, 0}), []string{"a", "b", "c", "d"}},
+		{"drop newest", queue.DropNewest, append(four[:4:4], push{1, item("e", 1), queue.Dropped, 0}), []string{"a", "b", "c", "d"}},
+		{"drop oldest", queue.DropOldest, append(four[:4:4], push{1, item("e", 1), queue.Evicted, 1}), []string{"b", "c", "d", "e"}},
+		{"drop oldest by bytes", queue.DropOldest, append(four[:4:4], push{1, item("e", 85), queue.Evicted, 3}), []string{"d", "e"}},
+		{"drop oldest of the lowest priority", queue.DropOldest,
+			append(four[:3:3], push{2, item("low", 10), queue.Queued, 0}, push{0, item("high", 10), queue.Evicted, 1}),
+			[]string{"high", "a", "b", "c"}},
+		{"larger than everything", queue.DropOldest, append(four[:2:2], push{1, item("big", 1000), queue.Evicted, 2}), []string{"big"}},
+		{"empty queue takes any size", queue.Disconnect, []push{{1, item("big", 1000), queue.Queued, 0}, {1, item("x", 1), queue.Full, 0}}, []string{"big"}},
+		{"kept messages are not evicted", queue.DropOldest,
+			[]push{{1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0},
+				{1, item("e", 1), queue.Dropped, 0}, {1, kept, queue.Full, 0}}, []string{"kept", "kept", "kept", "kept"}},
+		{"kept messages come back", queue.DropNewest, append(four[:4:4], push{1, kept, queue.Full, 0}), []string{"a", "b", "c", "d"}},
+		{"latest by key", queue.LatestByKey,
+			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {1, keyed("b1", "b", 10), queue.Queued, 0}, {1, keyed("a2", "a", 20), queue.Replaced, 1},
+				{1, item("plain", 10), queue.Queued, 0}, {1, keyed("c1", "c", 10), queue.Queued, 0}, {1, keyed("d1", "d", 10), queue.Evicted, 1}},
+			[]string{"b1", "plain", "c1", "d1"}},
+		{"latest by key in two lanes", queue.LatestByKey,
+			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {0, keyed("a2", "a", 10), queue.Queued, 0}, {0, keyed("a3", "a", 10), queue.Replaced, 1}},
+			[]string{"a3", "a1"}},
+		{"latest by key that no longer fits", queue.LatestByKey,
+			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {1, item("b", 40), queue.Queued, 0}, {1, item("c", 40), queue.Queued, 0},
+				{1, keyed("a2", "a", 50), queue.Evicted, 2}}, []string{"c", "a2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			q := full(c.policy)
+			for _, p := range c.pushes {
+				if r, dropped := q.Push(p.lane, p.item); r != p.want || dropped != p.dropped {
+					t.Fatalf("Push(%q) = %v, %d, want %v, %d", p.item.Value, r, dropped, p.want, p.dropped)
+				}
+				if q.Len() > 4 || q.Len() > 1 && q.Bytes() > 100 {
+					t.Fatalf("the queue holds %d messages of %d bytes", q.Len(), q.Bytes())
+				}
+			}
+			if got := drain(q); !slices.Equal(got, c.want) {
+				t.Fatalf("left %q, want %q", got, c.want)
+			}
+			if q.Len() != 0 || q.Bytes() != 0 || !q.Empty() {
+				t.Fatalf("after all have left: %d messages of %d bytes", q.Len(), q.Bytes())
+			}
+		})
+	}
+}
+
+// TestShares holds the rounds to 8 high, 4 normal and 1 low.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	var q queue.Queue[string]
+	q.Limit(1000, 1<<20, queue.Disconnect)
+	for i := range 130 {
+		for lane, name := range []string{"h", "n", "l"} {
+			q.Push(lane, item(fmt.Sprint(name, i), 1))
+		}
+	}
+	for round := range 10 {
+		count := map[byte]int{}
+		for _, v := range q.Take(nil, 13, 1<<20) {
+			count[v[0]]++
+		}
+		if count['h'] != 8 || count['n'] != 4 || count['l'] != 1 {
+			t.Fatalf("round %d: %v, want 8, 4 and 1", round, count)
+		}
+	}
+	// An empty lane leaves its share to the others.
+	var low queue.Queue[string]
+	low.Limit(1000, 1<<20, queue.Disconnect)
+	for i := range 100 {
+		low.Push(2, item(fmt.Sprint("l", i), 1))
+	}
+	if got := low.Take(nil, 100, 1<<20); len(got) != 100 || got[0] != "l0" || got[99] != "l99" {
+		t.Fatalf("took %d of 100", len(got))
+	}
+}
+
+func TestControlAndOrdered(t *testing.T) {
+	t.Parallel()
+	q := full(queue.DropOldest)
+	q.Push(1, item("a", 10))
+	q.PushOrdered(1, "joined")
+	q.Push(1, item("b", 10))
+	q.PushControl("pong")
+	if q.Control() != 1 || q.Empty() {
+		t.Fatalf("control %d", q.Control())
+	}
+	for range 5 { // the ordered one is never dropped
+		q.Push(1, item("x", 10))
+	}
+	if got := drain(q); got[0] != "pong" || got[1] != "joined" {
+		t.Fatalf("got %q, want the control item first and the ordered one kept", got)
+	}
+	q.Push(1, item("c", 60))
+	q.Push(1, item("d", 30))
+	if got := q.Take(nil, 10, 50); !slices.Equal(got, []string{"c"}) {
+		t.Fatalf("took %q, want to stop behind 50 bytes", got)
+	}
+	q.PushControl("pong")
+	if n := q.Clear(); n != 1 || !q.Empty() || q.Control() != 0 || q.Bytes() != 0 {
+		t.Fatalf("Clear = %d, control %d", n, q.Control())
+	}
+}
+
+func TestBarrier(t *testing.T) {
+	t.Parallel()
+	q := full(queue.DropOldest)
+	if !q.Passed(1, q.Barrier(1)) {
+		t.Fatal("nothing stands before the barrier of an empty lane")
+	}
+	q.Push(1, item("a", 10))
+	q.Push(1, item("b", 10))
+	b := q.Barrier(1)
+	q.Push(1, item("c", 10))
+	if q.Take(nil, 1, 1000); q.Passed(1, b) {
+		t.Fatal("passed with b in the lane")
+	}
+	if q.Take(nil, 1, 1000); !q.Passed(1, b) {
+		t.Fatal("not passed although b has left")
+	}
+	b = q.Barrier(1)
+	if q.Clear(); !q.Passed(1, b) {
+		t.Fatal("not passed although the lane was cleared")
+	}
+}
+
+// TestRandom holds the queue to a simple model under each policy: bounds, order in each lane, and
+// that every message is accounted for once.
+func TestRandom(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest, queue.DropNewest, queue.LatestByKey, queue.Block} {
+		rng := rand.New(rand.NewPCG(7, uint64(policy)))
+		var q queue.Queue[int]
+		q.Limit(50, 2000, policy)
+		pushed, left, lost := 0, 0, 0
+		last, lanes := [queue.Lanes]int{-1, -1, -1}, map[int]int{}
+		for range 50_000 {
+			if rng.IntN(3) > 0 {
+				lane := rng.IntN(queue.Lanes)
+				it := queue.Item[int]{Value: pushed, Size: rng.IntN(100), Kept: rng.IntN(10) == 0}
+				if policy == queue.LatestByKey && rng.IntN(2) == 0 {
+					it.Key = fmt.Sprint(rng.IntN(20))
+				}
+				lanes[pushed] = lane
+				r, dropped := q.Push(lane, it)
+				if r == queue.Dropped || r == queue.Full {
+					dropped++
+				}
+				pushed++
+				lost += dropped
+			} else {
+				for _, v := range q.Take(nil, 1+rng.IntN(10), 500) {
+					lane := lanes[v]
+					if policy != queue.LatestByKey && v <= last[lane] {
+						t.Fatalf("policy %d: %d left lane %d after %d", policy, v, lane, last[lane])
+					}
+					last[lane] = v
+					left++
+				}
+			}
+			if q.Len() > 50 || q.Len() > 1 && q.Bytes() > 2000 || q.Bytes() < 0 {
+				t.Fatalf("policy %d: %d messages of %d bytes", policy, q.Len(), q.Bytes())
+			}
+			if pushed != left+lost+q.Len() {
+				t.Fatalf("policy %d: %d pushed, %d left, %d lost, %d queued", policy, pushed, left, lost, q.Len())
+			}
+		}
+		left += len(q.Take(nil, 1000, 1<<30))
+		if pushed != left+lost || !q.Empty() || q.Bytes() != 0 {
+			t.Fatalf("policy %d: %d pushed, %d left, %d lost, %d bytes", policy, pushed, left, lost, q.Bytes())
+		}
+	}
+}
+
+func BenchmarkPushTake(b *testing.B) {
+	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest} {
+		b.Run(fmt.Sprint(policy), func(b *testing.B) {
+			b.ReportAllocs()
+			var q queue.Queue[*int]
+			q.Limit(1024, 1<<20, policy)
+			v, batch := new(int), make([]*int, 0, 16)
+			for b.Loop() {
+				for i := range 8 {
+					q.Push(i%queue.Lanes, queue.Item[*int]{Value: v, Size: 128})
+				}
+				batch = q.Take(batch[:0], 16, 1<<20)
+			}
+			if len(batch) != 8 {
+				b.Fatal(len(batch))
+			}
+		})
+	}
+	b.Run("full, drop oldest", func(b *testing.B) {
+		b.ReportAllocs()
+		var q queue.Queue[*int]
+		q.Limit(1024, 1<<20, queue.DropOldest)
+		v := new(int)
+		for b.Loop() {
+			q.Push(1, queue.Item[*int]{Value: v, Size: 128})
+		}
+	})
+}
