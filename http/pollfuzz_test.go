@@ -39,7 +39,7 @@ func FuzzUpward(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	m := must(comm.New(comm.WithInMemory(), comm.WithLogger(quiet), comm.WithMessageRate(1_000_000, 1_000_000), comm.WithProvider(commhttp.New())))
+	m := must(comm.New(comm.WithInMemory(), comm.WithLogger(quiet), comm.WithMessageRate(1_000_000, 1_000_000), comm.WithHandshakeRate(1_000_000, 1_000_000), comm.WithProvider(commhttp.New())))
 	f.Cleanup(func() { m.Close() })
 	if err := m.Start(context.Background()); err != nil {
 		f.Fatal(err)
