@@ -332,7 +332,7 @@ const clients = new Set();
 let clientNumber = 0;
 
 class Client {
-  constructor(carrier, group) {
+  constructor(carrier, group, user) {
     const [label, provider] = CARRIERS[carrier];
     const number = ++clientNumber;
     this.node = $('client-template').content.firstElementChild.cloneNode(true);
@@ -346,7 +346,7 @@ class Client {
     this.#nameLabels(number);
     this.client = new CommClient({
       ws: 'ws', sse: 'events', poll: 'poll', carriers: [carrier],
-      groups: group ? [group] : [], metadata: { page: 'admin', client: String(number) },
+      groups: group ? [group] : [], metadata: { page: 'admin', client: String(number), ...(user && { user }) },
       token: () => token.get(),
     });
     this.#listen();
@@ -477,7 +477,7 @@ $('open-form').onsubmit = (e) => {
   const carriers = which === 'all' ? Object.keys(CARRIERS) : [which];
   if (clients.size + carriers.length > MAX_CLIENTS) return complain(new Error(`This page opens at most ${MAX_CLIENTS} clients: close one first.`));
   complain(null);
-  for (const carrier of carriers) new Client(carrier, $('open-group').value.trim());
+  for (const carrier of carriers) new Client(carrier, $('open-group').value.trim(), $('open-user').value.trim());
 };
 
 // ---------------------------------------------------------------------------------------------
