@@ -1,5 +1,10 @@
 // Package commhttp is the HTTP side of comm: what a service needs around its
-// net/http handlers, as one handler built from options.
+// net/http handlers, and HTTP clients as members of the hub.
+//
+// Use [New] for a gateway: the provider "http" of a [comm.Manager], with the routes of a
+// service in their chain, health and metrics, long polling on /poll (PROTOCOL.md), and
+// on request the page of [Admin]. [Dialer] is the polling carrier of a [comm.Client]. Use
+// [NewHandler] for the routes and their chain alone, as one handler built from options:
 //
 //	h, err := commhttp.NewHandler(
 //		commhttp.HandleFunc("GET /users/{id}", showUser),
