@@ -263,7 +263,7 @@ func (w *world) cut(c *modelClient) {
 	w.cuts++
 	if w.cuts >= w.model.Cuts {
 		w.done = true
-	} else if !c.away && w.long*12 < w.cuts && w.rng.Float64() < modelLong {
+	} else if !c.away && c.reads() && w.long*12 < w.cuts && w.rng.Float64() < modelLong {
 		w.long++
 		c.away = true
 	}

@@ -55,6 +55,17 @@ func newModelClient(w *world, n int) *modelClient {
 	return c
 }
 
+// reads reports whether the client has a place in every log: before that it asks for all that is
+// kept, and nothing of what was forgotten is owed to it.
+func (c *modelClient) reads() bool {
+	for _, next := range c.next {
+		if next == 1 {
+			return false
+		}
+	}
+	return true
+}
+
 // live runs the client, and sends upward, until ctx ends.
 func (c *modelClient) live(ctx context.Context) {
 	var up sync.WaitGroup
@@ -91,7 +102,9 @@ func (c *modelClient) onMessage(g int, m *comm.Message) error {
 	want, logged := c.w.log[g][offset]
 	c.events[g] = append(c.events[g], modelEvent{content: content})
 	c.next[g]++
-	c.late[g] = false
+	if c.w.sent[g]-offset < modelRing/2 { // it has caught up with what the logs keep
+		c.late[g] = false
+	}
 	c.w.moved.Broadcast()
 	c.w.mu.Unlock()
 	if logged && want != content { // the rest is compared in the end; this would only stop the publishers
@@ -112,7 +125,7 @@ func (c *modelClient) onGap(gap comm.Gap) {
 	c.w.mu.Lock()
 	c.events[g] = append(c.events[g], modelEvent{gap: &gap})
 	late, sent, next := c.late[g], c.w.sent[g], c.next[g]
-	c.next[g], c.late[g] = gap.To+1, false
+	c.next[g] = gap.To + 1
 	c.w.gaps++
 	c.w.moved.Broadcast()
 	c.w.mu.Unlock()

@@ -231,6 +231,7 @@ func statsRow(e *env) {
 	p.fails(p.say("nonsense", 1), comm.CodeUnknownType)
 	p.gets(e.numbers(comm.ToGroup("g"), 1, 5, 1)...)
 	c := p.conn()
+	e.eventually("the last write to be counted", func() bool { return c.Stats().MessagesOut == 5 })
 	if s := c.Stats(); s.MessagesIn != 4 || s.FailedIn != 1 || s.MessagesOut != 5 || s.Drops != 0 ||
 		s.BytesIn == 0 || s.BytesOut < 5*100 || time.Since(s.LastActivity) > time.Minute {
 		e.Fatalf("connection: %+v", s)
