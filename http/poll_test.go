@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -375,4 +376,18 @@ func TestWithPollPath(t *testing.T) {
 	equal(t, "from", ask(t, client, "GET", "http://gw/poll", nil).StatusCode, http.StatusNotFound)
 	_, client = gateway(t, nil, commhttp.WithoutPolling())
 	equal(t, "off", ask(t, client, "GET", "http://gw/poll", nil).StatusCode, http.StatusNotFound)
+}
+
+// A connection between two polls is memory and a timer: no goroutine is its own. Not parallel, for
+// others' goroutines would be counted.
+func TestPollIdleCost(t *testing.T) {
+	m, client := gateway(t, nil)
+	ask(t, client, "GET", "http://gw/livez", nil)
+	before := runtime.NumGoroutine()
+	const n = 500
+	for range n {
+		openPoll(t, client)
+	}
+	eventually(t, "writers to end", func() bool { return runtime.NumGoroutine() < before+20 })
+	equal(t, "connections", m.ConnectionCount(comm.ToAll()), n)
 }

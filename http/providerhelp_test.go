@@ -57,7 +57,13 @@ func openPoll(t testing.TB, client *http.Client, groups ...string) *poller {
 		t.Fatalf("opened with %d frames", len(frames))
 	}
 	p.conn, p.session = frames[0].Welcome.Conn, frames[0].Welcome.Session
+	t.Cleanup(p.goodbye)
 	return p
+}
+
+// goodbye spares the gateway the wait for a client that might still come.
+func (p *poller) goodbye() {
+	_, _ = tryAsk(context.Background(), p.client, "DELETE", p.url, nil, "Comm-Connection", p.conn, "Comm-Session", p.session)
 }
 
 // take reads an answer of 200.
