@@ -1,6 +1,7 @@
 package comm
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -257,9 +258,9 @@ func lateID(data []byte) (id string) {
 type jsonReader struct {
 	frame    *Frame
 	seen     uint32
-	to       uint64
-	toAddr   string
-	gapEnds  bool // from or to was a number
+	to       string
+	gapFrom  *uint64 // from as an offset
+	gapTo    *uint64 // to as an offset
 	typ      string
 	from     string
 	content  []byte
@@ -334,6 +335,11 @@ func newJSONMembers() map[string]struct {
 
 func (r *jsonReader) member(name, value []byte) error {
 	e, ok := jsonMembers[string(name)]
+	if !ok && bytes.IndexByte(name, '\\') >= 0 { // "\u006fp" is op too
+		plainName, _ := jsonscan.String(append(append([]byte{'"'}, name...), '"'))
+		name = []byte(plainName)
+		e, ok = jsonMembers[plainName]
+	}
 	if !ok {
 		return nil
 	}
@@ -367,23 +373,36 @@ func (r *jsonReader) op(v []byte) error {
 }
 
 // fromMember takes a sender's address, or the first offset of a gap.
-func (r *jsonReader) fromMember(v []byte) error {
-	if v[0] == '"' {
-		r.from, _ = jsonscan.String(v)
-		return nil
-	}
-	r.gapEnds = true
-	return unmarshal(v, &r.frame.GapFrom)
+func (r *jsonReader) fromMember(v []byte) (err error) {
+	r.from, r.gapFrom, err = addressOrOffset(v)
+	return err
 }
 
 // toMember takes a target's address, or the last offset of a gap.
-func (r *jsonReader) toMember(v []byte) error {
-	if v[0] == '"' {
-		r.toAddr, _ = jsonscan.String(v)
-		return nil
+func (r *jsonReader) toMember(v []byte) (err error) {
+	r.to, r.gapTo, err = addressOrOffset(v)
+	return err
+}
+
+func addressOrOffset(v []byte) (address string, offset *uint64, err error) {
+	if address, ok := jsonscan.String(v); ok {
+		return address, nil, nil
 	}
-	r.gapEnds = true
-	return unmarshal(v, &r.to)
+	offset = new(uint64)
+	return "", offset, unmarshal(v, offset)
+}
+
+// gap takes from and to as offsets.
+func (r *jsonReader) gap() error {
+	if r.from != "" || r.to != "" || r.gapFrom == nil {
+		return fmt.Errorf("members %q and %q: allowed are offsets", "from", "to")
+	}
+	r.frame.GapFrom = *r.gapFrom
+	r.frame.Log.Offset = 0
+	if r.gapTo != nil {
+		r.frame.Log.Offset = *r.gapTo
+	}
+	return nil
 }
 
 func (r *jsonReader) position(v []byte) error {
@@ -427,18 +446,18 @@ func (r *jsonReader) finish() error {
 	case OpClosing:
 		f.Closing = &r.closing
 	case OpGap:
-		f.Log.Offset = r.to
+		return r.gap()
 	}
 	return nil
 }
 
 func (r *jsonReader) message() error {
 	f := r.frame
-	m := &Message{id: f.ID, typ: r.typ, from: r.from, to: r.toAddr, timestamp: r.stamp, headers: r.headers}
+	m := &Message{id: f.ID, typ: r.typ, from: r.from, to: r.to, timestamp: r.stamp, headers: r.headers}
 	if r.typ == "" && !r.opGiven && r.content == nil {
 		return &FrameError{Code: CodeBadFrame, Text: "neither op nor type"}
 	}
-	if r.gapEnds {
+	if r.gapFrom != nil || r.gapTo != nil {
 		return fmt.Errorf("members %q and %q: %w", "from", "to", errString)
 	}
 	if len(r.headers) > 0 {
@@ -452,8 +471,8 @@ func (r *jsonReader) message() error {
 		}
 		m.metadata = compactJSON(slices.Clone(r.metadata))
 	}
-	if len(r.toAddr) > MaxUserLength+8 || !plain(r.toAddr) {
-		return &MessageError{"to", shorten(r.toAddr), "an address such as group:lobby"}
+	if len(r.to) > MaxUserLength+8 || !plain(r.to) {
+		return &MessageError{"to", shorten(r.to), "an address such as group:lobby"}
 	}
 	if err := checkType(m.typ); err != nil {
 		return err
