@@ -88,7 +88,7 @@ func TestSeedDocument(t *testing.T) {
 	}
 }
 
-// The names that the seed's environment has, exactly.
+// The names of the environment variables, exactly.
 func TestSeedEnvironment(t *testing.T) {
 	t.Parallel()
 	environ := []string{

@@ -65,8 +65,10 @@ func TestAdminAPI(t *testing.T) {
 		t.Fatalf("got %+v", list)
 	}
 	c := list.Connections[0]
-	for _, name := range []string{"id", "provider", "user", "groups", "labels", "metadata", "since", "remote", "messages_in", "messages_out",
-		"bytes_in", "bytes_out", "queue_messages", "queue_bytes", "dropped", "last_activity", "rtt_ms"} {
+	for _, name := range []string{
+		"id", "provider", "user", "groups", "labels", "metadata", "since", "remote", "messages_in", "messages_out",
+		"bytes_in", "bytes_out", "queue_messages", "queue_bytes", "dropped", "last_activity", "rtt_ms",
+	} {
 		if c[name] == nil {
 			t.Errorf("no member %q in %v", name, c)
 		}
@@ -87,8 +89,10 @@ func TestAdminAPI(t *testing.T) {
 		t.Errorf("stats %+v", stats)
 	}
 	for _, of := range []map[string]any{stats.Totals, stats.Providers["http"]} {
-		for _, name := range []string{"connections_active", "connections_total", "requests", "requests_failed", "messages_in",
-			"messages_in_failed", "messages_out", "messages_out_failed", "bytes_in", "bytes_out", "drops"} {
+		for _, name := range []string{
+			"connections_active", "connections_total", "requests", "requests_failed", "messages_in",
+			"messages_in_failed", "messages_out", "messages_out_failed", "bytes_in", "bytes_out", "drops",
+		} {
 			if of[name] == nil {
 				t.Errorf("no member %q in %v", name, of)
 			}

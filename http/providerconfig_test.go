@@ -281,12 +281,12 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-// The environment wins over the file, options over both; the seed's document is read as it stands.
+// The environment wins over the file, options over both; a whole document is read as it stands.
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
-	seed := `{"providers":{"http":{"host":"0.0.0.0","port":8080,"read_timeout":"30s","write_timeout":"30s","idle_timeout":"120s"}}}`
+	document := `{"providers":{"http":{"host":"0.0.0.0","port":8080,"read_timeout":"30s","write_timeout":"30s","idle_timeout":"120s"}}}`
 	p := commhttp.New(commhttp.WithPollPath("/option"))
-	must(comm.New(comm.WithLogger(quiet), comm.WithConfigJSON("seed.json", []byte(seed)), comm.WithProvider(p),
+	must(comm.New(comm.WithLogger(quiet), comm.WithConfigJSON("config.json", []byte(document)), comm.WithProvider(p),
 		comm.WithEnviron([]string{"HTTP_PORT=9090", "HTTP_IDLE_TIMEOUT=7s", "HTTP_POLL_PATH=/env", "HTTP_PROXY=http://proxy:1"}, "")))
 	equal(t, "address", p.Address(), "0.0.0.0:9090")
 	equal(t, "idle", p.IdleTimeout(), 7*time.Second)

@@ -247,9 +247,11 @@ func TestSuiteUTF8(t *testing.T) {
 	t.Parallel()
 	const greek = "κόσμε\U0001f600"
 	valid := []string{"", greek, "\x00", "\x7f", "\u0080", "\u07ff", "\u0800", "\uffff", "\U00010000", "\U0010ffff", "\ud7ff", "\ue000", "\ufffd", "\ufeff"}
-	invalid := []string{"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
+	invalid := []string{
+		"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
 		"\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80", "\xfe", "\xff",
-		"\xc2", "\xe1\x80", "\xf1\x80\x80", "\xc2\x20", "\xe1\x80\x20", greek + "\xed\xa0\x80edited"}
+		"\xc2", "\xe1\x80", "\xf1\x80\x80", "\xc2\x20", "\xe1\x80\x20", greek + "\xed\xa0\x80edited",
+	}
 	var s []script
 	for _, v := range valid {
 		s = append(s, echoed("valid "+hex.EncodeToString([]byte(v)), text(v)))

@@ -158,7 +158,7 @@ func post(tr *http.Transport, host string) error {
 	return err
 }
 
-// Off loopback nobody gets in without the token that is printed; the file is the seed's document but
+// Off loopback nobody gets in without the token that is printed; the file is config.json but
 // for its ports.
 func TestConfigNeedsToken(t *testing.T) {
 	doc, err := os.ReadFile("config.json")

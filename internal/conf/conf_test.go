@@ -301,8 +301,10 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "keys", got, []string{"host", "port", "small", "unsigned", "ratio", "enabled", "timeout", "buffer", "mode",
-		"origins", "proxies", "optional", "tls.cert", "tls.key", "client.cert", "client.key"})
+	same(t, "keys", got, []string{
+		"host", "port", "small", "unsigned", "ratio", "enabled", "timeout", "buffer", "mode",
+		"origins", "proxies", "optional", "tls.cert", "tls.key", "client.cert", "client.key",
+	})
 }
 
 type loop struct {

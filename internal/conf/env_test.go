@@ -94,10 +94,12 @@ func TestEnvUnknown(t *testing.T) {
 		Retry   int           `json:"retry_attempts"`
 	}
 	foreign := []string{"HTTP_PROXY=http://proxy:3128", "GRPC_GO_LOG_SEVERITY_LEVEL=info", "HTTP_POTR=1", "PATH=/bin"}
-	kubernetes := []string{"GRPC_PORT=tcp://10.0.0.1:9090", "HTTP_PORT=tcp://10.0.0.2:80", "HTTP_PORT_80_TCP_ADDR=10.0.0.2",
+	kubernetes := []string{
+		"GRPC_PORT=tcp://10.0.0.1:9090", "HTTP_PORT=tcp://10.0.0.2:80", "HTTP_PORT_80_TCP_ADDR=10.0.0.2",
 		"HTTP_SERVICE_HOST=10.0.0.2", "COMMUNICATION_PORT=udp://10.0.0.3:1", "COMMUNICATION_SERVICE_HOST=10.0.0.3",
 		"COMMUNICATION_SERVICE_PORT=1", "COMMUNICATION_SERVICE_PORT_WEB=1", "COMMUNICATION_PORT_1_UDP=udp://10.0.0.3:1",
-		"COMMUNICATION_PORT_1_UDP_PROTO=udp"}
+		"COMMUNICATION_PORT_1_UDP_PROTO=udp",
+	}
 	for _, test := range []struct {
 		name, prefix string
 		vars, want   []string
@@ -106,13 +108,18 @@ func TestEnvUnknown(t *testing.T) {
 		{"kubernetes", "", kubernetes, nil},
 		{"ours", "", []string{"COMMUNICATION_TIMOUT=1s", "COMMUNICATION_TIMEOUT=2s", "COMMUNICATION_ELEPHANT=1"}, []string{
 			`environment: COMMUNICATION_TIMOUT: unknown variable (did you mean "COMMUNICATION_TIMEOUT"?)`,
-			`environment: COMMUNICATION_ELEPHANT: unknown variable`}},
+			`environment: COMMUNICATION_ELEPHANT: unknown variable`,
+		}},
 		{"no service of that name", "", []string{"COMMUNICATION_SERVICE_HOST=x"}, []string{
-			`environment: COMMUNICATION_SERVICE_HOST: unknown variable`}},
+			`environment: COMMUNICATION_SERVICE_HOST: unknown variable`,
+		}},
 		{"prefix", "MYAPP_", append(foreign, "COMMUNICATION_TIMOUT=1s", "MYAPP_HTPP_PORT=1", "MYAPP_COMMUNICATION_TIMEOUT=2s"), []string{
-			`environment: MYAPP_HTPP_PORT: unknown variable (did you mean "MYAPP_HTTP_PORT"?)`}},
-		{"service of the prefix", "MYAPP_", []string{"MYAPP_PORT=tcp://10.0.0.1:80", "MYAPP_SERVICE_HOST=10.0.0.1", "MYAPP_PORT_80_TCP_PORT=80",
-			"MYAPP_HTTP_PORT=tcp://10.0.0.1:80", "MYAPP_HTTP_SERVICE_PORT=80"}, nil},
+			`environment: MYAPP_HTPP_PORT: unknown variable (did you mean "MYAPP_HTTP_PORT"?)`,
+		}},
+		{"service of the prefix", "MYAPP_", []string{
+			"MYAPP_PORT=tcp://10.0.0.1:80", "MYAPP_SERVICE_HOST=10.0.0.1", "MYAPP_PORT_80_TCP_PORT=80",
+			"MYAPP_HTTP_PORT=tcp://10.0.0.1:80", "MYAPP_HTTP_SERVICE_PORT=80",
+		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

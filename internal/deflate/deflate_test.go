@@ -139,7 +139,9 @@ func messages() [][]byte {
 		noise[i] = byte(rng.Uint32())
 	}
 	return [][]byte{
-		[]byte("Hello"), {}, []byte("Hello"), []byte(strings.Repeat(`{"key":"value","n":12345},`, 1500)),
+		[]byte("Hello"),
+		{},
+		[]byte("Hello"), []byte(strings.Repeat(`{"key":"value","n":12345},`, 1500)),
 		noise, noise, []byte("Hello"), bytes.Repeat([]byte{0}, 50000),
 	}
 }

@@ -101,8 +101,10 @@ func TestStrings(t *testing.T) {
 // FuzzObject holds the walk against encoding/json: the same texts are objects, and the last of equal
 // names has the same value.
 func FuzzObject(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":1,"b":[{"c":"}"}],"a":null}`, ` { "x" : "\u0061\"" } `, `[1]`, `{"a":1`, "{\"\xff\":1}",
-		`{"op":"hello","version":1,"groups":["a","b"]}`} {
+	for _, s := range []string{
+		`{}`, `{"a":1,"b":[{"c":"}"}],"a":null}`, ` { "x" : "\u0061\"" } `, `[1]`, `{"a":1`, "{\"\xff\":1}",
+		`{"op":"hello","version":1,"groups":["a","b"]}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

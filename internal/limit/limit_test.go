@@ -48,10 +48,23 @@ func TestRates(t *testing.T) {
 		burst  int
 		steps  []step
 	}{
-		{"even", 10, time.Second, 1, []step{{0, 1, 0}, {0, 1, 100 * time.Millisecond}, {40 * time.Millisecond, 1, 60 * time.Millisecond},
-			{100 * time.Millisecond, 1, 0}, {time.Hour, 1, 0}, {time.Hour, 1, 100 * time.Millisecond}}},
-		{"burst", 1, time.Second, 3, []step{{0, 2, 0}, {0, 2, time.Second}, {0, 1, 0}, {0, 1, time.Second}, {2 * time.Second, 2, 0},
-			{2 * time.Second, 1, time.Second}, {time.Minute, 3, 0}}},
+		{"even", 10, time.Second, 1, []step{
+			{0, 1, 0},
+			{0, 1, 100 * time.Millisecond},
+			{40 * time.Millisecond, 1, 60 * time.Millisecond},
+			{100 * time.Millisecond, 1, 0},
+			{time.Hour, 1, 0},
+			{time.Hour, 1, 100 * time.Millisecond},
+		}},
+		{"burst", 1, time.Second, 3, []step{
+			{0, 2, 0},
+			{0, 2, time.Second},
+			{0, 1, 0},
+			{0, 1, time.Second},
+			{2 * time.Second, 2, 0},
+			{2 * time.Second, 1, time.Second},
+			{time.Minute, 3, 0},
+		}},
 		{"more than the burst", 1, time.Second, 3, []step{{0, 4, limit.Never}, {0, 3, 0}, {time.Hour, 4, limit.Never}}},
 		{"refused counts nothing", 1, time.Second, 1, []step{{0, 1, 0}, {0, 1, time.Second}, {0, 1, time.Second}, {time.Second, 1, 0}}},
 		{"clock set back", 1, time.Second, 2, []step{{time.Hour, 2, 0}, {0, 1, time.Second}, {time.Second, 1, 0}}},

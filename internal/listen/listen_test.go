@@ -145,11 +145,13 @@ func TestProtocolsOnOnePort(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			raw := make(chan string, 1)
-			cfg := listen.Config{Handler: http.HandlerFunc(describe), NoH2C: tc.withH2COff,
+			cfg := listen.Config{
+				Handler: http.HandlerFunc(describe), NoH2C: tc.withH2COff,
 				ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 					raw <- fmt.Sprintf("%T", c)
 					return ctx
-				}}
+				},
+			}
 			url, conf := "http://", (*tls.Config)(nil)
 			if tc.tls {
 				cfg.TLS, conf, url = serverConf, clientConf, "https://"

@@ -133,9 +133,11 @@ func TestRuntime(t *testing.T) {
 		t.Fatal(err)
 	}
 	samples := parse(t, string(page))
-	for _, name := range []string{"go_goroutines", "go_memstats_heap_alloc_bytes", "go_memstats_heap_objects", "go_memstats_sys_bytes",
+	for _, name := range []string{
+		"go_goroutines", "go_memstats_heap_alloc_bytes", "go_memstats_heap_objects", "go_memstats_sys_bytes",
 		"go_sched_gomaxprocs_threads", "go_gc_cycles_total", "go_memstats_alloc_bytes_total", "go_gc_pauses_seconds_count",
-		`go_info{version="` + runtime.Version() + `"}`} {
+		`go_info{version="` + runtime.Version() + `"}`,
+	} {
 		if samples[name] <= 0 {
 			t.Errorf("%s is %v", name, samples[name])
 		}

@@ -72,8 +72,12 @@ func TestPolicies(t *testing.T) {
 		want    queue.Result
 		dropped int
 	}
-	four := []push{{1, item("a", 10), queue.Queued, 0}, {1, item("b", 10), queue.Queued, 0},
-		{1, item("c", 10), queue.Queued, 0}, {1, item("d", 10), queue.Queued, 0}}
+	four := []push{
+		{1, item("a", 10), queue.Queued, 0},
+		{1, item("b", 10), queue.Queued, 0},
+		{1, item("c", 10), queue.Queued, 0},
+		{1, item("d", 10), queue.Queued, 0},
+	}
 	kept := queue.Item[string]{Value: "kept", Size: 10, Kept: true}
 	for _, c := range []struct {
 		name   string
@@ -86,25 +90,53 @@ func TestPolicies(t *testing.T) {
 		{"drop newest", queue.DropNewest, append(four[:4:4], push{1, item("e", 1), queue.Dropped, 0}), []string{"a", "b", "c", "d"}},
 		{"drop oldest", queue.DropOldest, append(four[:4:4], push{1, item("e", 1), queue.Evicted, 1}), []string{"b", "c", "d", "e"}},
 		{"drop oldest by bytes", queue.DropOldest, append(four[:4:4], push{1, item("e", 85), queue.Evicted, 3}), []string{"d", "e"}},
-		{"drop oldest of the lowest priority", queue.DropOldest,
+		{
+			"drop oldest of the lowest priority", queue.DropOldest,
 			append(four[:3:3], push{2, item("low", 10), queue.Queued, 0}, push{0, item("high", 10), queue.Evicted, 1}),
-			[]string{"high", "a", "b", "c"}},
+			[]string{"high", "a", "b", "c"},
+		},
 		{"larger than everything", queue.DropOldest, append(four[:2:2], push{1, item("big", 1000), queue.Evicted, 2}), []string{"big"}},
 		{"empty queue takes any size", queue.Disconnect, []push{{1, item("big", 1000), queue.Queued, 0}, {1, item("x", 1), queue.Full, 0}}, []string{"big"}},
-		{"kept messages are not evicted", queue.DropOldest,
-			[]push{{1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0}, {1, kept, queue.Queued, 0},
-				{1, item("e", 1), queue.Dropped, 0}, {1, kept, queue.Full, 0}}, []string{"kept", "kept", "kept", "kept"}},
+		{
+			"kept messages are not evicted", queue.DropOldest,
+			[]push{
+				{1, kept, queue.Queued, 0},
+				{1, kept, queue.Queued, 0},
+				{1, kept, queue.Queued, 0},
+				{1, kept, queue.Queued, 0},
+				{1, item("e", 1), queue.Dropped, 0},
+				{1, kept, queue.Full, 0},
+			},
+			[]string{"kept", "kept", "kept", "kept"},
+		},
 		{"kept messages come back", queue.DropNewest, append(four[:4:4], push{1, kept, queue.Full, 0}), []string{"a", "b", "c", "d"}},
-		{"latest by key", queue.LatestByKey,
-			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {1, keyed("b1", "b", 10), queue.Queued, 0}, {1, keyed("a2", "a", 20), queue.Replaced, 1},
-				{1, item("plain", 10), queue.Queued, 0}, {1, keyed("c1", "c", 10), queue.Queued, 0}, {1, keyed("d1", "d", 10), queue.Evicted, 1}},
-			[]string{"b1", "plain", "c1", "d1"}},
-		{"latest by key in two lanes", queue.LatestByKey,
+		{
+			"latest by key", queue.LatestByKey,
+			[]push{
+				{1, keyed("a1", "a", 10), queue.Queued, 0},
+				{1, keyed("b1", "b", 10), queue.Queued, 0},
+				{1, keyed("a2", "a", 20), queue.Replaced, 1},
+				{1, item("plain", 10), queue.Queued, 0},
+				{1, keyed("c1", "c", 10), queue.Queued, 0},
+				{1, keyed("d1", "d", 10), queue.Evicted, 1},
+			},
+			[]string{"b1", "plain", "c1", "d1"},
+		},
+		{
+			"latest by key in two lanes", queue.LatestByKey,
 			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {0, keyed("a2", "a", 10), queue.Queued, 0}, {0, keyed("a3", "a", 10), queue.Replaced, 1}},
-			[]string{"a3", "a1"}},
-		{"latest by key that no longer fits", queue.LatestByKey,
-			[]push{{1, keyed("a1", "a", 10), queue.Queued, 0}, {1, item("b", 40), queue.Queued, 0}, {1, item("c", 40), queue.Queued, 0},
-				{1, keyed("a2", "a", 50), queue.Evicted, 2}}, []string{"c", "a2"}},
+			[]string{"a3", "a1"},
+		},
+		{
+			"latest by key that no longer fits", queue.LatestByKey,
+			[]push{
+				{1, keyed("a1", "a", 10), queue.Queued, 0},
+				{1, item("b", 40), queue.Queued, 0},
+				{1, item("c", 40), queue.Queued, 0},
+				{1, keyed("a2", "a", 50), queue.Evicted, 2},
+			},
+			[]string{"c", "a2"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

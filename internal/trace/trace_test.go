@@ -117,8 +117,11 @@ func TestTracestate(t *testing.T) {
 		{"long value", []string{"a=" + long}, "a=" + long},
 		{"too long a value", []string{"a=" + long + "x"}, ""},
 		{"large ones go first", []string{"a=1,b=" + long + ",c=3,d=" + long + ",e=5"}, "a=1,b=" + long + ",c=3,e=5"},
-		{"then the end", []string{"a=" + long[:100] + ",b=" + long[:100] + ",c=" + long[:100] + ",d=" + long[:100] + ",e=" + long[:100] + ",f=1"},
-			"a=" + long[:100] + ",b=" + long[:100] + ",c=" + long[:100] + ",d=" + long[:100]},
+		{
+			"then the end",
+			[]string{"a=" + long[:100] + ",b=" + long[:100] + ",c=" + long[:100] + ",d=" + long[:100] + ",e=" + long[:100] + ",f=1"},
+			"a=" + long[:100] + ",b=" + long[:100] + ",c=" + long[:100] + ",d=" + long[:100],
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
