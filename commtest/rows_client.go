@@ -207,20 +207,26 @@ func clientTalkRow(e *env) {
 			e.Fatalf("calling %q: %v, want %s", typ, err, code)
 		}
 	}
-	d, err := m.Send(ctx, comm.ToConn(id), e.message("n", "ack"), comm.WithAck())
+	u.acksAndLeaves(id)
+}
+
+func (u *user) acksAndLeaves(id string) {
+	u.e.Helper()
+	ctx := u.e.bounded()
+	d, err := u.e.m.Send(ctx, comm.ToConn(id), u.e.message("n", "ack"), comm.WithAck())
 	if err != nil {
-		e.Fatal(err)
+		u.e.Fatal(err)
 	}
 	if acked, err := d.Pending.Wait(ctx); acked != 1 || err != nil {
-		e.Fatalf("acked %d, %v", acked, err)
+		u.e.Fatalf("acked %d, %v", acked, err)
 	}
 	u.gets("ack")
 	if err := u.Leave(ctx, "g"); err != nil {
-		e.Fatal(err)
+		u.e.Fatal(err)
 	}
-	e.send(comm.ToGroup("g"), 4, 0)
+	u.e.send(comm.ToGroup("g"), 4, 0)
 	if u.Position().Len() != 0 {
-		e.Fatalf("position %v after leaving", u.Position())
+		u.e.Fatalf("position %v after leaving", u.Position())
 	}
 }
 
