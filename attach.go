@@ -52,7 +52,7 @@ func (m *Manager) handshake(ctx context.Context, p *providerState, t Transport, 
 	return m.admit(ctx, p, t, hs)
 }
 
-// authenticate asks the authenticator and counts failures by address.
+// authenticate finds out who the client is.
 func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handshake) error {
 	hs.provider = p.name
 	hs.trusted = trustedFrom(ctx, hs)
@@ -65,16 +65,9 @@ func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handsh
 	}
 	id := Identity{}
 	if auth := m.cfg.Authenticator; auth != nil {
-		key, now := limit.NetAddrKey(hs.RemoteAddr), time.Now()
-		if ok, retry := m.limits.failedAuth.Ready(key, 1, now); !ok {
-			return &LimitError{Limit: "failed authentications per address", Max: m.cfg.FailedAuthBurst, Retry: retry}
-		}
 		var err error
-		if id, err = m.identify(ctx, hs); errors.Is(err, errPanic) {
+		if id, err = m.identify(ctx, hs); err != nil {
 			return err
-		} else if err != nil {
-			m.limits.failedAuth.Allow(key, 1, now)
-			return unauthenticated(err)
 		}
 	}
 	if err := checkUser(id.User); err != nil {
@@ -87,8 +80,21 @@ func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handsh
 	return nil
 }
 
-// identify asks the authenticator.
-func (m *Manager) identify(ctx context.Context, hs *Handshake) (id Identity, err error) {
+// identify asks the authenticator, unless the address has failed too often.
+func (m *Manager) identify(ctx context.Context, hs *Handshake) (Identity, error) {
+	key, now := limit.NetAddrKey(hs.RemoteAddr), time.Now()
+	if ok, retry := m.limits.failedAuth.Ready(key, 1, now); !ok {
+		return Identity{}, &LimitError{Limit: "failed authentications per address", Max: m.cfg.FailedAuthBurst, Retry: retry}
+	}
+	id, err := m.askAuthenticator(ctx, hs)
+	if err == nil || errors.Is(err, errPanic) {
+		return id, err
+	}
+	m.limits.failedAuth.Allow(key, 1, now)
+	return id, unauthenticated(err)
+}
+
+func (m *Manager) askAuthenticator(ctx context.Context, hs *Handshake) (id Identity, err error) {
 	defer m.recoverAs(&err, "authenticator", nil)
 	return m.cfg.Authenticator(ctx, hs)
 }
@@ -250,7 +256,8 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
-	c.out.run, c.in.run = c.write, c.handle
+	c.out.run, c.in.run = c.write, func() { go c.handle() }
+	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	c.out.writing = true // held until begin has queued welcome and every joined frame
 	return c
 }

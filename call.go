@@ -39,6 +39,13 @@ func (w *waiters) add(key string, f func(*Message, error)) error {
 	return nil
 }
 
+// any reports whether somebody waits.
+func (w *waiters) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byKey) > 0
+}
+
 func (w *waiters) remove(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,6 +121,7 @@ func (m *Manager) call(ctx context.Context, c *Conn, msg *Message) (*Message, er
 	if err := c.calls.add(msg.id, func(m *Message, err error) { result <- callResult{m, err} }); err != nil {
 		return nil, err
 	}
+	c.in.widen()
 	defer c.calls.remove(msg.id)
 	if err := c.sendCall(msg); err != nil {
 		return nil, err
@@ -169,6 +177,7 @@ func (p *Pending) expect(c *Conn) {
 	if err := c.calls.add(ackKey(p.id), func(_ *Message, err error) { p.resolve(c, err) }); err != nil {
 		p.resolve(c, err)
 	}
+	c.in.widen()
 }
 
 // lost takes back an expectation for a message that was not queued.

@@ -86,7 +86,9 @@ type Client struct {
 	groups   map[string]bool
 	closed   error // why the client is closed for good
 
-	waits    waiters // answers that requests wait for, on the current connection
+	waits    waiters  // answers that requests wait for, on the current connection
+	held     requests // of handlers, among them
+	in       inbox    // what no handler has taken yet
 	handlers sync.Map
 }
 
@@ -165,12 +167,17 @@ func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	}
 	c.session, c.position = c.opts.session, c.opts.position
 	c.ready, c.lost = make(chan struct{}), make(chan struct{})
+	c.in.answers, c.in.bounds = &c.held, &clientInbox
 	return c, nil
 }
 
 // On registers f for messages of a type, "*" for all that have no other. Messages are handled one
 // after the other in the order of arrival; the position moves on when f has returned. An error is
 // told to a sender that wants an ack.
+//
+// f may use the client, with the context that it is given: Call, Join and the others return
+// ErrDisconnected when the connection that f holds up is lost, and that connection is given up for
+// another one when more than 4,096 messages or 16 MiB have gathered behind f while it waits.
 func (c *Client) On(typ string, f func(ctx context.Context, m *Message) error) {
 	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) { return nil, f(ctx, m) }))
 }
@@ -288,6 +295,11 @@ func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, e
 		return nil, err
 	}
 	defer c.waits.remove(key)
+	if ctx.Value(carrierKey{}) != nil {
+		c.held.Add(1)
+		defer c.held.Add(-1)
+		c.in.widen()
+	}
 	if err := carrier.Send(ctx, f); err != nil {
 		return nil, err
 	}
@@ -301,7 +313,7 @@ func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, e
 	}
 }
 
-// connected waits for a connection.
+// connected waits for a connection. A handler cannot: there is none until it has returned.
 func (c *Client) connected(ctx context.Context) (Carrier, <-chan struct{}, error) {
 	for {
 		c.mu.Lock()
@@ -312,6 +324,9 @@ func (c *Client) connected(ctx context.Context) (Carrier, <-chan struct{}, error
 			return carrier, lost, nil
 		case ClientClosed:
 			return nil, nil, fmt.Errorf("%w: %w", ErrClosed, closed)
+		}
+		if ctx.Value(carrierKey{}) != nil {
+			return nil, nil, ErrDisconnected
 		}
 		select {
 		case <-ready:

@@ -6,11 +6,21 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// clientInbox is how many frames may wait for the client's handlers before it stops reading.
-const clientInbox = 64
+// clientInbox is how much may wait for the client's handlers before it stops reading.
+var clientInbox = inboxBounds{64, 1 << 20, 4096, 16 << 20}
+
+// carrierKey is the key, in the context of a client's handlers, of the carrier whose messages they
+// hold up.
+type carrierKey struct{}
+
+// requests counts those that handlers have made and wait for.
+type requests struct{ atomic.Int32 }
+
+func (r *requests) any() bool { return r.Load() > 0 }
 
 // Run connects and stays connected until ctx ends (it says goodbye and returns nil) or the server
 // says not to return (it returns the CloseReason or *PeerError). A Client runs once.
@@ -162,22 +172,24 @@ func closingReason(f *Frame) CloseReason {
 func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires time.Time) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.up(d, carrier)
-	frames, renewed := make(chan *Frame, clientInbox), make(chan time.Time, 1)
+	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
-	handling.Go(func() {
-		for f := range frames {
-			if f.Op == OpCall { // may wait for messages, so it must not hold them up
-				helping.Go(func() { c.handleCall(ctx, carrier, f) })
-				continue
+	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
+	c.in.run = func() {
+		handling.Go(func() {
+			for f := c.in.take(); f != nil; f = c.in.take() {
+				if f.Op == OpCall { // may wait for messages, so it must not hold them up
+					helping.Go(func() { c.handleCall(ctx, carrier, f) })
+					continue
+				}
+				c.handle(handlerCtx, carrier, f)
 			}
-			c.handle(ctx, carrier, f)
-		}
-	})
+		})
+	}
+	c.up(d, carrier)
 	helping.Go(func() { c.keepFresh(ctx, expires, renewed) })
-	err := c.read(ctx, carrier, frames, renewed)
+	err := c.read(ctx, carrier, renewed)
 	c.down()
-	close(frames)
 	handling.Wait()
 	cancel()
 	helping.Wait()
@@ -185,7 +197,7 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 }
 
 // read takes frames from the carrier until it ends.
-func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame, renewed chan<- time.Time) error {
+func (c *Client) read(ctx context.Context, carrier Carrier, renewed chan<- time.Time) error {
 	for {
 		f, err := carrier.Receive(ctx)
 		if err != nil {
@@ -212,11 +224,31 @@ func (c *Client) read(ctx context.Context, carrier Carrier, frames chan<- *Frame
 			c.answer(f.ID, &PeerError{Code: f.Code, Message: f.Text})
 			c.refused(f)
 		case OpMessage, OpCall, OpGap, OpJoined, OpLeft:
-			select {
-			case frames <- f:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := c.queue(ctx, f); err != nil {
+				return err
 			}
+		}
+	}
+}
+
+// queue gives f to the handlers. It waits while too much is there, but not for a handler that itself
+// waits for an answer behind f: then the connection is given up, and the next one resumes.
+func (c *Client) queue(ctx context.Context, f *Frame) error {
+	if f.Op == OpJoined || f.Op == OpLeft { // tells whoever asked, a handler perhaps, before it has its turn
+		c.waits.resolve(f.ID, nil, nil)
+	}
+	for {
+		wait, err := c.in.put(f, frameSize(f), 1)
+		switch {
+		case wait == nil:
+			return err
+		case c.held.any():
+			return CloseReason{Kind: ReasonSlow, Text: "a handler waits for an answer behind too many messages"}
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -255,9 +287,6 @@ func (c *Client) handle(ctx context.Context, carrier Carrier, f *Frame) {
 	c.mu.Lock()
 	c.position.Observe(f)
 	c.mu.Unlock()
-	if f.Op == OpJoined || f.Op == OpLeft {
-		c.waits.resolve(f.ID, nil, nil)
-	}
 }
 
 func (c *Client) find(typ string) clientHandler {
@@ -296,7 +325,8 @@ func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 		_ = carrier.Send(ctx, errorFrame(f.ID, CodeUnknownType, "no handler for "+shorten(f.Message.typ)))
 		return
 	}
-	reply, err := h(traceContext(ctx, f.Message), f.Message)
+	ctx = traceContext(ctx, f.Message)
+	reply, err := h(ctx, f.Message)
 	if err != nil {
 		code, text := codeOf(err)
 		_ = carrier.Send(ctx, errorFrame(f.ID, code, text))
@@ -305,7 +335,7 @@ func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 	if reply == nil {
 		reply = &Message{content: []byte("null")}
 	}
-	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: reply})
+	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: stampTrace(ctx, reply)})
 }
 
 // keepFresh renews the token before the identity ends, again and again. renewed brings each new end.

@@ -34,6 +34,7 @@ func (jsonCodec) AppendFrame(dst []byte, f *Frame) ([]byte, error) {
 		w.opt("id", f.ID)
 		if f.Message != nil {
 			w.content(f.Message)
+			w.strings("headers", f.Message.headers)
 		}
 	case OpHello:
 		w.hello(f)
@@ -429,9 +430,7 @@ func (r *jsonReader) finish() error {
 	case OpMessage, OpCall:
 		return r.message()
 	case OpReply:
-		m, err := r.withContent(&Message{})
-		f.Message = m
-		return err
+		return r.reply()
 	case OpHello:
 		r.hello.Metadata = nil
 		if r.metadata != nil {
@@ -449,6 +448,15 @@ func (r *jsonReader) finish() error {
 		return r.gap()
 	}
 	return nil
+}
+
+func (r *jsonReader) reply() error {
+	if err := checkHeaders(r.headers); err != nil {
+		return err
+	}
+	m, err := r.withContent(&Message{headers: r.headers})
+	r.frame.Message = m
+	return err
 }
 
 func (r *jsonReader) message() error {

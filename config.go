@@ -327,8 +327,10 @@ func parseOrigins(list []string) error {
 		}
 		scheme, host, ok := strings.Cut(o, "://")
 		if !ok || scheme == "" || host == "" || strings.ContainsAny(host, "/?#@ ") {
-			errs = append(errs, &OptionError{Option: "WithAllowedOrigins", Value: o,
-				Allowed: "* or scheme://host[:port], where host may begin with *."})
+			errs = append(errs, &OptionError{
+				Option: "WithAllowedOrigins", Value: o,
+				Allowed: "* or scheme://host[:port], where host may begin with *.",
+			})
 		}
 	}
 	return errors.Join(errs...)

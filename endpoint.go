@@ -234,8 +234,10 @@ func (b *endpoints) get(ctx context.Context, p *providerState) (*endpoint, error
 		b.all = append(b.all, e)
 	}
 	if e.tls != conf {
-		return nil, &OptionError{Option: "WithTLS", Value: addr, Allowed: "one TLS configuration for " + e.addr,
-			Err: fmt.Errorf("provider %q brings another than is served there", p.name)}
+		return nil, &OptionError{
+			Option: "WithTLS", Value: addr, Allowed: "one TLS configuration for " + e.addr,
+			Err: fmt.Errorf("provider %q brings another than is served there", p.name),
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

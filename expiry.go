@@ -43,7 +43,7 @@ func (c *Conn) renew(ctx context.Context, f *Frame) error {
 	}
 	id, err := c.manager.identify(ctx, hs)
 	if err != nil {
-		return unauthenticated(err)
+		return err
 	}
 	if id.User != c.Identity().User { // OnConnect may have given the connection another name
 		return errUserChanged

@@ -22,13 +22,29 @@ type inbox struct {
 	running int           // handler goroutines
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
 	closed  bool
-	run     func()
+	run     func()  // starts a goroutine that calls take until nil
+	answers pending // what a handler may be waiting for while it holds up the rest
+	bounds  *inboxBounds
 }
 
-const (
-	inboxMessages = 16
-	inboxBytes    = 256 << 10
-)
+// inboxBounds are how much may wait for the handlers before the reader stops. While a request waits
+// for its answer there is more room: a handler may have made it, and the answer is behind what waits.
+type inboxBounds struct{ messages, bytes, requestMessages, requestBytes int }
+
+// pending reports whether somebody waits for an answer.
+type pending interface{ any() bool }
+
+var connInbox = inboxBounds{16, 256 << 10, 1024, 1 << 20}
+
+// room reports whether f may be queued. One frame always may.
+func (b *inbox) room(size int) bool {
+	messages, bytes := b.bounds.messages, b.bounds.bytes
+	n := b.q.Len()
+	if n == 0 || n < messages && b.bytes+size <= bytes {
+		return true
+	}
+	return n < b.bounds.requestMessages && b.bytes+size <= b.bounds.requestBytes && b.answers.any()
+}
 
 // put queues f for the handlers, or returns a channel to wait on while there is no room.
 func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err error) {
@@ -37,7 +53,7 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 	if b.closed {
 		return nil, ErrClosed
 	}
-	if n := b.q.Len(); n > 0 && (n >= inboxMessages || b.bytes+size > inboxBytes) {
+	if !b.room(size) {
 		if b.space == nil {
 			b.space = make(chan struct{})
 		}
@@ -47,9 +63,23 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 	b.bytes += size
 	if b.running < concurrency {
 		b.running++
-		go b.run()
+		b.run()
 	}
 	return nil, nil
+}
+
+// widen lets a reader that waits look again, because a request has begun to wait for its answer.
+func (b *inbox) widen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wake()
+}
+
+func (b *inbox) wake() {
+	if b.space != nil {
+		close(b.space)
+		b.space = nil
+	}
 }
 
 // take returns the next frame, or nil when the goroutine must end.
@@ -62,10 +92,7 @@ func (b *inbox) take() *Frame {
 		return nil
 	}
 	b.bytes -= frameSize(f)
-	if b.space != nil {
-		close(b.space)
-		b.space = nil
-	}
+	b.wake()
 	return f
 }
 
@@ -82,10 +109,7 @@ func (b *inbox) close() {
 	b.closed = true
 	b.q.Clear()
 	b.bytes = 0
-	if b.space != nil {
-		close(b.space)
-		b.space = nil
-	}
+	b.wake()
 }
 
 func frameSize(f *Frame) int {
@@ -104,7 +128,7 @@ func (c *Conn) receive(f *Frame) error {
 	}
 	c.tapIn(f)
 	if !c.allowed(now) {
-		c.refuse(f, errRate)
+		c.overrun(f)
 		return nil
 	}
 	switch f.Op {
@@ -133,6 +157,19 @@ func (c *Conn) receive(f *Frame) error {
 }
 
 var errRate = &PeerError{CodeRateLimited, "too many frames on this connection"}
+
+// overrun refuses a frame over the rate. A client that goes on regardless is closed: refusals that
+// outnumber the frames that were taken by the whole burst.
+func (c *Conn) overrun(f *Frame) {
+	if c.stats.overrun > c.manager.cfg.MessageBurst {
+		c.shut(CloseReason{Kind: ReasonRateLimited, Text: "frames went on over the rate", After: rateLimitedAfter})
+		return
+	}
+	c.refuse(f, errRate)
+}
+
+// rateLimitedAfter is how long a client stays away that was closed for its rate.
+const rateLimitedAfter = 5 * time.Second
 
 // enqueue waits until the handlers take f.
 func (c *Conn) enqueue(f *Frame) error {
@@ -228,7 +265,7 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	switch {
 	case f.Op == OpCall:
 		r := replyFrame(f.ID, nil)
-		r.Message = reply
+		r.Message = stampTrace(ctx, reply)
 		c.control(r)
 	case f.Ack && f.ID != "":
 		c.control(&Frame{Op: OpAck, ID: f.ID})

@@ -119,8 +119,10 @@ func (m *Manager) check() error {
 	limits, err := newLimits(&m.cfg)
 	m.limits, errs = limits, append(errs, err)
 	if m.cfg.clientCAs != nil && m.cfg.certificates == nil && !m.cfg.developmentCA {
-		errs = append(errs, &OptionError{Option: "WithClientCAs", Err: errors.New("no certificate"),
-			Allowed: "beside WithCertificate or WithDevelopmentCertificate"})
+		errs = append(errs, &OptionError{
+			Option: "WithClientCAs", Err: errors.New("no certificate"),
+			Allowed: "beside WithCertificate or WithDevelopmentCertificate",
+		})
 	}
 	return errors.Join(errs...)
 }

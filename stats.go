@@ -27,6 +27,7 @@ type connCounters struct {
 	drops                   atomic.Int64
 	lastActivity            atomic.Int64 // Unix nanoseconds of the last frame from the client
 	gate                    limit.Gate   // owned by the reader
+	overrun                 int          // owned by the reader: refused by gate, less those that were not
 }
 
 // ConnStats is what one connection has done.
@@ -61,6 +62,12 @@ func (c *Conn) Stats() ConnStats {
 // allowed applies the message rate. Only the reader calls it.
 func (c *Conn) allowed(now time.Time) bool {
 	ok, _ := c.stats.gate.Allow(1, now)
+	switch {
+	case !ok:
+		c.stats.overrun++
+	case c.stats.overrun > 0:
+		c.stats.overrun--
+	}
 	return ok
 }
 

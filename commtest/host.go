@@ -14,8 +14,10 @@ import (
 func NewHost(t testing.TB, name string, opts ...comm.Option) comm.Host {
 	t.Helper()
 	p := &hosted{name: name}
-	all := append([]comm.Option{comm.WithInMemory(), comm.WithAddr("127.0.0.1:0"),
-		comm.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
+	all := append([]comm.Option{
+		comm.WithInMemory(), comm.WithAddr("127.0.0.1:0"),
+		comm.WithLogger(slog.New(slog.DiscardHandler)),
+	}, opts...)
 	m, err := comm.New(append(all, comm.WithProvider(p))...)
 	if err != nil {
 		t.Fatal(err)

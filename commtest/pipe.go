@@ -40,8 +40,10 @@ func (p *Pipe) Name() string { return PipeName }
 
 // Features lists what a pipe carries.
 func (p *Pipe) Features() []comm.Feature {
-	return []comm.Feature{comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureBroadcasting,
-		comm.FeatureMulticasting, comm.FeatureUnicasting}
+	return []comm.Feature{
+		comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureBroadcasting,
+		comm.FeatureMulticasting, comm.FeatureUnicasting,
+	}
 }
 
 // Start claims connections of the manager's address.

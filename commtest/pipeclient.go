@@ -2,6 +2,7 @@ package commtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -146,5 +147,5 @@ func PipeSendRaw(ctx context.Context, c comm.Carrier, data []byte) error {
 	if !ok {
 		return errors.New("commtest: not a carrier of a pipe")
 	}
-	return p.sendRaw(ctx, append(data[:len(data):len(data)], '\n'))
+	return p.sendRaw(ctx, append(bytes.ReplaceAll(data, []byte("\n"), []byte(" ")), '\n')) // a line a frame
 }

@@ -64,7 +64,17 @@ func failedAuthRow(e *env) {
 		e.Fatalf("the authenticator was asked %d times, want 3", n)
 	}
 	time.Sleep(time.Minute)
-	e.connect(asToken("ann")).nothing()
+	p := e.connect(asToken("ann"))
+	for range 10 { // tokens on a connection that stands are no way around
+		id := p.send(&comm.Frame{Op: comm.OpAuth, Token: "bad"})
+		if f := p.expect(comm.OpError); f.ID != id || f.Code != comm.CodeUnauthenticated && f.Code != comm.CodeLimit {
+			e.Fatalf("got %s", show(f))
+		}
+	}
+	if n := asked.Load(); n > 3+1+3 {
+		e.Fatalf("the authenticator was asked %d times, want 3, 1 and 3", n)
+	}
+	p.nothing()
 }
 
 // ephemeral is an authenticator: the token is user:lifetime.

@@ -18,6 +18,7 @@ var callRows = []row{
 	{name: "calls/client to service", run: clientCallRow, wire: true},
 	{name: "calls/service to client", run: serviceCallRow},
 	{name: "calls/from inside a handler to the same connection", run: nestedCallRow},
+	{name: "calls/a reply behind a full inbound queue", run: lateReplyRow},
 	{name: "calls/client to client", run: forwardedCallRow},
 	{name: "calls/time out", run: callTimeoutRow, timed: true},
 	{name: "acks/of handlers", run: ackRow},
@@ -221,6 +222,33 @@ func nestedCallRow(e *env) {
 	}
 }
 
+// lateReplyRow: the reply that a handler waits for stands behind more messages than the service takes
+// while a handler is busy.
+func lateReplyRow(e *env) {
+	m := e.start(comm.WithTimeout(patience))
+	ask := make(chan error, 1)
+	comm.On(m, "ask", func(ctx context.Context, c *comm.Conn, _ any) error {
+		_, err := c.Call(ctx, e.message("name", nil))
+		ask <- err
+		return err
+	})
+	var handled atomic.Int64
+	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { handled.Add(1); return nil })
+	p := e.connect()
+	p.say("ask", nil)
+	f := p.expect(comm.OpCall)
+	const n = 200
+	for i := range n {
+		p.say("n", i)
+	}
+	p.send(&comm.Frame{Op: comm.OpReply, ID: f.ID, Message: e.message("reply", "ann")})
+	if err := <-ask; err != nil {
+		e.Fatalf("the handler's call: %v", err)
+	}
+	e.eventually("all to be handled", func() bool { return handled.Load() == n })
+	p.nothing()
+}
+
 func forwardedCallRow(e *env) {
 	e.start(comm.WithOpenAccess(), comm.WithAuthenticator(users))
 	ann, bob := e.connect(asToken("ann")), e.connect(asToken("bob"))
@@ -318,12 +346,19 @@ func traceRow(e *env) {
 		_, err = m.Send(ctx, comm.ToGroup("g"), msg)
 		return err
 	})
+	comm.OnCall(m, "double", func(_ context.Context, _ *comm.Conn, n int) (int, error) { return 2 * n, nil })
 	p, q := e.connect(), e.connect(inGroups("g"))
 	q.joined("g")
+	call, err := comm.NewMessage("double", 4, comm.WithHeader("traceparent", parent))
+	if err != nil {
+		e.Fatal(err)
+	}
+	p.send(&comm.Frame{Op: comm.OpCall, Message: call})
+	reply := p.expect(comm.OpReply)
 	p.say("in", 1, comm.WithHeader("traceparent", parent))
 	inside := <-seen
 	f := q.gets(1)
-	for _, got := range []string{inside, f.Message.Header("traceparent")} {
+	for _, got := range []string{reply.Message.Header("traceparent"), inside, f.Message.Header("traceparent")} {
 		if len(got) != len(parent) || got[:35] != parent[:35] {
 			e.Fatalf("the trace goes on as %q, want that of %q", got, parent)
 		}

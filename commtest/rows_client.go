@@ -15,11 +15,20 @@ import (
 
 // clientRows are about comm.Client over the provider's dialer.
 var clientRows = []row{
-	{name: "client/comes back after a cut", run: clientCutRow, wire: true},
+	{name: "client/comes back after a cut", run: clientCutRow, needs: cuts, wire: true},
 	{name: "client/join, leave, call and ack", run: clientTalkRow},
+	{name: "client/a handler that asks", run: clientAskRow},
+	{name: "client/a handler that asks is cut", run: clientAskCutRow, needs: cuts},
 	{name: "client/drain and kick", run: clientEndRow, timed: true},
 	{name: "client/renews its token", run: clientTokenRow, timed: true},
 	{name: "client/falls back", run: clientFallbackRow, timed: true},
+}
+
+func cuts(s Setup) string {
+	if s.OutlivesCuts {
+		return "connection to cut"
+	}
+	return ""
 }
 
 // user is a comm.Client that runs, and what happened to it.
@@ -42,8 +51,10 @@ func (e *env) client(dialers []comm.Dialer, opts ...comm.ClientOption) *user {
 	if dialers == nil {
 		dialers = []comm.Dialer{e.setup.Dialer(e.endpoint)}
 	}
-	u := &user{e: e, states: make(chan comm.StateChange, 1000), msgs: make(chan string, 10_000),
-		gaps: make(chan comm.Gap, 100), done: make(chan error, 1)}
+	u := &user{
+		e: e, states: make(chan comm.StateChange, 1000), msgs: make(chan string, 10_000),
+		gaps: make(chan comm.Gap, 100), done: make(chan error, 1),
+	}
 	all := []comm.ClientOption{
 		comm.WithBackoff(fast),
 		comm.WithOnState(func(s comm.StateChange) { u.states <- s }),
@@ -228,6 +239,69 @@ func (u *user) acksAndLeaves(id string) {
 	if u.Position().Len() != 0 {
 		u.e.Fatalf("position %v after leaving", u.Position())
 	}
+}
+
+// clientAskRow: a handler of a client calls and joins while more messages arrive than the client takes
+// beside a busy handler.
+func clientAskRow(e *env) {
+	m := e.start(comm.WithOpenAccess())
+	comm.OnCall(m, "double", func(_ context.Context, _ *comm.Conn, n int) (int, error) { return 2 * n, nil })
+	u := e.client(nil, comm.WithGroups("g"))
+	began, gathered, asked := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	u.On("ask", func(ctx context.Context, _ *comm.Message) error {
+		close(began)
+		<-gathered
+		_, err := u.Call(ctx, e.message("double", 1))
+		asked <- errors.Join(err, u.Join(ctx, "h"), u.SendAck(ctx, e.message("double", 1)))
+		return nil
+	})
+	u.run()
+	e.eventually("the join", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 1 })
+	if _, err := m.Send(e.bounded(), comm.ToGroup("g"), e.message("ask", nil)); err != nil {
+		e.Fatal(err)
+	}
+	<-began
+	contents := e.numbers(comm.ToGroup("g"), 1, 200, 1)
+	close(gathered)
+	if err := <-asked; err != nil {
+		e.Fatalf("the handler's requests: %v", err)
+	}
+	u.gets(contents...)
+	e.eventually("both groups", func() bool { return u.Position().Len() == 2 })
+}
+
+// clientAskCutRow: a handler that asks while its connection is lost is told so, and holds up nothing.
+func clientAskCutRow(e *env) {
+	m := e.start(comm.WithOpenAccess())
+	never := make(chan struct{})
+	defer close(never)
+	comm.OnCall(m, "never", func(context.Context, *comm.Conn, int) (int, error) { <-never; return 0, nil })
+	var wires cuttable
+	u := e.client([]comm.Dialer{e.setup.Dialer(wires.over(e.endpoint))}, comm.WithGroups("g"))
+	began, asked := make(chan struct{}, 1), make(chan [2]error, 1)
+	u.On("ask", func(ctx context.Context, _ *comm.Message) error {
+		began <- struct{}{}
+		_, first := u.Call(ctx, e.message("never", 1))
+		_, second := u.Call(ctx, e.message("never", 1))
+		asked <- [2]error{first, second}
+		return nil
+	})
+	u.run()
+	u.becomes(comm.ClientConnected)
+	e.eventually("the join", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 1 })
+	if _, err := m.Send(e.bounded(), comm.ToGroup("g"), e.message("ask", nil)); err != nil {
+		e.Fatal(err)
+	}
+	<-began
+	wires.cut()
+	for _, err := range <-asked {
+		if err == nil {
+			e.Fatal("a call was answered that nothing answers")
+		}
+	}
+	u.becomes(comm.ClientConnected)
+	e.eventually("one connection", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 1 })
+	u.gets(e.numbers(comm.ToGroup("g"), 1, 3, 1)...)
 }
 
 func clientEndRow(e *env) {

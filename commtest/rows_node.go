@@ -17,8 +17,10 @@ func (e *env) twoNodes(opts ...comm.Option) (second *comm.Manager, connect func(
 	var bus Bus
 	e.start(append(opts, comm.WithBackplane(bus.Node()))...)
 	second = e.manager(NewPipe(), append(opts, comm.WithBackplane(bus.Node()))...)
-	there := &env{T: e.T, mode: e.mode, log: e.log, m: second, endpoint: e.reach(second, PipeName),
-		setup: Setup{Dialer: func(to Endpoint) comm.Dialer { return PipeDialer(to) }}}
+	there := &env{
+		T: e.T, mode: e.mode, log: e.log, m: second, endpoint: e.reach(second, PipeName),
+		setup: Setup{Dialer: func(to Endpoint) comm.Dialer { return PipeDialer(to) }},
+	}
 	return second, there.connect
 }
 

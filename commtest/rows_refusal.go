@@ -14,12 +14,14 @@ import (
 var refusalRows = []row{
 	{name: "refusals/unknown type", run: unknownTypeRow},
 	{name: "refusals/bad frames keep the connection", run: badFramesRow, needs: rawSender},
+	{name: "refusals/the protocol's vectors", run: vectorsRow, needs: rawSender},
 	{name: "refusals/oversize", run: oversizeRow, needs: rawSender, wire: true},
 	{name: "refusals/first frame is no hello", run: noHelloRow},
 	{name: "refusals/bad hello", run: badHelloRow},
 	{name: "refusals/undecodable content", run: badContentRow},
 	{name: "refusals/panic in a handler", run: panicRow},
 	{name: "refusals/message rate", run: rateRow, timed: true},
+	{name: "refusals/message rate, again and again", run: floodRow},
 	{name: "limits/connections", run: connectionLimitRow},
 	{name: "limits/connections of a user", run: userLimitRow},
 }
@@ -86,6 +88,55 @@ func badFramesRow(e *env) {
 	}
 	p.nothing()
 	check()
+}
+
+// vectorsRow sends every vector of a client over the carrier: what is valid is not refused as a frame,
+// and what is not is refused as the vector says.
+func vectorsRow(e *env) {
+	list, err := Vectors()
+	if err != nil {
+		e.Fatal(err)
+	}
+	m := e.start(comm.WithOpenAccess())
+	comm.On(m, "fence", func(context.Context, *comm.Conn, any) error { return nil })
+	p, _, check := e.watched()
+	for _, v := range list {
+		if v.Direction == "server" {
+			continue
+		}
+		if err := e.setup.SendRaw(e.bounded(), p.carrier, []byte(v.Frame)); err != nil && p.conn().Err() != nil {
+			e.Fatalf("%s: %s: %v", v.File, v.Name, err)
+		}
+		switch {
+		case v.Error != "":
+			if f := p.next(); f == nil || f.Op != comm.OpError || f.Code != v.Error || f.ID != v.ID {
+				e.Errorf("%s: %s: got %s, want %s for %q", v.File, v.Name, show(f), v.Error, v.ID)
+			}
+		case v.Members["op"] == "auth": // answered beside the handlers
+			p.expect(comm.OpError)
+		default:
+			p.understood(v)
+		}
+	}
+	check()
+}
+
+// understood reads what a valid frame is answered with.
+func (p *peer) understood(v Vector) {
+	p.e.Helper()
+	fence := p.e.message("fence", nil)
+	id := p.send(&comm.Frame{Op: comm.OpMessage, ID: fence.ID(), Ack: true, Message: fence})
+	for {
+		switch f := p.next(); {
+		case f == nil:
+			p.e.Fatalf("%s: %s: the connection ended: %v", v.File, v.Name, p.end(f))
+		case f.Op == comm.OpAck && f.ID == id:
+			return
+		case f.Op != comm.OpError:
+		case f.Code == comm.CodeBadFrame, f.Code == comm.CodeBadMessage, f.Code == comm.CodeUnknownOp, f.Code == comm.CodeBadPosition:
+			p.e.Errorf("%s: %s: refused with %s", v.File, v.Name, show(f))
+		}
+	}
 }
 
 func oversizeRow(e *env) {
@@ -200,7 +251,7 @@ func rateRow(e *env) {
 	m := e.start(comm.WithMessageRate(10, 20))
 	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { return nil })
 	p := e.connect()
-	const sent = 50
+	const sent = 40
 	for i := range sent {
 		p.send(&comm.Frame{Op: comm.OpMessage, Ack: true, Message: e.message("n", i)})
 	}
@@ -221,6 +272,27 @@ func rateRow(e *env) {
 	time.Sleep(time.Second)
 	p.acked("n", 1)
 	p.nothing()
+}
+
+// floodRow: a client that goes on over the rate, whatever it is told, is closed.
+func floodRow(e *env) {
+	m := e.start(comm.WithOpenAccess(), comm.WithMessageRate(10, 20))
+	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { return nil })
+	p, _, check := e.watched()
+	c := p.conn()
+	for i := 0; i < 200 && c.Err() == nil; i++ {
+		if err := p.carrier.Send(e.bounded(), &comm.Frame{Op: comm.OpMessage, ID: "x", Message: e.message("n", i)}); err != nil {
+			break
+		}
+	}
+	if r := p.closed(); r.Kind != comm.ReasonRateLimited {
+		e.Fatalf("closed with %v, want rate_limited", r)
+	}
+	<-c.Done()
+	if s := c.Stats(); s.FailedIn < 20 || s.FailedIn > 22 {
+		e.Fatalf("%d refused before the end, want the burst of 20", s.FailedIn)
+	}
+	check()
 }
 
 func connectionLimitRow(e *env) {

@@ -31,6 +31,9 @@ type Setup struct {
 	// Verdict says that the provider closes a client that shows no sign of life, with the reason
 	// ReasonHeartbeat: a carrier whose clients never speak by themselves cannot.
 	Verdict bool
+	// OutlivesCuts says that the carrier is made of requests, so that the loss of a network connection
+	// is not the end of it.
+	OutlivesCuts bool
 	// RealTime says that the provider cannot run under testing/synctest: the rows about time are
 	// left out, and those in memory run without fake time.
 	RealTime bool

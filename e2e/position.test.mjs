@@ -53,7 +53,7 @@ test('frames move a position', () => {
     [{ type: 'm', log: 'g', epoch: 'a', offset: 7 }, false, 'g@a:9'],
     [{ op: 'gap', log: 'g', epoch: 'a', from: 10, to: 40 }, true, 'g@a:40'],
     // A new epoch begins before its first message.
-    [{ op: 'gap', log: 'g', epoch: 'b', from: 41 }, true, 'g@b:0'],
+    [{ op: 'gap', log: 'g', epoch: 'b', from: 41 }, false, 'g@a:40'],
     [{ type: 'm', log: 'g', epoch: 'b', offset: 1 }, true, 'g@b:1'],
     // joined says from where it goes on, also behind.
     [{ op: 'joined', group: 'g', log: 'g', epoch: 'b', offset: 0 }, true, 'g@b:0'],

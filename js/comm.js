@@ -103,7 +103,8 @@ export class Position {
       case 'message':
         return this.#advance(log, epoch, frame.offset ?? 0);
       case 'gap':
-        return this.#advance(log, epoch, frame.to ?? 0);
+        // One without an end tells of an epoch that is over; joined has set the place in the new one.
+        return frame.to !== undefined && this.#advance(log, epoch, frame.to);
     }
     return false;
   }

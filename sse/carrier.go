@@ -94,9 +94,7 @@ func (c *dialed) Close(ctx context.Context) error {
 	c.cancel(errHungUp)
 	c.up.close()
 	_ = c.body.body.Close()
-	if own := c.dialer.config.own; own != nil {
-		own.CloseIdleConnections()
-	}
+	c.dialer.closeIdle()
 	return err
 }
 
@@ -131,8 +129,8 @@ type receiveReader struct {
 func (r *receiveReader) Read(p []byte) (int, error) {
 	r.idle.start()
 	defer r.idle.stop()
-	if r.ctx.Done() != nil {
-		stop := context.AfterFunc(r.ctx, func() { r.cancel(context.Cause(r.ctx)) })
+	if ctx := r.ctx; ctx.Done() != nil { // stop does not wait for the function, which may outlive this Receive
+		stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 		defer stop()
 	}
 	return r.body.Read(p)

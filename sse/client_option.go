@@ -54,8 +54,10 @@ type clientConfig struct {
 }
 
 func newClientConfig(rawURL string, opts []ClientOption) (clientConfig, error) {
-	c := clientConfig{url: rawURL, method: http.MethodGet, header: http.Header{}, http: http.DefaultClient,
-		maxEventSize: DefaultMaxEventSize, connectTimeout: defaultConnectTimeout}
+	c := clientConfig{
+		url: rawURL, method: http.MethodGet, header: http.Header{}, http: http.DefaultClient,
+		maxEventSize: DefaultMaxEventSize, connectTimeout: defaultConnectTimeout,
+	}
 	errs := []error{checkURL(rawURL)}
 	for _, o := range opts {
 		if o == nil {

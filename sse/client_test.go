@@ -96,36 +96,92 @@ func TestClient(t *testing.T) {
 		err   string // part of it; empty means nil
 	}{
 		{"204 ends for good", steps{status(204)}, nil, "connecting, closed", ""},
-		{"resumes after a clean end", steps{text("id: 5\ndata: a\n\n"), echoID, status(204)}, nil,
-			"connecting, open, a, waiting 1s, connecting, open, from 5, waiting 2s, connecting, closed", ""},
-		{"resumes after a cut, without the unfinished event", steps{cut("id: 5\ndata: a\n\nid: 6\ndata: b"), echoID, status(204)}, nil,
-			"connecting, open, a, waiting 1s, connecting, open, from 5, waiting 2s, connecting, closed", ""},
-		{"id without an event counts", steps{text("id: 7\n\n"), echoID, status(204)}, nil,
-			"connecting, open, waiting 1s, connecting, open, from 7, waiting 2s, connecting, closed", ""},
-		{"id survives a stream that has none", steps{text("id: 7\ndata: a\n\n"), text("data: b\n\n"), echoID, status(204)}, nil,
-			"connecting, open, a, waiting 1s, connecting, open, b, waiting 2s, connecting, open, from 7, waiting 4s, connecting, closed", ""},
-		{"empty id is not sent", steps{text("id: 7\ndata: a\n\nid\n\n"), echoID, status(204)}, nil,
-			"connecting, open, a, waiting 1s, connecting, open, from , waiting 2s, connecting, closed", ""},
-		{"starts from an id", steps{echoID, status(204)}, []sse.ClientOption{sse.WithLastEventID("3")},
-			"connecting, open, from 3, waiting 1s, connecting, closed", ""},
-		{"server's retry is added to", steps{text("retry: 5000\n\n"), text(""), status(204)}, nil,
-			"connecting, open, waiting 6s, connecting, open, waiting 7s, connecting, closed", ""},
-		{"server's retry is capped", steps{text("retry: 99999999999999\n\n"), status(204)}, nil,
-			"connecting, open, waiting 5m1s, connecting, closed", ""},
-		{"backoff is capped", steps{text(""), text(""), text(""), text(""), text(""), status(204)}, nil,
-			"connecting, open, waiting 1s, connecting, open, waiting 2s, connecting, open, waiting 4s, connecting, open, waiting 8s, connecting, open, waiting 8s, connecting, closed", ""},
+		{
+			"resumes after a clean end",
+			steps{text("id: 5\ndata: a\n\n"), echoID, status(204)},
+			nil,
+			"connecting, open, a, waiting 1s, connecting, open, from 5, waiting 2s, connecting, closed", "",
+		},
+		{
+			"resumes after a cut, without the unfinished event",
+			steps{cut("id: 5\ndata: a\n\nid: 6\ndata: b"), echoID, status(204)},
+			nil,
+			"connecting, open, a, waiting 1s, connecting, open, from 5, waiting 2s, connecting, closed", "",
+		},
+		{
+			"id without an event counts",
+			steps{text("id: 7\n\n"), echoID, status(204)},
+			nil,
+			"connecting, open, waiting 1s, connecting, open, from 7, waiting 2s, connecting, closed", "",
+		},
+		{
+			"id survives a stream that has none",
+			steps{text("id: 7\ndata: a\n\n"), text("data: b\n\n"), echoID, status(204)},
+			nil,
+			"connecting, open, a, waiting 1s, connecting, open, b, waiting 2s, connecting, open, from 7, waiting 4s, connecting, closed", "",
+		},
+		{
+			"empty id is not sent",
+			steps{text("id: 7\ndata: a\n\nid\n\n"), echoID, status(204)},
+			nil,
+			"connecting, open, a, waiting 1s, connecting, open, from , waiting 2s, connecting, closed", "",
+		},
+		{
+			"starts from an id",
+			steps{echoID, status(204)},
+			[]sse.ClientOption{sse.WithLastEventID("3")},
+			"connecting, open, from 3, waiting 1s, connecting, closed", "",
+		},
+		{
+			"server's retry is added to",
+			steps{text("retry: 5000\n\n"), text(""), status(204)},
+			nil,
+			"connecting, open, waiting 6s, connecting, open, waiting 7s, connecting, closed", "",
+		},
+		{
+			"server's retry is capped",
+			steps{text("retry: 99999999999999\n\n"), status(204)},
+			nil,
+			"connecting, open, waiting 5m1s, connecting, closed", "",
+		},
+		{
+			"backoff is capped",
+			steps{text(""), text(""), text(""), text(""), text(""), status(204)},
+			nil,
+			"connecting, open, waiting 1s, connecting, open, waiting 2s, connecting, open, waiting 4s, connecting, open, waiting 8s, connecting, open, waiting 8s, connecting, closed", "",
+		},
 		{"statuses are final", steps{status(503)}, nil, "connecting, closed", `server answered 503: "because\n"`},
-		{"chosen statuses are tried again", steps{status(503), status(429), status(204)}, []sse.ClientOption{sse.WithRetryStatus()},
-			"connecting, waiting 1s, connecting, waiting 2s, connecting, closed", ""},
-		{"Retry-After", steps{status(503, "Retry-After", "60"), status(503, "Retry-After", "99999999"), status(204)}, []sse.ClientOption{sse.WithRetryStatus(503)},
-			"connecting, waiting 1m0s, connecting, waiting 5m0s, connecting, closed", ""},
+		{
+			"chosen statuses are tried again",
+			steps{status(503), status(429), status(204)},
+			[]sse.ClientOption{sse.WithRetryStatus()},
+			"connecting, waiting 1s, connecting, waiting 2s, connecting, closed", "",
+		},
+		{
+			"Retry-After",
+			steps{status(503, "Retry-After", "60"), status(503, "Retry-After", "99999999"), status(204)},
+			[]sse.ClientOption{sse.WithRetryStatus(503)},
+			"connecting, waiting 1m0s, connecting, waiting 5m0s, connecting, closed", "",
+		},
 		{"other statuses stay final", steps{status(401)}, []sse.ClientOption{sse.WithRetryStatus()}, "connecting, closed", "401"},
-		{"content type", steps{func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }}, nil,
-			"connecting, closed", `content type "text/html`},
-		{"gives up", steps{cut200}, []sse.ClientOption{sse.WithMaxAttempts(3)},
-			"connecting, waiting 1s, connecting, waiting 2s, connecting, closed", "gave up connecting after 3 attempts"},
-		{"oversize event", steps{text("data: " + strings.Repeat("x", 100) + "\n\n")}, []sse.ClientOption{sse.WithMaxEventSize(50)},
-			"connecting, open, closed", "50 bytes"},
+		{
+			"content type",
+			steps{func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }},
+			nil,
+			"connecting, closed", `content type "text/html`,
+		},
+		{
+			"gives up",
+			steps{cut200},
+			[]sse.ClientOption{sse.WithMaxAttempts(3)},
+			"connecting, waiting 1s, connecting, waiting 2s, connecting, closed", "gave up connecting after 3 attempts",
+		},
+		{
+			"oversize event",
+			steps{text("data: " + strings.Repeat("x", 100) + "\n\n")},
+			[]sse.ClientOption{sse.WithMaxEventSize(50)},
+			"connecting, open, closed", "50 bytes",
+		},
 		{"once, clean", steps{text("data: a\n\n")}, []sse.ClientOption{sse.WithoutReconnect()}, "connecting, open, a, closed", ""},
 		{"once, cut", steps{cut("data: a\n\n")}, []sse.ClientOption{sse.WithoutReconnect()}, "connecting, open, a, closed", "unexpected EOF"},
 	}
@@ -340,8 +396,10 @@ func TestNewClientRefuses(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{`"ws://host"`, "Timeout is 1s", "WithHTTPClient(nil)", "Last-Event-Id", "name is empty", "WithRequestFunc", "WithBody", "WithBackoff", "WithMaxAttempts(-1)",
-		"WithRetryStatus(204)", `field "id"`, "WithMaxEventSize(0)", "WithConnectTimeout(-1ns)", "WithIdleTimeout(-1ns)", "WithOnState", "nil ClientOption"} {
+	for _, want := range []string{
+		`"ws://host"`, "Timeout is 1s", "WithHTTPClient(nil)", "Last-Event-Id", "name is empty", "WithRequestFunc", "WithBody", "WithBackoff", "WithMaxAttempts(-1)",
+		"WithRetryStatus(204)", `field "id"`, "WithMaxEventSize(0)", "WithConnectTimeout(-1ns)", "WithIdleTimeout(-1ns)", "WithOnState", "nil ClientOption",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %s", err, want)
 		}

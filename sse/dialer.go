@@ -110,18 +110,23 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 	watch := newWatchdog(cancel, d.config.connectTimeout, ErrConnectTimeout)
 	defer watch.stop()
 	res, err := d.post(streamCtx, body, func(h http.Header) { h.Set("Accept", ContentType) })
-	if err != nil {
-		err = causeOf(streamCtx, err)
-		cancel(err)
-		return nil, err
-	}
-	if err := checkStream(res); err != nil {
-		err = causeOf(streamCtx, err)
-		cancel(err)
+	if err == nil {
+		if err = checkStream(res); err == nil {
+			return newCarrier(d, streamCtx, cancel, res.Body), nil
+		}
 		_ = res.Body.Close()
-		return nil, err
 	}
-	return newCarrier(d, streamCtx, cancel, res.Body), nil
+	err = causeOf(streamCtx, err)
+	cancel(err)
+	d.closeIdle()
+	return nil, err
+}
+
+// closeIdle lets go of connections that the dialer keeps itself.
+func (d *dialer) closeIdle() {
+	if d.config.own != nil {
+		d.config.own.CloseIdleConnections()
+	}
 }
 
 // post sends one request of the carrier.

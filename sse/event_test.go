@@ -22,8 +22,11 @@ func TestEventAppend(t *testing.T) {
 		{"zero", sse.Event{}, ""},
 		{"data", sse.Event{Data: []byte("hi")}, "data: hi\n\n"},
 		{"empty data", sse.Event{Data: []byte{}}, "data: \n\n"},
-		{"all", sse.Event{ID: "7", Type: "chat", Data: []byte("hi"), Retry: 1500 * time.Millisecond, Comment: "c"},
-			": c\nid: 7\nevent: chat\nretry: 1500\ndata: hi\n\n"},
+		{
+			"all",
+			sse.Event{ID: "7", Type: "chat", Data: []byte("hi"), Retry: 1500 * time.Millisecond, Comment: "c"},
+			": c\nid: 7\nevent: chat\nretry: 1500\ndata: hi\n\n",
+		},
 		{"type without data", sse.Event{Type: "ping"}, "event: ping\ndata: \n\n"},
 		{"id only", sse.Event{ID: "7"}, "id: 7\n\n"},
 		{"reset id", sse.Event{ResetID: true, Data: []byte("x")}, "id\ndata: x\n\n"},

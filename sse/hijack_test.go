@@ -17,10 +17,14 @@ import (
 func TestStreamHijackWire(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ proto, head, body string }{
-		{"HTTP/1.1", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nTransfer-Encoding: chunked\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
-			"9\r\ndata: a\n\n\r\n1b\r\ndata: b\n\nevent: c\ndata: d\n\n\r\n0\r\n\r\n"},
-		{"HTTP/1.0", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
-			"data: a\n\ndata: b\n\nevent: c\ndata: d\n\n"},
+		{
+			"HTTP/1.1", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nTransfer-Encoding: chunked\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
+			"9\r\ndata: a\n\n\r\n1b\r\ndata: b\n\nevent: c\ndata: d\n\n\r\n0\r\n\r\n",
+		},
+		{
+			"HTTP/1.0", "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Type: text/event-stream\r\nDate: D\r\nX-Accel-Buffering: no\r\nX-Mine: a  b\r\n\r\n",
+			"data: a\n\ndata: b\n\nevent: c\ndata: d\n\n",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.proto, func(t *testing.T) {

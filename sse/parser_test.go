@@ -27,8 +27,10 @@ func TestParser(t *testing.T) {
 	const bom = "\xEF\xBB\xBF"
 	tests := []struct{ name, in, want, lastID string }{
 		{"standard's first example", "data: YHOO\ndata: +2\ndata: 10\n\n", `[||"YHOO\n+2\n10"|0s]`, ""},
-		{"standard's second example", ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-			`[1||"first event"|0s][||"second event"|0s][||" third event"|0s]`, ""},
+		{
+			"standard's second example", ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+			`[1||"first event"|0s][||"second event"|0s][||" third event"|0s]`, "",
+		},
 		{"standard's third example", "data\n\ndata\ndata\n\ndata:", `[||""|0s][||"\n"|0s]`, ""},
 		{"standard's fourth example", "data:test\n\ndata: test\n\n", `[||"test"|0s][||"test"|0s]`, ""},
 		{"BOM", bom + "data: x\n\n", `[||"x"|0s]`, ""},
@@ -57,8 +59,10 @@ func TestParser(t *testing.T) {
 		{"retry of digits only", "retry: 1x\nretry: -1\nretry: +1\nretry:\nretry: 1.5\ndata: x\n\n", `[||"x"|0s]`, ""},
 		{"end discards", "data: x\n\ndata: y\n", `[||"x"|0s]`, ""},
 		{"blank lines", "\n\n\r\r\n\r\n", "", ""},
-		{"ill-formed UTF-8", "data: a\xE2\x82b\xFFc\xED\xA0\x80\nevent: \xC3\nid: \xF0\x9F\x98\ndata:\xF0\x9F\x98\x80\n\n",
-			"[\uFFFD|\uFFFD|\"a\uFFFDb\uFFFDc\uFFFD\uFFFD\uFFFD\\n\U0001F600\"|0s]", "\uFFFD"},
+		{
+			"ill-formed UTF-8", "data: a\xE2\x82b\xFFc\xED\xA0\x80\nevent: \xC3\nid: \xF0\x9F\x98\ndata:\xF0\x9F\x98\x80\n\n",
+			"[\uFFFD|\uFFFD|\"a\uFFFDb\uFFFDc\uFFFD\uFFFD\uFFFD\\n\U0001F600\"|0s]", "\uFFFD",
+		},
 		{"NUL in data", "data: a\x00b\n\n", `[||"a\x00b"|0s]`, ""},
 		{"empty stream", "", "", ""},
 	}
