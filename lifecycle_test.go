@@ -434,6 +434,7 @@ func TestHooksMayPanic(t *testing.T) {
 		if err := c.Close(t.Context(), "bye"); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // for the hooks
 		for _, hook := range []string{"join", "leave", "disconnect", "handler"} {
 			if len(out.with("panic="+hook)) != 1 {
 				t.Errorf("no log of the panic in %s", hook)

@@ -168,13 +168,6 @@ func (p *peer) halt() {
 	p.stall = make(chan struct{})
 }
 
-func (p *peer) resume() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.stall)
-	p.stall = nil
-}
-
 // got returns the frames of the given kinds that have come, or all.
 func (p *peer) got(ops ...comm.Op) []*comm.Frame {
 	p.mu.Lock()

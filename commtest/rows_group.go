@@ -81,8 +81,8 @@ func serverJoinRow(e *env) {
 
 func groupLimitsRow(e *env) {
 	e.start(comm.WithOpenAccess(), comm.WithMaxGroups(2))
-	p := e.connect(inGroups("a", strings.Repeat("x", 129), "b", "c"))
-	if f := p.fails("h1", comm.CodeBadMessage); !strings.HasPrefix(f.Group, "xxx") {
+	p := e.connect(inGroups("a", strings.Repeat("g", 129), "b", "c"))
+	if f := p.fails("h1", comm.CodeBadMessage); !strings.HasPrefix(f.Group, "ggg") {
 		e.Fatalf("refused group: %s", show(f))
 	}
 	if f := p.fails("h1", comm.CodeLimit); f.Group != "c" || !strings.Contains(f.Text, "2") {

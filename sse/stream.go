@@ -18,9 +18,10 @@ type Stream struct {
 	cancel context.CancelCauseFunc
 	out    carrier
 
-	turn     chan struct{} // holds one token while somebody writes
-	finished bool          // guarded by turn
-	cut      atomic.Bool   // a write in flight must end now
+	turn     chan struct{}         // holds one token while somebody writes
+	finished bool                  // guarded by turn
+	cut      atomic.Bool           // a write in flight must end now
+	failure  atomic.Pointer[error] // of a write
 
 	lastID       string
 	hijacked     bool
@@ -89,6 +90,9 @@ func (s *Stream) Err() error {
 	}
 	cause := context.Cause(s.ctx)
 	if cause == context.Canceled || cause == context.DeadlineExceeded {
+		if failed := s.failure.Load(); failed != nil { // net/http ends the context before its Write returns
+			return *failed
+		}
 		return fmt.Errorf("%w: %w", ErrGone, cause)
 	}
 	return cause
@@ -311,6 +315,7 @@ func (s *Stream) writeFrame(frame []byte, deadline time.Time) (int, error) {
 	if err != nil {
 		err = fmt.Errorf("sse: write: %w", err)
 		s.cut.Store(true)
+		s.failure.Store(&err)
 		s.cancel(err)
 		s.finished = true
 		s.out.finish(false, time.Time{})
