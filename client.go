@@ -290,12 +290,16 @@ func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, e
 		f.ID = "c" + strconv.FormatUint(c.ids.Add(1), 10)
 		key = f.ID
 	}
+	handler := ctx.Value(carrierKey{}) != nil
+	if handler && (f.Op == OpJoin || f.Op == OpLeave) {
+		key = handlerKey(key)
+	}
 	result := make(chan callResult, 1)
 	if err := c.waits.add(key, func(m *Message, err error) { result <- callResult{m, err} }); err != nil {
 		return nil, err
 	}
 	defer c.waits.remove(key)
-	if ctx.Value(carrierKey{}) != nil {
+	if handler {
 		c.held.Add(1)
 		defer c.held.Add(-1)
 		c.in.widen()

@@ -17,6 +17,10 @@ var clientInbox = inboxBounds{64, 1 << 20, 4096, 16 << 20}
 // hold up.
 type carrierKey struct{}
 
+// handlerKey is what a handler waits by for joined and left: it is told at once. All others are told
+// when the position says so too, which is behind the handler.
+func handlerKey(id string) string { return "\x01" + id }
+
 // requests counts those that handlers have made and wait for.
 type requests struct{ atomic.Int32 }
 
@@ -234,8 +238,8 @@ func (c *Client) read(ctx context.Context, carrier Carrier, renewed chan<- time.
 // queue gives f to the handlers. It waits while too much is there, but not for a handler that itself
 // waits for an answer behind f: then the connection is given up, and the next one resumes.
 func (c *Client) queue(ctx context.Context, f *Frame) error {
-	if f.Op == OpJoined || f.Op == OpLeft { // tells whoever asked, a handler perhaps, before it has its turn
-		c.waits.resolve(f.ID, nil, nil)
+	if f.Op == OpJoined || f.Op == OpLeft {
+		c.waits.resolve(handlerKey(f.ID), nil, nil)
 	}
 	for {
 		wait, err := c.in.put(f, frameSize(f), 1)
@@ -258,9 +262,7 @@ func (c *Client) answer(id string, err error) {
 	if id == "" {
 		return
 	}
-	if !c.waits.resolve(ackKey(id), nil, err) {
-		c.waits.resolve(id, nil, err)
-	}
+	_ = c.waits.resolve(ackKey(id), nil, err) || c.waits.resolve(id, nil, err) || c.waits.resolve(handlerKey(id), nil, err)
 }
 
 // refused forgets a group whose join was refused with the hello.
@@ -287,6 +289,9 @@ func (c *Client) handle(ctx context.Context, carrier Carrier, f *Frame) {
 	c.mu.Lock()
 	c.position.Observe(f)
 	c.mu.Unlock()
+	if f.Op == OpJoined || f.Op == OpLeft {
+		c.waits.resolve(f.ID, nil, nil)
+	}
 }
 
 func (c *Client) find(typ string) clientHandler {
