@@ -22,6 +22,7 @@ var orderRows = []row{
 	{name: "overflow/latest by key", run: latestRow, needs: backpressure},
 	{name: "overflow/block", run: blockRow, needs: backpressure},
 	{name: "overflow/logged messages are replayed", run: loggedOverflowRow, needs: backpressure},
+	{name: "overflow/a replay waits behind its joined", run: replayBehindQueueRow, needs: backpressure},
 	{name: "overflow/stalled client never delays others", run: stalledRow, needs: backpressure},
 }
 
@@ -385,6 +386,31 @@ func loggedOverflowRow(e *env) {
 		e.Fatalf("%d drops of logged messages", drops)
 	}
 	stalled.nothing()
+}
+
+// replayBehindQueueRow: a client that does not read joins with a position while more waits for it than
+// one batch takes; the replay comes behind joined, which is behind all that.
+func replayBehindQueueRow(e *env) {
+	m := e.start(comm.WithOpenAccess(), comm.WithQueue(100_000, 1<<30))
+	keeper, p := e.connect(inGroups("g")), e.idle()
+	keeper.joined("g")
+	e.numbers(comm.ToGroup("g"), 1, 5, 1)
+	padding := strings.Repeat("x", 16<<10)
+	const waiting = 600
+	for i := range waiting {
+		e.send(comm.ToConn(p.welcome.Conn), fmt.Sprintf("%d %s", i, padding), 1)
+	}
+	p.send(&comm.Frame{Op: comm.OpJoin, Group: "g", Position: position("group:g@0:0")})
+	e.eventually("the join", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 2 })
+	p.resume()
+	for i := range waiting {
+		if f := p.expect(comm.OpMessage); number(f) != i {
+			e.Fatalf("got %s, want number %d", show(f), i)
+		}
+	}
+	p.joined("g")
+	p.gets(1, 2, 3, 4, 5)
+	p.nothing()
 }
 
 func stalledRow(e *env) {
