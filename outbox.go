@@ -182,11 +182,13 @@ var batches = sync.Pool{New: func() any {
 type scratch struct {
 	envelopes []*envelope
 	out       []Outbound
+	used      int // the longest batch so far: most are short, and clearing all would cost more than they do
 }
 
 func (s *scratch) free() {
-	clear(s.envelopes[:cap(s.envelopes)])
-	clear(s.out[:cap(s.out)])
+	clear(s.envelopes[:min(s.used, cap(s.envelopes))])
+	clear(s.out[:min(s.used, cap(s.out))])
+	s.used = 0
 	batches.Put(s)
 }
 
@@ -241,6 +243,7 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 			s.envelopes = c.replay(m, s.envelopes)
 		}
 		if len(s.envelopes) > 0 {
+			s.used = max(s.used, len(s.envelopes))
 			s.out = s.out[:0]
 			for _, e := range s.envelopes {
 				s.out = append(s.out, Outbound{e})
