@@ -2,6 +2,7 @@ package comm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 
 // handle adds a route, or replaces the owner's own of the same pattern from an earlier start.
 func (e *endpoint) handle(owner *providerState, pattern string, h http.Handler) error {
+	if h == nil {
+		return &RouteError{Provider: owner.name, Pattern: pattern, Err: errors.New("no handler")}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range e.routes {
