@@ -214,41 +214,40 @@ func TestProvidersShareTheAddress(t *testing.T) {
 	})
 }
 
-// The write deadline of one request must not cut a later one on the same connection.
+// A write deadline that one request leaves behind, its late timers too, must not cut a later request
+// on the same connection.
 func TestWriteDeadlineEndsWithItsRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, f := gateway(t)
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/short" {
-				if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			time.Sleep(time.Minute)
-			io.WriteString(w, "late")
-		})
-		for _, path := range []string{"/short", "/long"} {
-			if err := f.host().Route("GET "+path, h); err != nil {
+		bound := func(w http.ResponseWriter) { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)) }
+		for pattern, h := range map[string]http.HandlerFunc{
+			"GET /bound": func(w http.ResponseWriter, _ *http.Request) { bound(w) },
+			"GET /late":  func(w http.ResponseWriter, _ *http.Request) { time.AfterFunc(time.Second, func() { bound(w) }) },
+			"GET /long":  func(w http.ResponseWriter, _ *http.Request) { time.Sleep(time.Minute); io.WriteString(w, "whole") },
+		} {
+			if err := f.host().Route(pattern, h); err != nil {
 				t.Fatal(err)
 			}
 		}
-		transport := &http.Transport{DialContext: m.DialContext}
-		defer transport.CloseIdleConnections()
-		client := &http.Client{Transport: transport}
-		get(t, client, "http://gateway/short")
-		reused := false
-		r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-			GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused },
-		}), "GET", "http://gateway/long", nil)
-		resp, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil || string(b) != "late" || !reused {
-			t.Errorf("%q, %v, on the same connection: %v", b, err, reused)
+		for _, before := range []string{"/bound", "/late"} {
+			transport := &http.Transport{DialContext: m.DialContext}
+			client := &http.Client{Transport: transport}
+			get(t, client, "http://gateway"+before)
+			time.Sleep(1500 * time.Millisecond)
+			reused := false
+			r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused },
+			}), "GET", "http://gateway/long", nil)
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(before, err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			if err != nil || string(b) != "whole" || !reused {
+				t.Errorf("after %s: %q, %v, on the same connection: %v", before, b, err, reused)
+			}
+			resp.Body.Close()
+			transport.CloseIdleConnections()
 		}
 	})
 }
