@@ -1,0 +1,68 @@
+// Command bench measures comm beside its rivals: WebSocket, Server-Sent Events
+// and the hub, each as one row of one table.
+//
+//	go run .                                   all rows
+//	go run . -rows echo128,sse -runs 5 -impl comm,gws,gobwas
+//	go run . -rows echo128 -profile /tmp/prof   CPU profiles of the server processes
+//
+// Server and clients are processes of their own: the program runs itself. See
+// README.md for what is measured how.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	rows, impl string
+	runs       int
+	measure    time.Duration
+	profile    string
+	procs      int
+	rate       float64
+	small      bool // the smoke test's: every row with tiny numbers
+	quiet      bool
+}
+
+func main() {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(playRole(role))
+	}
+	o := options{}
+	flag.StringVar(&o.rows, "rows", "", "rows to run, separated by commas; a prefix stands for all rows that begin so (default all)\n"+rowHelp())
+	flag.StringVar(&o.impl, "impl", "", "implementations to run, separated by commas (default all)\n"+subjectHelp())
+	flag.IntVar(&o.runs, "runs", 3, "runs of each implementation in each row; they alternate")
+	flag.DurationVar(&o.measure, "time", time.Second, "how long one run measures, where it is not a number of messages")
+	flag.StringVar(&o.profile, "profile", "", "directory for CPU profiles of the server processes' measured part")
+	flag.IntVar(&o.procs, "procs", runtime.NumCPU(), "GOMAXPROCS of every server and client process")
+	flag.Float64Var(&o.rate, "rate", 0, "paced rows: publish this many messages a second, the same for all, instead of a share of each one's saturation")
+	flag.BoolVar(&o.small, "small", false, "tiny numbers, to see that everything runs")
+	flag.BoolVar(&o.quiet, "q", false, "no progress on standard error")
+	flag.Parse()
+	if err := runRows(os.Stdout, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func rowHelp() string {
+	var b strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&b, "  %-14s %s\n", r.name, r.title)
+	}
+	return b.String()
+}
+
+func subjectHelp() string {
+	var b strings.Builder
+	for _, s := range subjects {
+		fmt.Fprintf(&b, "  %-14s %s\n", s.Name(), s.Module())
+	}
+	return b.String()
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+)
+
+// loop is the whole client: one goroutine, one epoll, one buffer. It is meant
+// to cost so little that the server is what is measured.
+type loop struct {
+	epoll  int
+	byFD   []*wire
+	all    []*wire
+	buf    []byte
+	events []syscall.EpollEvent
+}
+
+func newLoop() (*loop, error) {
+	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	return &loop{epoll: ep, buf: make([]byte, 256<<10), events: make([]syscall.EpollEvent, 512)}, err
+}
+
+func (l *loop) add(w *wire) error {
+	for len(l.byFD) <= w.fd {
+		l.byFD = append(l.byFD, nil)
+	}
+	l.byFD[w.fd] = w
+	l.all = append(l.all, w)
+	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, w.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(w.fd)})
+}
+
+// mute stops reading from w for good.
+func (l *loop) mute(w *wire) error {
+	w.muted = true
+	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, w.fd, nil)
+}
+
+// turn waits for input, at most ms milliseconds, and delivers it.
+func (l *loop) turn(ms int, deliver func(*wire, serverFrame) error) error {
+	n, err := syscall.EpollWait(l.epoll, l.events, ms)
+	if err == syscall.EINTR {
+		return nil
+	}
+	for _, e := range l.events[:max(0, n)] {
+		if err := l.drain(l.byFD[e.Fd], deliver); err != nil {
+			return fmt.Errorf("connection %d: %w", l.byFD[e.Fd].index, err)
+		}
+	}
+	return err
+}
+
+// drain reads once from a socket, or all that TLS has decrypted.
+func (l *loop) drain(w *wire, deliver func(*wire, serverFrame) error) error {
+	for {
+		held := copy(l.buf, w.carry)
+		if held == len(l.buf) {
+			return errors.New("a message is longer than the client's buffer")
+		}
+		n, err := w.read(l.buf[held:])
+		if err != nil {
+			return err
+		}
+		rest, err := w.frames.parse(w, l.buf[:held+n], deliver)
+		if err != nil {
+			return err
+		}
+		w.carry = append(w.carry[:0], rest...)
+		if w.tls == nil || n == 0 {
+			return nil
+		}
+	}
+}
+
+// webSocketFraming hands on every frame.
+type webSocketFraming struct{}
+
+func (webSocketFraming) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
+	for {
+		f, rest, ok, err := parseServerFrame(b)
+		if err != nil || !ok {
+			return b, err
+		}
+		switch {
+		case f.op == opClose:
+			return nil, closedBy(f.payload)
+		case f.op == opPing:
+			err = w.write(appendClientFrame(nil, opPing+1, false, f.payload))
+		case f.op > opBinary:
+		case !f.fin || f.op == 0:
+			return nil, errors.New("a message in fragments, which this client does not read")
+		default:
+			err = deliver(w, f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		b = rest
+	}
+}
+
+// plainStream is an event stream whose bytes come as they are: what is
+// delivered is an event.
+type plainStream struct{}
+
+var eventEnd = []byte("\n\n")
+
+func (plainStream) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
+	for {
+		end := bytes.Index(b, eventEnd)
+		if end < 0 {
+			return b, nil
+		}
+		if err := deliver(w, serverFrame{op: opText, fin: true, payload: b[:end]}); err != nil {
+			return nil, err
+		}
+		b = b[end+len(eventEnd):]
+	}
+}
+
+// chunked is an event stream in HTTP/1.1 chunks (RFC 9112 7.1).
+type chunked struct {
+	left  int    // of the chunk, with its line end
+	event []byte // decoded and not whole
+}
+
+func (c *chunked) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
+	for len(b) > 0 {
+		if c.left == 0 {
+			end := bytes.Index(b, []byte("\r\n"))
+			if end < 0 {
+				break
+			}
+			n, err := hex(b[:end])
+			if err != nil || n == 0 {
+				return nil, fmt.Errorf("the stream ended: chunk %q", b[:end])
+			}
+			c.left, b = n+2, b[end+2:]
+			continue
+		}
+		n := min(c.left, len(b))
+		data := b[:min(n, max(0, c.left-2))]
+		c.event = append(c.event, data...)
+		c.left, b = c.left-n, b[n:]
+		rest, err := plainStream{}.parse(w, c.event, deliver)
+		if err != nil {
+			return nil, err
+		}
+		c.event = c.event[:copy(c.event, rest)]
+	}
+	return b, nil
+}
+
+func hex(b []byte) (n int, err error) {
+	for _, c := range b {
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | int(c-'0')
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			n = n<<4 | int(c|0x20-'a'+10)
+		default:
+			return 0, errors.New("not a hexadecimal digit")
+		}
+	}
+	return n, nil
+}
+
+// readFD and writeFD are the bare system calls, without telling the scheduler:
+// the sockets do not block.
+func readFD(fd int, p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR: // during the handshake, which blocks
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// writeFD writes all of p. A full socket is waited for: what the rows send
+// fits, unless the server has stopped reading.
+func writeFD(fd int, p []byte) error {
+	for len(p) > 0 {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch errno {
+		case 0:
+			p = p[n:]
+		case syscall.EAGAIN:
+			if err := waitWritable(fd); err != nil {
+				return err
+			}
+		case syscall.EINTR:
+		default:
+			return errno
+		}
+	}
+	return nil
+}
+
+var errNotRead = errors.New("the server does not read")
+
+func waitWritable(fd int) error {
+	set := struct {
+		fd              int32
+		events, revents int16
+	}{int32(fd), 4, 0} // POLLOUT
+	timeout := syscall.Timespec{Sec: 5}
+	n, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&set)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	switch {
+	case errno == syscall.EINTR:
+		return nil
+	case errno != 0:
+		return errno
+	case n == 0:
+		return errNotRead
+	}
+	return nil
+}
