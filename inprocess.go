@@ -56,6 +56,9 @@ func (m *Manager) insideOf(provider string) (*endpoint, error) {
 func insideRequest(ctx context.Context, r *http.Request) *http.Request {
 	out := r.Clone(ctx)
 	out.RequestURI = ""
+	if out.Header == nil {
+		out.Header = make(http.Header)
+	}
 	if out.URL == nil {
 		out.URL = &url.URL{Path: "/"}
 	}

@@ -219,7 +219,9 @@ func TestProvidersShareTheAddress(t *testing.T) {
 func TestWriteDeadlineEndsWithItsRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, f := gateway(t)
-		bound := func(w http.ResponseWriter) { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)) }
+		bound := func(w http.ResponseWriter) {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
+		}
 		for pattern, h := range map[string]http.HandlerFunc{
 			"GET /bound": func(w http.ResponseWriter, _ *http.Request) { bound(w) },
 			"GET /late":  func(w http.ResponseWriter, _ *http.Request) { time.AfterFunc(time.Second, func() { bound(w) }) },
