@@ -161,9 +161,21 @@ func TestHandleRequestLeavesTheRequestAlone(t *testing.T) {
 			same(t, name+": status", resp.StatusCode, 200)
 			same(t, name+": after", r.Clone(t.Context()), before)
 		}
+		if err := f.host().Route("/encoding", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Header["Accept-Encoding"])
+		})); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := m.HandleRequest(t.Context(), "", &http.Request{URL: &url.URL{Path: "/encoding"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		same(t, "encodings that the caller did not ask for", string(b), "[]")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := m.HandleRequest(ctx, "", &http.Request{URL: &url.URL{Path: "/ends"}})
+		_, err = m.HandleRequest(ctx, "", &http.Request{URL: &url.URL{Path: "/ends"}})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after the time is over: %v", err)
 		}
@@ -297,6 +309,37 @@ func TestHandleWebSocketStream(t *testing.T) {
 		stream.Close()
 		<-c.Done()
 		same(t, "found after the end", m.Connection(c.ID()) == nil, true)
+	})
+}
+
+// Frames that come with the answer are not lost.
+func TestHandleWebSocketBytesBehindTheAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, f := gateway(t)
+		if err := f.host().Route("GET /up", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			hs, _ := comm.NewHandshake(r, nil)
+			if _, err := f.host().Attach(r.Context(), newPeer(), hs); err != nil {
+				t.Error(err)
+			}
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
+		})); err != nil {
+			t.Fatal(err)
+		}
+		c, stream, err := m.HandleWebSocket(t.Context(), "", &http.Request{URL: &url.URL{Path: "/up"}}, comm.WithUser("ann"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		b, err := io.ReadAll(stream)
+		if err != nil || string(b) != "early" || c.User() != "ann" {
+			t.Errorf("%q, %v", b, err)
+		}
 	})
 }
 
