@@ -7,22 +7,28 @@ import (
 	"github.com/anasamu/comm/ws"
 )
 
-// comm is package ws with Serve, which its documentation names as the
-// cheapest, and the hub with its providers.
+// The variants of comm: package ws with Serve, which its documentation names
+// as the cheapest, and the hub with its providers.
 type (
-	comm struct {
+	commSubject struct {
 		commInfo
 		commEcho
+		commHubs
 	}
 	commPortable struct {
 		commInfo
 		commEcho
 	}
+	commNoLog struct {
+		commInfo
+		commHubs
+	}
 )
 
 func init() {
-	register(comm{commInfo: commInfo{"comm", "ws.Handler with Conn.Serve; the hub with its defaults, history of every group included, and its limits raised to the row's numbers"}})
+	register(commSubject{commInfo: commInfo{"comm", "ws.Handler with Conn.Serve; the hub with its defaults: a history of every group, queues of 1,024 messages and 1 MiB; only the limits on clients of one address and on rates are lifted; sse.WithHijack"}})
 	register(commPortable{commInfo{"comm-portable", "the same with ws.WithPortableIO"}, commEcho{portable: true}})
+	register(commNoLog{commInfo{"comm-nolog", "the hub as above without history, which no rival here keeps"}, commHubs{noLogs: true}})
 }
 
 type commInfo struct{ name, config string }

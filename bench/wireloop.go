@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -16,6 +17,7 @@ type loop struct {
 	all    []*wire
 	buf    []byte
 	events []syscall.EpollEvent
+	now    int64 // when the last read returned
 }
 
 func newLoop() (*loop, error) {
@@ -63,6 +65,7 @@ func (l *loop) drain(w *wire, deliver func(*wire, serverFrame) error) error {
 		if err != nil {
 			return err
 		}
+		l.now = time.Now().UnixNano()
 		rest, err := w.frames.parse(w, l.buf[:held+n], deliver)
 		if err != nil {
 			return err

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// receiver checks what a hub sends: every connection must get every message of
+// its group once, in order and byte by byte. Where a time is wanted, it is
+// that from when a message was meant to leave to when it was read.
+type receiver struct {
+	loop    *loop
+	size    int
+	pad     string
+	got     int
+	timed   bool
+	samples []uint32 // in sampleUnit
+}
+
+const sampleUnit = 100 // ns
+
+func newReceiver(s *spec, l *loop) *receiver {
+	return &receiver{loop: l, size: s.Size, pad: padding(s.Size - payloadFixed)}
+}
+
+var payloadMark = []byte(payloadStart)
+
+// take reads the payloads in one frame or event: some servers put several in
+// one, and all put them into something of their own.
+func (r *receiver) take(w *wire, f serverFrame) error {
+	b := f.payload
+	for {
+		i := bytes.Index(b, payloadMark)
+		if i < 0 {
+			return nil
+		}
+		seq, at, ok := parsePayload(b[i:], r.size, r.pad)
+		if !ok {
+			return fmt.Errorf("a damaged message: %.200q", b[i:])
+		}
+		if seq != w.next {
+			return fmt.Errorf("message %d came where %d must", seq, w.next)
+		}
+		w.next++
+		r.got++
+		if r.timed {
+			r.samples = append(r.samples, uint32(max(0, r.loop.now-at)/sampleUnit))
+		}
+		b = b[i+r.size:]
+	}
+}
+
+// patience is how long nothing may come before what is missing is lost.
+const patience = 10 * time.Second
+
+// until receives until n messages have come in all.
+func (r *receiver) until(n int) error {
+	last, since := r.got, time.Now()
+	for r.got < n {
+		if err := r.loop.turn(100, r.take); err != nil {
+			return err
+		}
+		if r.got > last {
+			last, since = r.got, time.Now()
+		} else if time.Since(since) > patience {
+			return fmt.Errorf("%d of %d messages did not come", n-r.got, n)
+		}
+	}
+	if r.got > n {
+		return fmt.Errorf("%d messages came, %d were sent", r.got, n)
+	}
+	return nil
+}
+
+// quiet verifies that nothing comes any more.
+func (r *receiver) quiet() error {
+	n := r.got
+	for range 3 {
+		if err := r.loop.turn(10, r.take); err != nil {
+			return err
+		}
+	}
+	if r.got != n {
+		return fmt.Errorf("%d messages came twice", r.got-n)
+	}
+	return nil
+}
+
+// latency adds the percentiles, in microseconds.
+func (r *receiver) latency(m metrics) {
+	slices.Sort(r.samples)
+	for name, share := range map[string]float64{"p50": 0.5, "p99": 0.99, "p999": 0.999} {
+		m[name] = float64(percentile(r.samples, share)) * sampleUnit / 1000
+	}
+}
+
+func percentile(sorted []uint32, share float64) uint32 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
+}
+
+// countPayloads counts the payloads that are exactly want.
+func countPayloads(b, want []byte) (n int, err error) {
+	for {
+		i := bytes.Index(b, payloadMark)
+		if i < 0 {
+			return n, nil
+		}
+		if !bytes.HasPrefix(b[i:], want) {
+			return n, fmt.Errorf("a damaged message: %.200q", b[i:])
+		}
+		n++
+		b = b[i+len(want):]
+	}
+}
+
+// sayFrame is the frame in which a client says a payload to its group.
+func sayFrame(s *spec, w *wire, payload []byte) []byte {
+	text := strings.Replace(withGroup(s.Entry.Say, w.group), "%s", string(payload), 1)
+	return appendClientFrame(nil, opText, false, []byte(text))
+}
