@@ -40,6 +40,8 @@ func TestArrows(t *testing.T) {
 			return err
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "testdata"):
 			return filepath.SkipDir
+		case d.IsDir() && name != "." && isFile(filepath.Join(name, "go.mod")): // another module
+			return filepath.SkipDir
 		case !d.IsDir() && strings.HasSuffix(name, ".go"):
 			checkImports(t, filepath.ToSlash(name))
 		}
@@ -48,6 +50,11 @@ func TestArrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func checkImports(t *testing.T, name string) {

@@ -84,10 +84,3 @@ func resumable(c carrier, raw *rawIO) bool {
 	nc, ok := c.(net.Conn)
 	return ok && nc.LocalAddr() != nil && nc.LocalAddr().Network() == "pipe"
 }
-
-// bare is implemented by a wrapper that lets reads and writes go directly to
-// the connection beneath it when ok is true. Deadlines and Close still go
-// through the wrapper.
-type bare interface {
-	BareConn() (c net.Conn, ok bool)
-}

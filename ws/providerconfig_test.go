@@ -2,7 +2,6 @@ package ws_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -159,20 +158,6 @@ func (p *peer) untilControl() wsframe.Opcode {
 		}
 		if f.op >= wsframe.Close {
 			return f.op
-		}
-	}
-}
-
-// untilText reads until a data frame contains s.
-func (p *peer) untilText(t *testing.T, s string) {
-	t.Helper()
-	for {
-		f, err := p.next()
-		if err != nil {
-			t.Fatalf("the connection ended before %q: %v", s, err)
-		}
-		if f.op < wsframe.Close && bytes.Contains(f.p, []byte(s)) {
-			return
 		}
 	}
 }

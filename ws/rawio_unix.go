@@ -11,6 +11,13 @@ import (
 // maxWrite is what every system takes in one call.
 const maxWrite = 1 << 30
 
+// bare is implemented by a wrapper that lets reads and writes go directly to
+// the connection beneath it when ok is true. Deadlines and Close still go
+// through the wrapper.
+type bare interface {
+	BareConn() (c net.Conn, ok bool)
+}
+
 // newRawIO returns the direct path to c's socket, nil if there is none.
 func newRawIO(c any) *rawIO {
 	if b, ok := c.(bare); ok {

@@ -3,6 +3,7 @@
 package ws_test
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/wsframe"
 )
 
 // segments returns how many segments with data a socket has received: on loopback, about one for
@@ -88,4 +90,18 @@ func compare(t *testing.T, count func() (small, large int)) {
 		}
 	}
 	t.Fatalf("%d writes with a small buffer, %d with a large one", small, large)
+}
+
+// untilText reads until a data frame contains s.
+func (p *peer) untilText(t *testing.T, s string) {
+	t.Helper()
+	for {
+		f, err := p.next()
+		if err != nil {
+			t.Fatalf("the connection ended before %q: %v", s, err)
+		}
+		if f.op < wsframe.Close && bytes.Contains(f.p, []byte(s)) {
+			return
+		}
+	}
 }
