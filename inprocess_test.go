@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -341,73 +340,4 @@ func TestHandleWebSocketBytesBehindTheAnswer(t *testing.T) {
 			t.Errorf("%q, %v", b, err)
 		}
 	})
-}
-
-// A manager in memory takes addresses that others hold, and nobody reaches it from outside; one with
-// sockets is reached in memory too.
-func TestInMemoryOpensNoSocket(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	f := &fake{addr: addr}
-	m := newManager(t, comm.WithProvider(f))
-	if err := m.Start(t.Context()); err != nil {
-		t.Fatalf("a socket was opened: %v", err)
-	}
-	for _, network := range []string{"tcp", "udp"} {
-		if network == "tcp" {
-			_, err = f.host().Listen(t.Context(), network, "localhost:"+fmt.Sprint(l.Addr().(*net.TCPAddr).Port+1))
-		} else {
-			_, err = f.host().ListenPacket(t.Context(), network, addr)
-		}
-		if err != nil {
-			t.Errorf("%s: %v", network, err)
-		}
-	}
-	l.Close()
-	if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-		c.Close()
-		t.Error("reached from outside")
-	}
-	for _, host := range []string{addr, "gateway", "anything.example:443"} {
-		same(t, host, get(t, httpClient(m), "http://"+host+"/fake").body, "fake")
-	}
-}
-
-func TestDialContextBesideSockets(t *testing.T) {
-	t.Parallel()
-	m, err := comm.New(comm.WithAddr("127.0.0.1:0"), comm.WithProvider(&fake{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	if _, err := m.DialContext(t.Context(), "tcp", "gateway:80"); err == nil {
-		t.Error("connected before the start")
-	}
-	if err := m.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	c, err := m.DialContext(t.Context(), "tcp", "gateway:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, socket := c.(*net.TCPConn); socket {
-		t.Error("a socket was used")
-	}
-	same(t, "in memory", get(t, httpClient(m), "http://gateway/fake").body, "fake")
-	same(t, "through the socket", get(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+realAddr(t, m, "fake")+"/fake").body, "fake")
-}
-
-// realAddr is the one bound address of a provider.
-func realAddr(t testing.TB, m *comm.Manager, provider string) string {
-	t.Helper()
-	addrs, err := m.Addrs(provider)
-	if err != nil || len(addrs) != 1 {
-		t.Fatalf("addresses %q, %v", addrs, err)
-	}
-	return addrs[0]
 }

@@ -41,8 +41,9 @@ type Network struct {
 }
 
 // Listen opens addr for stream connections. A host that means this machine (none,
-// "0.0.0.0", "::", "localhost", a loopback address) is 127.0.0.1; port 0 picks a free
-// port; an address without a port is taken as a name. An address in use is EADDRINUSE.
+// "0.0.0.0", "::", "localhost") is 127.0.0.1; other loopback addresses are their own, and
+// lead there where nobody listens on them; port 0 picks a free port; an address without a
+// port is taken as a name. An address in use is EADDRINUSE.
 func (n *Network) Listen(addr string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +102,7 @@ func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Co
 func (n *Network) lookup(addr string, local Addr) (*Listener, Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	l := n.streams[canonical(addr)]
+	l := find(n.streams, addr)
 	if l == nil {
 		// http://gateway/ is dialled as gateway:80; a listener may be called just "gateway".
 		if host, _, err := net.SplitHostPort(addr); err == nil {
@@ -157,7 +158,20 @@ func (n *Network) forgetPacketConn(a Addr) {
 func (n *Network) packetConn(addr string) *PacketConn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.packets[canonical(addr)]
+	return find(n.packets, addr)
+}
+
+// find looks an address up. What listens on every address answers on all of loopback.
+func find[T any](m map[Addr]*T, addr string) *T {
+	a := canonical(addr)
+	if v := m[a]; v != nil {
+		return v
+	}
+	host, port, err := net.SplitHostPort(string(a))
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsLoopback() {
+		return m[Addr(net.JoinHostPort("127.0.0.1", port))]
+	}
+	return nil
 }
 
 // canonical gives all spellings of "this machine" one form.
@@ -167,7 +181,7 @@ func canonical(addr string) Addr {
 		return Addr(addr)
 	}
 	ip := net.ParseIP(host)
-	if host == "" || host == "localhost" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+	if host == "" || host == "localhost" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return Addr(net.JoinHostPort(host, port))
