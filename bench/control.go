@@ -37,6 +37,9 @@ type request struct {
 // serve is the server process: it starts the subject, prints how it is
 // reached, and obeys the control endpoint until its standard input ends.
 func serve(s *spec) error {
+	if s.Profile != "" {
+		runtime.MemProfileRate = 16 << 10
+	}
 	h, err := open(s)
 	if err != nil {
 		return err
@@ -115,8 +118,8 @@ func answerTo(r request, s *spec, p *publisher) usage {
 	}
 	u := usageNow()
 	u.Members = p.hub.Members()
-	if r.Op == "end" && s.Profile != "" {
-		pprof.StopCPUProfile()
+	if r.Op == "end" {
+		err = errors.Join(err, stopProfile(s.Profile))
 	}
 	if err != nil {
 		u.Error = err.Error()
@@ -133,6 +136,19 @@ func startProfile(name string) error {
 		return err
 	}
 	return pprof.StartCPUProfile(f)
+}
+
+// stopProfile also writes where memory was allocated since the start.
+func stopProfile(name string) error {
+	if name == "" {
+		return nil
+	}
+	pprof.StopCPUProfile()
+	f, err := os.Create(strings.TrimSuffix(name, ".pprof") + ".allocs.pprof")
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 func usageNow() usage {
@@ -218,6 +234,7 @@ func (c *control) join(n int) error {
 		case err != nil:
 			return err
 		case u.Members == n:
+			time.Sleep(50 * time.Millisecond) // some count a client just before it is in
 			return nil
 		case time.Now().After(end):
 			return fmt.Errorf("%d of %d clients are in groups", u.Members, n)

@@ -26,7 +26,7 @@ const (
 )
 
 // runTimeout bounds one run: a subject that loses a message would wait for ever.
-const runTimeout = 90 * time.Second
+const runTimeout = 150 * time.Second
 
 // playRole is main of a server or client process.
 func playRole(role string) int {

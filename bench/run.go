@@ -88,7 +88,7 @@ func measure(s spec) (metrics, error) {
 		return runOnce(s)
 	}
 	full := s
-	full.Scenario, full.Profile = saturating[s.Scenario], ""
+	full.Scenario, full.Profile = "broadcast", ""
 	m, err := runOnce(full)
 	if err != nil {
 		return nil, fmt.Errorf("to find its saturation: %w", err)
@@ -96,9 +96,6 @@ func measure(s spec) (metrics, error) {
 	s.Rate = m["rate"] * s.Share / float64(max(1, s.Conns/max(1, s.Groups)))
 	return runOnce(s)
 }
-
-// saturating is the scenario that finds the saturation for a paced one.
-var saturating = map[string]string{"paced": "broadcast", "pacedjob": "job"}
 
 func (r *result) add(m metrics, err error) {
 	if err != nil && strings.Contains(err.Error(), errUnsupported.Error()) {

@@ -101,3 +101,16 @@ func (h *centrifugeHub) Publish(group int, payload []byte) error {
 	_, err := h.node.Publish(h.channels[group], payload)
 	return err
 }
+
+// Streams is its unidirectional event stream.
+func (c centrifugeSubject) Streams(s *spec) (hub, error) {
+	h, err := c.Hub(s)
+	if err == nil {
+		e := &h.(*centrifugeHub).entry
+		e.WS, e.Hello, e.SSE = "", "", centrifugeStream
+	}
+	return h, err
+}
+
+// centrifugeStream has the connect command in its query.
+const centrifugeStream = "/sse?group=%d&cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%22token%22%3A%22" + token + "%22%7D%7D"

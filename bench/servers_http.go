@@ -4,6 +4,7 @@ import (
 	"log"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 )
 
 // serveHTTP serves a handler with net/http on a free port.
@@ -25,3 +26,11 @@ func groupOf(r *http.Request) int {
 
 // groupName is a group's name in hubs that want one.
 func groupName(g int) string { return "g" + strconv.Itoa(g) }
+
+// counter is what the main job's middleware does, the same for all subjects.
+type counter struct{ handled atomic.Int64 }
+
+func (c *counter) count() { c.handled.Add(1) }
+
+// authorized reports whether a request carries the token.
+func authorized(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer "+token }

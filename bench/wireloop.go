@@ -43,6 +43,22 @@ func (l *loop) mute(w *wire) error {
 // turn waits for input, at most ms milliseconds, and delivers it.
 func (l *loop) turn(ms int, deliver func(*wire, serverFrame) error) error {
 	n, err := syscall.EpollWait(l.epoll, l.events, ms)
+	return l.woken(n, err, deliver)
+}
+
+// turnFor is turn with a wait finer than a millisecond.
+func (l *loop) turnFor(d time.Duration, deliver func(*wire, serverFrame) error) error {
+	wait := syscall.NsecToTimespec(int64(d))
+	n, _, errno := syscall.Syscall6(epollPwait2, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(unsafe.Pointer(&wait)), 0, 0)
+	if errno != 0 {
+		return l.woken(0, errno, deliver)
+	}
+	return l.woken(int(n), nil, deliver)
+}
+
+const epollPwait2 = 441 // the system call's number on every architecture; Linux 5.11
+
+func (l *loop) woken(n int, err error, deliver func(*wire, serverFrame) error) error {
 	if err == syscall.EINTR {
 		return nil
 	}

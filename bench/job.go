@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+var jobRows = []row{
+	jobRow("mainjob", "JSON in over WebSocket, auth, middleware, handler, group send, out to 8 WebSocket clients and 2 event streams a group", target{ratio: 2},
+		[]column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn}, spec{Scenario: "job"}),
+	jobRow("mainjobp99", "the same in open loop, 1,000 messages a second for all", target{ratio: 0.5},
+		[]column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, busyColumn}, spec{Scenario: "pacedjob", Rate: 1000}),
+}
+
+func jobRow(name, title string, t target, columns []column, s spec) row {
+	s.Conns, s.Groups, s.Size, s.Flight, s.Warm = 1000, 100, 128, 8, 300*time.Millisecond
+	return row{name: name, title: title, wants: wantsJob, target: t, columns: columns, spec: s}
+}
+
+// say is a payload as the handlers of all subjects decode and encode it.
+type say struct {
+	Seq int64  `json:"seq"`
+	At  int64  `json:"at"`
+	Pad string `json:"pad"`
+}
+
+// streamsOf is how many of the ten members of a group are event streams, for a
+// subject that has them.
+const streamsOf = 2
+
+// dialMember connects a member of a group: the first of each group speaks.
+func dialMember(s *spec, index, group int) (*wire, error) {
+	members := s.Conns / s.Groups
+	if s.Entry.SSE != "" && index/s.Groups >= members-streamsOf {
+		return dialStream(s, index, group)
+	}
+	return dialWebSocket(s, index, group)
+}
+
+// jobRun is the speakers and everyone who hears them.
+type jobRun struct {
+	*receiver
+	spec     *spec
+	speakers []*wire
+	said     []uint64 // by group
+	sent     int
+}
+
+func newJobRun(s *spec) (*jobRun, *control, error) {
+	l, err := newLoop()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := connect(s, l, dialMember); err != nil {
+		return nil, nil, err
+	}
+	j := &jobRun{receiver: newReceiver(s, l), spec: s, speakers: l.all[:s.Groups], said: make([]uint64, s.Groups)}
+	if err := j.hello(); err != nil {
+		return nil, nil, err
+	}
+	c, err := dialControl(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return j, c, c.join(s.Conns)
+}
+
+// speak has a group's speaker say its next message.
+func (j *jobRun) speak(group int, at time.Time) error {
+	w := j.speakers[group]
+	p := appendPayload(nil, j.said[group], at, j.size)
+	j.said[group]++
+	j.sent++
+	return w.write(sayFrame(j.spec, w, p))
+}
+
+// echo has a speaker who hears itself say more.
+func (j *jobRun) echo(w *wire, f serverFrame) error {
+	before := w.next
+	if err := j.take(w, f); err != nil || w.index >= len(j.speakers) {
+		return err
+	}
+	for range w.next - before {
+		if err := j.speak(w.group, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *jobRun) talkUntil(end time.Time) error {
+	for time.Now().Before(end) {
+		if err := j.loop.turn(100, j.echo); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// silence waits until all that was said has reached everyone.
+func (j *jobRun) silence() error {
+	j.got = 0
+	for _, w := range j.loop.all {
+		j.got += int(w.next)
+	}
+	if err := j.until(j.sent * (j.spec.Conns / j.spec.Groups)); err != nil {
+		return err
+	}
+	return j.quiet()
+}
+
+// driveJob keeps s.Flight messages of every speaker under way.
+func driveJob(s *spec) (metrics, error) {
+	j, c, err := newJobRun(s)
+	if err != nil {
+		return nil, err
+	}
+	for g := range j.speakers {
+		for range s.Flight {
+			if err := j.speak(g, time.Now()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := j.talkUntil(time.Now().Add(s.Warm)); err != nil {
+		return nil, err
+	}
+	m, err := begin(c)
+	if err != nil {
+		return nil, err
+	}
+	j.got = 0
+	if err := j.talkUntil(time.Now().Add(s.Measure)); err != nil {
+		return nil, err
+	}
+	m.stop()
+	if err := m.end(); err != nil {
+		return nil, err
+	}
+	return m.report(j.got), j.silence()
+}
+
+// drivePacedJob has the speakers speak in turn on a schedule.
+func drivePacedJob(s *spec) (metrics, error) {
+	j, c, err := newJobRun(s)
+	if err != nil {
+		return nil, err
+	}
+	members := s.Conns / s.Groups
+	if err := j.schedule(int(s.Rate*s.Warm.Seconds()), members); err != nil {
+		return nil, fmt.Errorf("before measuring: %w", err)
+	}
+	m, err := begin(c)
+	if err != nil {
+		return nil, err
+	}
+	j.timed, j.samples = true, nil
+	if err := j.schedule(int(s.Rate*s.Measure.Seconds()), members); err != nil {
+		return nil, err
+	}
+	m.stop()
+	if err := m.end(); err != nil {
+		return nil, err
+	}
+	out := m.report(len(j.samples))
+	out["pace"] = s.Rate * float64(members)
+	j.latency(out)
+	return out, j.quiet()
+}
+
+// schedule says n messages in open loop and waits for all of them.
+func (j *jobRun) schedule(n, members int) error {
+	want := j.got + n*members
+	start := time.Now()
+	for i := 0; i < n; {
+		at := start.Add(time.Duration(float64(i) / j.spec.Rate * float64(time.Second)))
+		if d := time.Until(at); d > 0 {
+			if err := j.loop.turnFor(d, j.take); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := j.speak(i%len(j.speakers), at); err != nil {
+			return err
+		}
+		i++
+	}
+	return j.until(want)
+}
