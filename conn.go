@@ -41,6 +41,8 @@ type Conn struct {
 	hooks hooks
 	calls waiters
 
+	upward atomic.Pointer[upwardTurn] // nil before the first request that carries frames upward
+
 	stats connCounters
 }
 

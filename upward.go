@@ -1,8 +1,13 @@
 package comm
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/jsonscan"
@@ -48,10 +53,16 @@ func isArray(body []byte) bool {
 // down: one frame or an array of frames, in their order. It returns how many were taken.
 //
 // The first frame that breaks the protocol ends it with a *FrameError for the client; what stood
-// before was taken, nothing behind it is. ErrClosed says that the connection has ended. Like
-// Host.Receive it blocks while the connection's handlers are behind, and must be called by one
-// goroutine at a time for each connection.
-func Upward(h Host, c *Conn, codec Codec, body []byte) (accepted int, err error) {
+// before was taken, nothing behind it is. ErrClosed says that the connection has ended. Requests of one
+// connection take turns; beyond 16 that wait for one another the next is a *PeerError. Like Host.Receive
+// it blocks while the connection's handlers are behind, also beyond ctx, the request's context.
+func Upward(ctx context.Context, h Host, c *Conn, codec Codec, body []byte) (accepted int, err error) {
+	MarkStreaming(ctx)
+	t := c.upwardTurn()
+	if err := t.take(ctx); err != nil {
+		return 0, err
+	}
+	defer t.token.give()
 	for f, err := range Frames(codec, body) {
 		if err != nil {
 			c.failed(time.Now())
@@ -63,6 +74,70 @@ func Upward(h Host, c *Conn, codec Codec, body []byte) (accepted int, err error)
 		accepted++
 	}
 	return accepted, nil
+}
+
+// UpwardAnswer is the status and the body with which a request is answered whose frames went to Upward.
+// A refusal is an error frame that also says, as "accepted", how many frames stood before.
+func UpwardAnswer(codec Codec, accepted int, err error) (status int, body []byte) {
+	if err == nil {
+		return http.StatusAccepted, fmt.Appendf(nil, `{"accepted":%d}`, accepted)
+	}
+	if errors.Is(err, ErrClosed) {
+		err = &PeerError{CodeNotFound, "the connection has ended: open a new one and resume"}
+	}
+	body, encodeErr := codec.AppendFrame(nil, RefusalFrame("", err))
+	if encodeErr != nil {
+		return http.StatusInternalServerError, []byte(`{"op":"error","code":"internal"}`)
+	}
+	return HTTPStatus(err), fmt.Appendf(body[:len(body)-1], `,"accepted":%d}`, accepted)
+}
+
+// UpwardRefusal reads the body of an answer of 400 to such a request: what is wrong with a frame, and
+// how many before it were taken, less than 0 where that is not said. No error frame is nil.
+func UpwardRefusal(codec Codec, body []byte) (accepted int, refusal *PeerError) {
+	f, err := codec.ParseFrame(body)
+	if err != nil || f.Op != OpError {
+		return -1, nil
+	}
+	var said struct {
+		Accepted *int `json:"accepted"`
+	}
+	refusal = &PeerError{f.Code, f.Text}
+	if json.Unmarshal(body, &said) != nil || said.Accepted == nil {
+		return -1, refusal
+	}
+	return *said.Accepted, refusal
+}
+
+// upwardTurn makes the turns when the first request comes: most connections need none.
+func (c *Conn) upwardTurn() *upwardTurn {
+	if t := c.upward.Load(); t != nil {
+		return t
+	}
+	c.upward.CompareAndSwap(nil, &upwardTurn{token: make(turn, 1)})
+	return c.upward.Load()
+}
+
+// upwardTurn lets one upward request of a connection at a time hand over its frames, while few wait.
+type upwardTurn struct {
+	token   turn
+	waiting atomic.Int32
+}
+
+// maxUpward bounds the upward requests of one connection that wait for one another.
+const maxUpward = 16
+
+func (t *upwardTurn) take(ctx context.Context) error {
+	defer t.waiting.Add(-1)
+	if t.waiting.Add(1) > maxUpward {
+		return &PeerError{CodeRateLimited, fmt.Sprintf("more than %d requests of this connection wait for one another", maxUpward)}
+	}
+	select {
+	case t.token <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &PeerError{CodeTimeout, "the request was given up"}
+	}
 }
 
 // failed counts bytes that were no frame, against the message rate too.

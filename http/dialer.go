@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/uplink"
 )
 
 // DialOption is a setting of [Dialer].
@@ -73,6 +74,7 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 	c := &polled{dialer: d, codec: comm.JSON(), url: u, heard: time.Now()}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.answers = make(chan []*comm.Frame, 1)
+	c.out = newUplink(c)
 	body, err := c.codec.AppendFrame(nil, hello)
 	if err != nil {
 		return nil, err
@@ -100,7 +102,7 @@ type polled struct {
 	cancel context.CancelCauseFunc
 
 	id, session string // from welcome; set before Dial returns
-	out         postQueue
+	out         *uplink.Queue
 
 	// The poller's own; err is the receiver's once answers is closed.
 	cursor  string
@@ -207,7 +209,7 @@ func (c *polled) parse(data []byte) ([]*comm.Frame, answerBody, error) {
 		}
 		if f.Op == comm.OpWelcome && c.id == "" {
 			c.id, c.session = f.Welcome.Conn, f.Welcome.Session
-			c.out.limit(f.Welcome.MaxMessage)
+			c.out.Limit(f.Welcome.MaxMessage)
 		}
 		frames = append(frames, f)
 	}

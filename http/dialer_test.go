@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -204,24 +205,28 @@ func TestDialerSend(t *testing.T) {
 	results := make(chan error, 100)
 	for i := range 100 {
 		go func() {
-			content := any(i)
-			if i%10 == 5 {
-				content = string(make([]byte, 1024)) // escapes make it larger than a message may be
+			f := &comm.Frame{Op: comm.OpMessage, Message: must(comm.NewMessage("n", i))}
+			switch i % 10 {
+			case 5:
+				f.Message = must(comm.NewMessage("n", string(make([]byte, 1024)))) // escapes make it larger than a message may be
+			case 7:
+				f = &comm.Frame{Op: comm.OpPing, ID: strings.Repeat("x", 200)} // longer than an id may be
 			}
-			results <- c.Send(t.Context(), &comm.Frame{Op: comm.OpMessage, Message: must(comm.NewMessage("n", content))})
+			results <- c.Send(t.Context(), f)
 		}()
 	}
-	failed := 0
+	failed := make(map[comm.Code]int)
 	for range 100 {
 		if err := <-results; err != nil {
-			if pe, ok := errors.AsType[*comm.PeerError](err); !ok || pe.Code != comm.CodeTooLarge {
-				t.Errorf("got %v", err)
+			pe, ok := errors.AsType[*comm.PeerError](err)
+			if !ok {
+				t.Fatal(err)
 			}
-			failed++
+			failed[pe.Code]++
 		}
 	}
-	equal(t, "failed", failed, 10)
-	for range 90 {
+	equal(t, "failed", fmt.Sprint(failed), fmt.Sprint(map[comm.Code]int{comm.CodeBadFrame: 10, comm.CodeTooLarge: 10}))
+	for range 80 {
 		<-got
 	}
 	if err := c.Close(t.Context()); err != nil {

@@ -123,9 +123,9 @@ func (c *polled) Close(ctx context.Context) error {
 	if c.ctx.Err() != nil {
 		return nil
 	}
-	c.out.close()
 	resp, err := c.do(ctx, http.MethodDelete, c.dialer.url, nil)
 	c.cancel(comm.CloseReason{Kind: comm.ReasonClient})
+	c.out.Close()
 	c.polling.Wait()
 	if err != nil {
 		return fmt.Errorf("commhttp: goodbye: %w", err)

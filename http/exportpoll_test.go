@@ -2,6 +2,8 @@ package commhttp
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 
 	"github.com/anasamu/comm"
@@ -19,11 +21,16 @@ func PollSendRaw(ctx context.Context, c comm.Carrier, data []byte) error {
 	if resp.StatusCode == http.StatusAccepted {
 		return nil
 	}
-	f, err := readRefusal(p.codec, resp)
-	if f != nil && resp.StatusCode == http.StatusBadRequest {
-		p.answers <- []*comm.Frame{f}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
 	}
-	return err
+	f, err := p.codec.ParseFrame(body)
+	if err != nil || resp.StatusCode != http.StatusBadRequest {
+		return errors.Join(err, errors.New(resp.Status))
+	}
+	p.answers <- []*comm.Frame{f}
+	return nil
 }
 
 // ParsePoll reads the numbers of a poll.

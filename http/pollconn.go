@@ -34,11 +34,6 @@ type pollConn struct {
 	server *pollServer
 	conn   atomic.Pointer[comm.Conn] // nil until attached
 
-	// sending is held by the request that sends upward, so that frames keep their order; senders
-	// counts those that have it or wait for it.
-	sending chan struct{}
-	senders atomic.Int32
-
 	mu       sync.Mutex // guards the fields below
 	pending  [][]byte   // encoded frames for the next answer
 	bytes    int        // of pending
@@ -63,7 +58,7 @@ type waiter struct {
 }
 
 func newPollConn(s *pollServer) *pollConn {
-	return &pollConn{server: s, sending: make(chan struct{}, 1)}
+	return &pollConn{server: s}
 }
 
 // Write implements comm.Transport. It takes what there is room for, and waits for a poll to make

@@ -6,9 +6,9 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/uplink"
 )
 
 // dialed is one open connection of a client.
@@ -20,7 +20,7 @@ type dialed struct {
 	decoder *Decoder
 	names   atomic.Pointer[comm.Welcome] // nil until welcome has come
 	over    atomic.Bool                  // the server has ended the stream: no goodbye is needed
-	up      *uplink
+	up      *uplink.Queue
 }
 
 func newCarrier(d *dialer, ctx context.Context, cancel context.CancelCauseFunc, body io.ReadCloser) *dialed {
@@ -61,6 +61,7 @@ func (c *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 func (c *dialed) observe(f *comm.Frame) {
 	switch f.Op {
 	case comm.OpWelcome:
+		c.up.Limit(f.Welcome.MaxMessage)
 		c.names.Store(f.Welcome)
 		if c.dialer.config.idleTimeout == 0 && f.Welcome.Heartbeat > 0 {
 			c.body.idle = newWatchdog(c.cancel, f.Welcome.Heartbeat*5/2, ErrIdle)
@@ -92,7 +93,7 @@ func (c *dialed) Close(ctx context.Context) error {
 		err = c.goodbye(ctx, w)
 	}
 	c.cancel(errHungUp)
-	c.up.close()
+	c.up.Close()
 	_ = c.body.body.Close()
 	c.dialer.closeIdle()
 	return err
@@ -135,6 +136,3 @@ func (r *receiveReader) Read(p []byte) (int, error) {
 	}
 	return r.body.Read(p)
 }
-
-// uplinkTimeout bounds one upward request that no caller's context bounds.
-const uplinkTimeout = time.Minute

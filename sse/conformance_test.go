@@ -38,7 +38,7 @@ func dialerTo(e commtest.Endpoint) comm.Dialer {
 	if e.TLS != nil {
 		opts = append(opts, sse.WithTLS(e.TLS))
 	}
-	return sse.Dialer(e.URL("http", "/events"), opts...)
+	return sse.SuiteDialer(e.URL("http", "/events"), opts...)
 }
 
 // TestModel cuts streams at random bytes: nothing is lost that no gap announces.

@@ -223,13 +223,6 @@ func (s *server) leave(c *comm.Conn) {
 	}
 }
 
-// transportOf returns the stream of a connection, or nil when it has ended.
-func (s *server) transportOf(c *comm.Conn) *transport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.streams[c.ID()]
-}
-
 // stop ends what the manager has left and waits for it.
 func (s *server) stop(ctx context.Context) error {
 	s.mu.Lock()

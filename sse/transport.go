@@ -26,12 +26,10 @@ type transport struct {
 	conn      *comm.Conn // nil until the manager has made it
 	counted   int64      // bytes that Traffic was told
 	abandoned bool       // Close has come and gone before the stream was open
-
-	upward turn
 }
 
 func newTransport(s *server) *transport {
-	return &transport{server: s, opened: make(chan struct{}), upward: newTurn()}
+	return &transport{server: s, opened: make(chan struct{})}
 }
 
 // open lets the writers go, or fails them.

@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/sse"
 )
+
+// maxUpward is how many requests of a connection wait for one another, as comm.Upward documents.
+const maxUpward = 16
 
 // numbers is a gateway that keeps the content of messages of type "n", in the order of their handling.
 func numbers(t *testing.T, start func(testing.TB, []sse.ProviderOption, ...comm.Option) *gateway) (*gateway, func() string) {
@@ -51,14 +55,10 @@ func TestUpward(t *testing.T) {
 	if status != 400 || !contains(body, `"id":"bad","code":"bad_frame"`) || !contains(body, `"accepted":1}`) {
 		t.Errorf("%d %s", status, body)
 	}
-	if f := s.frame("error"); f["id"] != "bad" {
-		t.Error(f) // its stream tells it too
-	}
 	// an array that is no JSON at all: nothing was taken
 	if status, _, body := g.do(t, "POST", `[{"type":"n","content":7},{`, s.names()...); status != 400 || !contains(body, `"accepted":0}`) {
 		t.Errorf("%d %s", status, body)
 	}
-	s.frame("error")
 	if status, _, _ := g.do(t, "POST", `{"op":"ping","id":"p"}`, s.names()...); status != 202 {
 		t.Error(status)
 	}
@@ -103,8 +103,8 @@ func TestUpwardBackpressure(t *testing.T) {
 		comm.On(g.Manager, "slow", func(context.Context, *comm.Conn, int) error { <-release; return nil })
 		s, other := g.hello(t, `{"op":"hello"}`), g.hello(t, `{"op":"hello"}`)
 		frames := "[" + strings.Repeat(`{"type":"slow","content":1},`, 39) + `{"type":"slow","content":1}]`
-		statuses := make(chan int, sse.MaxUpward+4)
-		for range sse.MaxUpward + 4 {
+		statuses := make(chan int, maxUpward+4)
+		for range maxUpward + 4 {
 			go func() {
 				status, _, _ := g.do(t, "POST", frames, s.names()...)
 				statuses <- status
@@ -121,7 +121,7 @@ func TestUpwardBackpressure(t *testing.T) {
 		}
 		other.frame("pong")
 		close(release)
-		for range sse.MaxUpward + 1 {
+		for range maxUpward + 1 {
 			if status := <-statuses; status != 202 {
 				t.Errorf("%d, want 202", status)
 			}
@@ -156,36 +156,40 @@ func TestUpwardEnds(t *testing.T) {
 	})
 }
 
-// FuzzUpward holds the splitting of bodies against its promise: what it takes are frames, in order, and
-// it says which one is none.
-func FuzzUpward(f *testing.F) {
-	for _, body := range []string{
-		`{"type":"n","content":1}`, `[{"type":"n","content":1},{"op":"ping","id":"1"}]`, ` [ ] `, `[[{"op":"ping"}]]`,
-		`[{"op":"ping"},5]`, `{"op":"join","group":"lobby","position":"group:lobby@a.1:3"}`, `[`, ``, "\xff", `[{"op":"ping"}]x`,
-	} {
-		f.Add([]byte(body))
+// A frame that is none among those that gathered fails alone; the others arrive.
+func TestDialerSend(t *testing.T) {
+	t.Parallel()
+	g, got := numbers(t, startGateway)
+	c, err := sse.Dialer(g.url, sse.WithHTTPClient(g.http)).Dial(t.Context(), &comm.Frame{Op: comm.OpHello, Hello: new(comm.Hello)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var taken []*comm.Frame
-		err := sse.EachFrame(body, func(f *comm.Frame) error { taken = append(taken, f); return nil })
-		again := []byte{'['}
-		for i, f := range taken {
-			if i > 0 {
-				again = append(again, ',')
+	defer c.Close(t.Context())
+	if err := c.Send(t.Context(), &comm.Frame{Op: comm.OpPing}); err == nil {
+		t.Error("sent before welcome")
+	}
+	if f, err := c.Receive(t.Context()); err != nil || f.Op != comm.OpWelcome {
+		t.Fatal(f, err)
+	}
+	var senders sync.WaitGroup
+	for i := range 100 {
+		senders.Go(func() {
+			f := &comm.Frame{Op: comm.OpMessage, Message: message(t, "n", i)}
+			if i%10 == 5 {
+				f = &comm.Frame{Op: comm.OpPing, ID: strings.Repeat("x", 200)} // longer than an id may be
 			}
-			var encodeErr error
-			if again, encodeErr = comm.JSON().AppendFrame(again, f); encodeErr != nil {
-				t.Fatalf("%+v cannot be sent on: %v", f, encodeErr)
+			err := c.Send(t.Context(), f)
+			if pe, ok := errors.AsType[*comm.PeerError](err); i%10 == 5 && (!ok || pe.Code != comm.CodeBadFrame) || i%10 != 5 && err != nil {
+				t.Errorf("frame %d: %v", i, err)
 			}
-		}
-		if len(taken) > 0 && err == nil {
-			n := 0
-			if err := sse.EachFrame(append(again, ']'), func(*comm.Frame) error { n++; return nil }); err != nil || n != len(taken) {
-				t.Fatalf("%q: %d of %d frames again, %v", body, n, len(taken), err)
-			}
-		}
-		if err != nil && comm.HTTPStatus(err) != http.StatusBadRequest {
-			t.Fatalf("%q: %v is no bad request", body, err)
-		}
-	})
+		})
+	}
+	senders.Wait()
+	eventually(t, "90 are handled", func() bool { return strings.Count(got(), " ") == 89 })
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := c.Send(t.Context(), &comm.Frame{Op: comm.OpPing}); !errors.Is(err, comm.ErrDisconnected) {
+		t.Errorf("sent after Close: %v", err)
+	}
 }
