@@ -50,7 +50,7 @@ func audience(s *spec) (*receiver, *control, error) {
 // hello takes what the servers say first, so that it is out of the way.
 func (r *receiver) hello() error {
 	for range 3 {
-		if err := r.loop.turn(5, r.take); err != nil {
+		if err := r.from.turn(5, r.take); err != nil {
 			return err
 		}
 	}

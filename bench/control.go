@@ -29,7 +29,7 @@ type usage struct {
 
 // request is one line to the control endpoint: usage, and what to publish.
 type request struct {
-	Op       string // "usage", "begin", "end", "burst", "paced", "paceall"
+	Op       string // "usage", "begin", "end", "burst", "paced", "fill"
 	Messages int
 	Rate     float64
 }
@@ -80,6 +80,8 @@ func open(s *spec) (hub, error) {
 		return sub.(hubber).Hub(s)
 	case wants == wantsStreams:
 		return sub.(streamer).Streams(s)
+	case wants == wantsStaller:
+		return sub.(staller).Stall(s)
 	default:
 		return sub.(jobber).Job(s)
 	}
@@ -115,6 +117,8 @@ func answerTo(r request, s *spec, p *publisher) usage {
 		err = p.burst(r.Messages)
 	case "paced":
 		err = p.paced(r.Messages, r.Rate)
+	case "fill":
+		err = p.hub.(filler).Fill(groupStalled)
 	}
 	u := usageNow()
 	u.Members = p.hub.Members()

@@ -40,6 +40,7 @@ func dialMember(s *spec, index, group int) (*wire, error) {
 // jobRun is the speakers and everyone who hears them.
 type jobRun struct {
 	*receiver
+	loop     *loop
 	spec     *spec
 	speakers []*wire
 	said     []uint64 // by group
@@ -54,7 +55,7 @@ func newJobRun(s *spec) (*jobRun, *control, error) {
 	if err := connect(s, l, dialMember); err != nil {
 		return nil, nil, err
 	}
-	j := &jobRun{receiver: newReceiver(s, l), spec: s, speakers: l.all[:s.Groups], said: make([]uint64, s.Groups)}
+	j := &jobRun{receiver: newReceiver(s, l), loop: l, spec: s, speakers: l.all[:s.Groups], said: make([]uint64, s.Groups)}
 	if err := j.hello(); err != nil {
 		return nil, nil, err
 	}

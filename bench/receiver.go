@@ -12,7 +12,7 @@ import (
 // its group once, in order and byte by byte. Where a time is wanted, it is
 // that from when a message was meant to leave to when it was read.
 type receiver struct {
-	loop    *loop
+	from    source
 	size    int
 	pad     string
 	got     int
@@ -22,8 +22,8 @@ type receiver struct {
 
 const sampleUnit = 100 // ns
 
-func newReceiver(s *spec, l *loop) *receiver {
-	return &receiver{loop: l, size: s.Size, pad: padding(s.Size - payloadFixed)}
+func newReceiver(s *spec, l source) *receiver {
+	return &receiver{from: l, size: s.Size, pad: padding(s.Size - payloadFixed)}
 }
 
 var payloadMark = []byte(payloadStart)
@@ -47,7 +47,7 @@ func (r *receiver) take(w *wire, f serverFrame) error {
 		w.next++
 		r.got++
 		if r.timed {
-			r.samples = append(r.samples, uint32(max(0, r.loop.now-at)/sampleUnit))
+			r.samples = append(r.samples, uint32(max(0, r.from.read()-at)/sampleUnit))
 		}
 		b = b[i+r.size:]
 	}
@@ -60,7 +60,7 @@ const patience = 10 * time.Second
 func (r *receiver) until(n int) error {
 	last, since := r.got, time.Now()
 	for r.got < n {
-		if err := r.loop.turn(100, r.take); err != nil {
+		if err := r.from.turn(100, r.take); err != nil {
 			return err
 		}
 		if r.got > last {
@@ -79,7 +79,7 @@ func (r *receiver) until(n int) error {
 func (r *receiver) quiet() error {
 	n := r.got
 	for range 3 {
-		if err := r.loop.turn(10, r.take); err != nil {
+		if err := r.from.turn(10, r.take); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ const (
 	wantsHub
 	wantsStreams
 	wantsJob
+	wantsStaller
 )
 
 // row is one row of the table.
@@ -100,7 +101,7 @@ var rows = slices.Concat([]row{
 	cheap("deflate128", "echo 128 B of text, permessage-deflate without takeover, one in flight", 0, compressed),
 	fast("deflate128x16", "echo 128 B of text, permessage-deflate without takeover, 16 in flight", 0, compressed),
 	echoRow("allocs", "allocations of the whole server process per echoed message", target{zero: true}, allocColumn, plain),
-}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows)
+}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows)
 
 func rowNamed(name string) row {
 	i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
@@ -125,6 +126,8 @@ func (r row) can(s subject) bool {
 		_, ok = s.(streamer)
 	case wantsJob:
 		_, ok = s.(jobber)
+	case wantsStaller:
+		_, ok = s.(staller)
 	}
 	return ok
 }

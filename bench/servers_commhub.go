@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	commhttp "github.com/anasamu/comm/http"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
 )
@@ -31,7 +32,7 @@ func (c commHubs) manager(s *spec, opts ...comm.Option) (*commHub, error) {
 		comm.WithHandshakeRate(plenty, plenty),
 		comm.WithMessageRate(plenty, plenty),
 		comm.WithOnConnect(enterGroups(s.Variant)),
-		comm.WithProvider(ws.New(), sse.New(sse.WithHijack())))
+		comm.WithProvider(commhttp.New(), ws.New(), sse.New(sse.WithHijack())))
 	if c.noLogs {
 		opts = append(opts, comm.WithLogs(false, false, false))
 	}
@@ -50,6 +51,7 @@ func (c commHubs) manager(s *spec, opts ...comm.Option) (*commHub, error) {
 	for g := range max(1, s.Groups) {
 		h.targets = append(h.targets, comm.ToGroup(groupName(g)))
 	}
+	h.counted = len(h.targets)
 	return h, nil
 }
 
@@ -58,8 +60,11 @@ func (c commHubs) manager(s *spec, opts ...comm.Option) (*commHub, error) {
 func enterGroups(variant string) func(context.Context, *comm.Handshake, *comm.Admission) error {
 	return func(_ context.Context, hs *comm.Handshake, a *comm.Admission) error {
 		a.Groups = []string{groupName(groupOf(hs.Request))}
-		if variant == variantReply {
+		switch {
+		case variant == variantReply:
 			a.Groups = append(a.Groups, "lobby")
+		case variant == variantStalled && groupOf(hs.Request) == groupStalled:
+			a.Groups = append(a.Groups, groupName(groupEveryone))
 		}
 		return nil
 	}
@@ -69,6 +74,7 @@ func enterGroups(variant string) func(context.Context, *comm.Handshake, *comm.Ad
 type commHub struct {
 	m       *comm.Manager
 	targets []comm.Target
+	counted int // of targets: those whose members are no others'
 	entry   entry
 }
 
@@ -90,7 +96,7 @@ func (h *commHub) start(e entry) (hub, error) {
 func (h *commHub) Entry() entry { return h.entry }
 
 func (h *commHub) Members() (n int) {
-	for _, t := range h.targets {
+	for _, t := range h.targets[:h.counted] {
 		n += h.m.ConnectionCount(t)
 	}
 	return n

@@ -46,6 +46,8 @@ func (l *loop) turn(ms int, deliver func(*wire, serverFrame) error) error {
 	return l.woken(n, err, deliver)
 }
 
+func (l *loop) read() int64 { return l.now }
+
 // turnFor is turn with a wait finer than a millisecond.
 func (l *loop) turnFor(d time.Duration, deliver func(*wire, serverFrame) error) error {
 	wait := syscall.NsecToTimespec(int64(d))

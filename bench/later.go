@@ -1,5 +1,0 @@
-package main
-
-var stalledRows, microRows []row
-
-func driveStalled(*spec) (metrics, error) { return nil, nil }
