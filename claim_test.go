@@ -314,6 +314,7 @@ func TestClaimsEndOnDrain(t *testing.T) {
 // A claimer may also write first, and hand net/http another connection in the place of its own.
 func TestClaimerPassesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		var read atomic.Int64
 		m, _ := deciding(t, func(_ context.Context, c comm.PeekConn) (bool, error) {
 			if b, err := c.Peek(2); err != nil || string(b) != "?\n" {
 				return false, err
@@ -321,7 +322,7 @@ func TestClaimerPassesOn(t *testing.T) {
 			c.Write([]byte("go on\n"))
 			conn := c.Replay()
 			io.ReadFull(conn, make([]byte, 2))
-			c.Pass(conn)
+			c.Pass(&countedConn{Conn: conn, read: &read})
 			return false, nil
 		})
 		conn := dial(t, m, nil)
@@ -331,12 +332,24 @@ func TestClaimerPassesOn(t *testing.T) {
 		if line, err := r.ReadString('\n'); err != nil || line != "go on\n" {
 			t.Fatalf("%q, %v", line, err)
 		}
-		io.WriteString(conn, "GET /fake HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		const request = "GET /fake HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+		io.WriteString(conn, request)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "status", resp.StatusCode, 200)
+		same(t, "status, and bytes read through the other", []any{resp.StatusCode, read.Load()}, []any{200, int64(len(request))})
 		io.Copy(io.Discard, resp.Body)
 	})
+}
+
+type countedConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
