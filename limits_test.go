@@ -141,7 +141,7 @@ func TestNamelessClientsShareNoBound(t *testing.T) {
 func TestHandshakesAreGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, f := gateway(t, comm.WithConfigJSON("c", []byte(`{"communication":{"max_handshakes_per_addr":2,"max_connections":1}}`)),
-			comm.WithHandshakeRate(10, 4))
+			comm.WithHandshakeRate(10, 5))
 		host, addr := f.host(), from("2001:db8::1").RemoteAddr
 		admit := func() (func(), error) { return host.Admit(addr) }
 		first, _ := admit()
@@ -158,6 +158,8 @@ func TestHandshakesAreGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = admit()
+		refusedAt(t, err, "handshakes at once per address", 2)
+		_, err = admit()
 		le := refusedAt(t, err, "handshakes per second and address", 10)
 		same(t, "retry", le.Retry, 100*time.Millisecond)
 		second()
@@ -169,7 +171,7 @@ func TestHandshakesAreGivenBack(t *testing.T) {
 			done()
 		}
 		time.Sleep(time.Hour)
-		for range 4 {
+		for range 5 {
 			done, err := admit()
 			if err != nil {
 				t.Fatal(err)
