@@ -5,7 +5,7 @@ import "fmt"
 var (
 	deliveryCPU    = column{"cpu", "server CPU, us/delivery", "%.3f", true}
 	deliveryAllocs = column{"allocs", "allocs/delivery", "%.3f", true}
-	hubColumns     = []column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn}
+	hubColumns     = []column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn, othersColumn}
 )
 
 var broadcastRows = []row{

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,6 +18,8 @@ var scenarios = map[string]func(*spec) (metrics, error){
 	"job":       driveJob,
 	"pacedjob":  drivePacedJob,
 	"stalled":   driveStalled,
+	"enqueue":   driveProbe,
+	"joinleave": driveProbe,
 }
 
 func drive(s *spec) (metrics, error) {
@@ -22,7 +27,9 @@ func drive(s *spec) (metrics, error) {
 	if !ok {
 		return nil, fmt.Errorf("no scenario %q", s.Scenario)
 	}
-	runtime.LockOSThread() // the loop is one thread
+	if rowNamed(s.Row).wants != wantsProbe {
+		runtime.LockOSThread() // the loop is one thread
+	}
 	return f(s)
 }
 
@@ -33,6 +40,8 @@ type measured struct {
 	client      time.Duration
 	began       time.Time
 	elapsed     time.Duration
+	idle        int64   // of all CPUs, in hundredths of a second
+	unused      float64 // share of all CPUs
 	serverCPU   time.Duration
 	clientCPU   time.Duration
 	allocations float64
@@ -41,11 +50,29 @@ type measured struct {
 
 func begin(c *control) (*measured, error) {
 	u, err := c.ask(request{Op: "begin"})
-	return &measured{control: c, before: u, client: cpuTime(), began: time.Now()}, err
+	return &measured{control: c, before: u, client: cpuTime(), began: time.Now(), idle: idleTime()}, err
 }
 
 // stop ends the measured part; asking the server is no part of it.
-func (m *measured) stop() { m.elapsed, m.clientCPU = time.Since(m.began), cpuTime()-m.client }
+func (m *measured) stop() {
+	m.elapsed, m.clientCPU = time.Since(m.began), cpuTime()-m.client
+	m.unused = float64(idleTime()-m.idle) / 100 / m.elapsed.Seconds() / float64(runtime.NumCPU()) * 100
+}
+
+// idleTime is how long the machine's CPUs have been idle, in the 1/100 s of
+// /proc/stat.
+func idleTime() int64 {
+	doc, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(doc[:min(len(doc), 256)]))
+	if len(f) < 6 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(f[4], 10, 64)
+	return n
+}
 
 func (m *measured) end() error {
 	if m.elapsed == 0 {
@@ -61,13 +88,15 @@ func (m *measured) end() error {
 // report is what every row tells of n messages.
 func (m *measured) report(n int) metrics {
 	per := float64(max(1, n))
+	busy := (m.clientCPU + m.serverCPU).Seconds() / m.elapsed.Seconds() / float64(runtime.NumCPU()) * 100
 	return metrics{
 		"rate":      float64(n) / m.elapsed.Seconds(),
 		"cpu":       m.serverCPU.Seconds() * 1e6 / per,
 		"allocs":    m.allocations / per,
 		"bytes":     m.bytes / per,
 		"clientcpu": m.clientCPU.Seconds() / (m.clientCPU + m.serverCPU).Seconds() * 100,
-		"busy":      (m.clientCPU + m.serverCPU).Seconds() / m.elapsed.Seconds() / float64(runtime.NumCPU()) * 100,
+		"busy":      busy,
+		"others":    max(0, 100-busy-m.unused),
 	}
 }
 

@@ -49,7 +49,7 @@ func driveIdle(s *spec) (metrics, error) {
 	if err := exchange(s, l); err != nil {
 		return nil, err
 	}
-	time.Sleep(500 * time.Millisecond) // what still runs ends
+	time.Sleep(s.Settle) // what still runs ends
 	after, err := c.ask(request{Op: "end"})
 	n := float64(s.Conns)
 	return metrics{"rss": float64(after.RSS-before.RSS) / n, "anon": float64(after.Anon-before.Anon) / n}, err

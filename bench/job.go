@@ -7,9 +7,9 @@ import (
 
 var jobRows = []row{
 	jobRow("mainjob", "JSON in over WebSocket, auth, middleware, handler, group send, out to 8 WebSocket clients and 2 event streams a group", target{ratio: 2},
-		[]column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn}, spec{Scenario: "job"}),
+		[]column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn, othersColumn}, spec{Scenario: "job"}),
 	jobRow("mainjobp99", "the same in open loop, 1,000 messages a second for all", target{ratio: 0.5},
-		[]column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, busyColumn}, spec{Scenario: "pacedjob", Rate: 1000}),
+		[]column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, busyColumn, othersColumn}, spec{Scenario: "pacedjob", Rate: 1000}),
 }
 
 func jobRow(name, title string, t target, columns []column, s spec) row {

@@ -4,7 +4,7 @@ import "time"
 
 var (
 	lastColumn   = column{"last", "until all have it, us", "%.0f", true}
-	pacedColumns = []column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, clientColumn, busyColumn}
+	pacedColumns = []column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, clientColumn, busyColumn, othersColumn}
 )
 
 var pacedRows = []row{

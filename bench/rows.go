@@ -14,6 +14,7 @@ const (
 	wantsStreams
 	wantsJob
 	wantsStaller
+	wantsProbe
 )
 
 // row is one row of the table.
@@ -49,7 +50,8 @@ var (
 	rateColumn   = column{"rate", "msg/s", "%.0f", false}
 	allocColumn  = column{"allocs", "allocs/msg", "%.3f", true}
 	clientColumn = column{"clientcpu", "client's share of CPU, %", "%.0f", true}
-	busyColumn   = column{"busy", "CPUs busy, %", "%.0f", true}
+	busyColumn   = column{"busy", "CPU of both, %", "%.0f", true}
+	othersColumn = column{"others", "CPU of others, %", "%.0f", true}
 	rssColumn    = column{"rss", "RSS, B/conn", "%.0f", true}
 	anonColumn   = column{"anon", "RssAnon, B/conn", "%.0f", true}
 	delivColumn  = column{"rate", "deliveries/s", "%.0f", false}
@@ -67,7 +69,7 @@ func echoRow(name, title string, t target, first column, change func(*spec)) row
 	}
 	change(&r.spec)
 	r.columns = []column{first}
-	for _, c := range []column{cpuColumn, rateColumn, allocColumn, clientColumn, busyColumn} {
+	for _, c := range []column{cpuColumn, rateColumn, allocColumn, clientColumn, busyColumn, othersColumn} {
 		if c.metric != first.metric {
 			r.columns = append(r.columns, c)
 		}
@@ -101,7 +103,7 @@ var rows = slices.Concat([]row{
 	cheap("deflate128", "echo 128 B of text, permessage-deflate without takeover, one in flight", 0, compressed),
 	fast("deflate128x16", "echo 128 B of text, permessage-deflate without takeover, 16 in flight", 0, compressed),
 	echoRow("allocs", "allocations of the whole server process per echoed message", target{zero: true}, allocColumn, plain),
-}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows)
+}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows)
 
 func rowNamed(name string) row {
 	i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
@@ -128,6 +130,8 @@ func (r row) can(s subject) bool {
 		_, ok = s.(jobber)
 	case wantsStaller:
 		_, ok = s.(staller)
+	case wantsProbe:
+		_, ok = s.(prober)
 	}
 	return ok
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // result is all runs of one subject in one row.
@@ -136,6 +137,9 @@ func brief(r row, m metrics) string {
 			fmt.Fprintf(&b, "%s "+c.format+"  ", c.metric, v)
 		}
 	}
+	if v, ok := m["others"]; ok {
+		fmt.Fprintf(&b, "others %.0f", v)
+	}
 	return b.String()
 }
 
@@ -184,5 +188,5 @@ func shrink(s *spec) {
 	s.Groups = min(s.Groups, 4)
 	s.Messages = min(s.Messages, 20)
 	s.Rounds = min(s.Rounds, 2)
-	s.Warm, s.Measure = min(s.Warm, 1e7), 3e7
+	s.Warm, s.Measure, s.Settle = min(s.Warm, 10*time.Millisecond), 30*time.Millisecond, 0
 }

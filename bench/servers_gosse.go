@@ -24,7 +24,9 @@ type goSSEHub struct {
 
 func (goSSESubject) Streams(s *spec) (hub, error) {
 	h := &goSSEHub{}
-	h.server = &sse.Server{OnSession: func(_ http.ResponseWriter, r *http.Request) ([]string, bool) {
+	h.server = &sse.Server{OnSession: func(w http.ResponseWriter, r *http.Request) ([]string, bool) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = w.(interface{ Flush() error }).Flush() // it sends the headers with the first event only, and the client waits for them
 		h.members.Add(1)
 		return []string{groupName(groupOf(r))}, true
 	}}

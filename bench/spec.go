@@ -25,6 +25,7 @@ type spec struct {
 
 	Warm    time.Duration
 	Measure time.Duration
+	Settle  time.Duration // idle: until the server is quiet
 
 	Cert, Key string // PEM, the same for every subject
 	Profile   string // file for the server's CPU profile of the measured part

@@ -29,7 +29,7 @@ var (
 	ratioColumn    = column{"slowdown", "p99 with / without", "%.2f", true}
 	withColumn     = column{"with", "p99 with, us", "%.0f", true}
 	withoutColumn  = column{"without", "p99 without, us", "%.0f", true}
-	stalledColumns = []column{ratioColumn, withColumn, withoutColumn, paceColumn, busyColumn}
+	stalledColumns = []column{ratioColumn, withColumn, withoutColumn, paceColumn, busyColumn, othersColumn}
 )
 
 var stalledRows = []row{

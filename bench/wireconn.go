@@ -22,7 +22,7 @@ type wire struct {
 	group  int
 	frames framing
 	carry  []byte
-	muted  bool // not read: it stalls
+	waits  bool // a read waits: during the handshake
 
 	next  uint64 // the number of the message that must come
 	done  int    // messages that came
@@ -34,9 +34,9 @@ type framing interface {
 	parse(w *wire, b []byte, deliver func(w *wire, f serverFrame) error) (rest []byte, err error)
 }
 
-// socket is the file descriptor as the net.Conn that crypto/tls wants. Reading
-// it when it is empty is a temporary error, which crypto/tls recovers from.
-type socket struct{ fd int }
+// socket is a wire's file descriptor as the net.Conn that crypto/tls wants.
+// Reading it when it is empty is a temporary error, which crypto/tls recovers from.
+type socket struct{ w *wire }
 
 type emptySocket struct{}
 
@@ -45,20 +45,15 @@ func (emptySocket) Timeout() bool   { return true }
 func (emptySocket) Temporary() bool { return true }
 
 func (s socket) Read(p []byte) (int, error) {
-	n, err := readFD(s.fd, p)
-	switch {
-	case err == syscall.EAGAIN:
+	n, err := s.w.readSocket(p)
+	if err == nil && n == 0 {
 		return 0, emptySocket{}
-	case err != nil:
-		return 0, err
-	case n == 0:
-		return 0, io.EOF
 	}
-	return n, nil
+	return n, err
 }
 
-func (s socket) Write(p []byte) (int, error) { return len(p), writeFD(s.fd, p) }
-func (s socket) Close() error                { return syscall.Close(s.fd) }
+func (s socket) Write(p []byte) (int, error) { return len(p), writeFD(s.w.fd, p) }
+func (s socket) Close() error                { return syscall.Close(s.w.fd) }
 
 func (socket) LocalAddr() net.Addr              { return nil }
 func (socket) RemoteAddr() net.Addr             { return nil }
@@ -78,7 +73,6 @@ func dialSocket(addr string, index int) (int, error) {
 		return 0, err
 	}
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: 10}) // for the handshake
 	if from := index / 20000; from > 0 {
 		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + from)}})
 	}
@@ -111,9 +105,12 @@ func dialWire(s *spec, index int, request, status string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{fd: fd, index: index}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	w := &wire{fd: fd, index: index, waits: true}
 	if s.TLS {
-		w.tls = tls.Client(socket{fd}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		w.tls = tls.Client(socket{w}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 		if err := w.tls.Handshake(); err != nil {
 			return nil, fmt.Errorf("TLS: %w", err)
 		}
@@ -124,7 +121,8 @@ func dialWire(s *spec, index int, request, status string) (*wire, error) {
 	if err := w.readHead(status); err != nil {
 		return nil, err
 	}
-	return w, syscall.SetNonblock(fd, true)
+	w.waits = false
+	return w, nil
 }
 
 // readHead reads up to the end of a response's head and keeps what is behind.
@@ -163,16 +161,28 @@ func (w *wire) read(p []byte) (n int, err error) {
 		}
 		return n, err
 	}
-	n, err = readFD(w.fd, p)
-	switch {
-	case err == syscall.EAGAIN:
-		return 0, nil
-	case err != nil:
-		return 0, err
-	case n == 0:
-		return 0, io.EOF
+	return w.readSocket(p)
+}
+
+// readSocket reads the bare socket; nothing there is 0 without an error.
+func (w *wire) readSocket(p []byte) (int, error) {
+	for {
+		n, err := readFD(w.fd, p)
+		switch {
+		case err == syscall.EAGAIN && w.waits:
+			if err := waitFD(w.fd, pollIn); err != nil {
+				return 0, err
+			}
+		case err == syscall.EAGAIN:
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
 	}
-	return n, nil
 }
 
 func (w *wire) write(p []byte) error {

@@ -36,7 +36,6 @@ func (l *loop) add(w *wire) error {
 
 // mute stops reading from w for good.
 func (l *loop) mute(w *wire) error {
-	w.muted = true
 	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, w.fd, nil)
 }
 
@@ -191,16 +190,11 @@ func hex(b []byte) (n int, err error) {
 // readFD and writeFD are the bare system calls, without telling the scheduler:
 // the sockets do not block.
 func readFD(fd int, p []byte) (int, error) {
-	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-		switch errno {
-		case 0:
-			return int(n), nil
-		case syscall.EINTR: // during the handshake, which blocks
-		default:
-			return 0, errno
-		}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
 	}
+	return int(n), nil
 }
 
 // writeFD writes all of p. A full socket is waited for: what the rows send
@@ -212,7 +206,7 @@ func writeFD(fd int, p []byte) error {
 		case 0:
 			p = p[n:]
 		case syscall.EAGAIN:
-			if err := waitWritable(fd); err != nil {
+			if err := waitFD(fd, pollOut); err != nil {
 				return err
 			}
 		case syscall.EINTR:
@@ -223,22 +217,30 @@ func writeFD(fd int, p []byte) error {
 	return nil
 }
 
-var errNotRead = errors.New("the server does not read")
+var errWait = errors.New("the server neither reads nor writes")
 
-func waitWritable(fd int) error {
-	set := struct {
-		fd              int32
-		events, revents int16
-	}{int32(fd), 4, 0} // POLLOUT
-	timeout := syscall.Timespec{Sec: 5}
-	n, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&set)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
-	switch {
-	case errno == syscall.EINTR:
-		return nil
-	case errno != 0:
-		return errno
-	case n == 0:
-		return errNotRead
+const (
+	pollIn  = 1
+	pollOut = 4
+)
+
+// waitFD waits until a socket can be read or written, but not for ever.
+func waitFD(fd int, events int16) error {
+	for {
+		set := struct {
+			fd              int32
+			events, revents int16
+		}{int32(fd), events, 0}
+		timeout := syscall.Timespec{Sec: 10}
+		n, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&set)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+		switch {
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return errno
+		case n == 0:
+			return errWait
+		default:
+			return nil
+		}
 	}
-	return nil
 }
