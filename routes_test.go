@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	commhttp "github.com/anasamu/comm/http"
+	"github.com/anasamu/comm/sse"
+	"github.com/anasamu/comm/ws"
 )
 
 // answer is what a request was answered with.
@@ -252,4 +255,79 @@ func TestWriteDeadlineEndsWithItsRequest(t *testing.T) {
 			transport.CloseIdleConnections()
 		}
 	})
+}
+
+// The origin policy is the same for every provider: the same host and what is allowed.
+func TestOriginPolicy(t *testing.T) {
+	none, list, any := []string(nil), []string{"https://a.example", "https://*.b.example", "http://c.example:8080"}, []string{"*"}
+	for _, row := range []struct {
+		allowed []string
+		origin  string
+		ok      bool
+	}{
+		{none, "", true},
+		{none, "http://gateway", true},
+		{none, "http://GateWay", true},
+		{none, "http://gateway:81", false},
+		{none, "https://a.example", false},
+		{none, "null", false},
+		{none, "http://gateway.evil.example", false},
+		{none, "gateway", false},
+		{list, "http://gateway", true},
+		{list, "https://a.example", true},
+		{list, "HTTPS://A.example", true},
+		{list, "http://a.example", false},
+		{list, "https://a.example:444", false},
+		{list, "https://x.b.example", true},
+		{list, "https://x.y.b.example", true},
+		{list, "https://b.example", false},
+		{list, "https://.b.example", false},
+		{list, "https://evilb.example", false},
+		{list, "http://x.b.example", false},
+		{list, "http://c.example:8080", true},
+		{list, "http://c.example", false},
+		{list, "null", false},
+		{any, "https://who.example", true},
+		{any, "null", true},
+	} {
+		t.Run(fmt.Sprint(row.allowed, " ", row.origin), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				opts := []comm.Option{comm.WithProvider(ws.New(), sse.New(), commhttp.New())}
+				if row.allowed != nil {
+					opts = append(opts, comm.WithAllowedOrigins(row.allowed...))
+				}
+				m := newManager(t, opts...)
+				if err := m.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, path := range []string{"/ws", "/events", "/poll"} {
+					r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://gateway"+path, nil)
+					if row.origin != "" {
+						r.Header.Set("Origin", row.origin)
+					}
+					if path == "/ws" {
+						for _, h := range [][2]string{{"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}, {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}} {
+							r.Header.Set(h[0], h[1])
+						}
+					}
+					resp, err := httpClient(m).Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if ok := resp.StatusCode < 400; ok != row.ok || !ok && resp.StatusCode != http.StatusForbidden {
+						t.Errorf("%s: status %d", path, resp.StatusCode)
+					}
+					resp.Body.Close()
+				}
+				r := httptest.NewRequest("GET", "http://gateway/", nil)
+				r.Header.Set("Origin", row.origin)
+				if err := m.CheckOrigin(r); !row.ok {
+					if !errors.Is(err, comm.ErrOrigin) {
+						t.Errorf("CheckOrigin: %v", err)
+					}
+					contains(t, err, row.origin)
+				}
+			})
+		})
+	}
 }
