@@ -51,11 +51,7 @@ type Provider struct {
 
 	mu       sync.Mutex // guards the fields below
 	resolved bool
-	host     comm.Host
-	acceptor *Acceptor
-	ctx      context.Context
-	cancel   context.CancelFunc
-	conns    sync.WaitGroup
+	service  *service // the last one; nil before the first
 }
 
 // ProviderOption is a setting of the provider. The options that Accept, Dial and NewConn share are
@@ -155,11 +151,12 @@ func (p *Provider) Start(_ context.Context, h comm.Host) error {
 	if err != nil {
 		return err
 	}
+	s := &service{p: p, host: h, acceptor: acceptor}
+	s.ctx, s.cancel = context.WithCancel(h.Context())
 	p.mu.Lock()
-	p.host, p.acceptor = h, acceptor
-	p.ctx, p.cancel = context.WithCancel(h.Context())
+	p.service = s
 	p.mu.Unlock()
-	return h.Route(p.conf.Path, http.HandlerFunc(p.serve))
+	return h.Route(p.conf.Path, s)
 }
 
 // acceptOptions translates Config, under what shared options say.
@@ -220,23 +217,12 @@ func chooseProtocol(_ *http.Request, offered []string) (string, error) {
 // before, is gone.
 func (p *Provider) Stop(ctx context.Context) error {
 	p.mu.Lock()
-	cancel := p.cancel
+	s := p.service
 	p.mu.Unlock()
-	if cancel == nil {
+	if s == nil {
 		return nil
 	}
-	cancel()
-	gone := make(chan struct{})
-	go func() {
-		p.conns.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return s.stop(ctx)
 }
 
 // Health answers nil: the listener's health is the manager's to know.

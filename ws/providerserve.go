@@ -11,13 +11,10 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// serve is the HTTP handler: it refuses what can be refused before the upgrade, upgrades, and leaves
-// the connection to a goroutine of its own.
-func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	h, acceptor, ctx := p.host, p.acceptor, p.ctx
-	p.mu.Unlock()
-	if err := acceptor.check(r); err != nil {
+// ServeHTTP refuses what can be refused before the upgrade, upgrades, and leaves the connection to a
+// goroutine of its own.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.acceptor.check(r); err != nil {
 		err.answer(w)
 		return
 	}
@@ -26,28 +23,34 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		refuseHTTP(w, err)
 		return
 	}
-	done, err := h.Admit(hs.RemoteAddr)
+	done, err := s.host.Admit(hs.RemoteAddr)
 	if err != nil {
 		refuseHTTP(w, err)
 		return
 	}
-	speaks := protocolOf(r)
-	if speaks == "" || hs.Trusted() {
-		if err := h.Authenticate(r.Context(), hs); err != nil {
-			done()
-			refuseHTTP(w, err)
-			return
-		}
-	}
-	c, err := acceptor.Accept(w, r)
-	if err != nil {
+	a := &admission{s: s, hs: hs, admitted: done, hello: protocolOf(r) != "" && !hs.Trusted()}
+	if err := a.enter(r); err != nil {
 		done()
+		refuseHTTP(w, err)
+		return
+	}
+	if a.conn, err = s.acceptor.Accept(w, r); err != nil {
+		done()
+		s.leave()
 		return // it has answered
 	}
-	a := &admission{p: p, host: h, conn: c, hs: hs, admitted: done, hello: speaks != "" && !hs.Trusted()}
 	a.request(r)
-	p.conns.Add(1)
-	go a.run(ctx)
+	go a.run()
+}
+
+// enter admits a client that says no hello, and takes the place of the connection.
+func (a *admission) enter(r *http.Request) error {
+	if !a.hello {
+		if err := a.s.host.Authenticate(r.Context(), a.hs); err != nil {
+			return err
+		}
+	}
+	return a.s.enter()
 }
 
 // protocolOf is the version of the client protocol that the request agrees on, or "".
@@ -73,8 +76,7 @@ func refuseHTTP(w http.ResponseWriter, err error) {
 
 // admission is one connection from its upgrade to its end.
 type admission struct {
-	p        *Provider
-	host     comm.Host
+	s        *service
 	conn     *Conn
 	hs       *comm.Handshake
 	admitted func() // ends the handshake's share of the limits
@@ -88,15 +90,15 @@ func (a *admission) request(r *http.Request) {
 }
 
 // run admits the connection, serves it, and tells the manager how it ended.
-func (a *admission) run(ctx context.Context) {
-	defer a.p.conns.Done()
-	c, err := a.attach(ctx)
+func (a *admission) run() {
+	defer a.s.leave()
+	c, err := a.attach()
 	a.admitted()
 	if err != nil {
 		a.refuse(err)
 		return
 	}
-	host, conn := a.host, a.conn
+	host, conn := a.s.host, a.conn
 	a.hs, a.admitted = nil, nil // a connection that stands needs neither
 	err = conn.Serve(context.Background(), func(_ Type, b []byte) error {
 		host.Traffic(c, len(b), 0)
@@ -112,8 +114,9 @@ func (a *admission) run(ctx context.Context) {
 }
 
 // attach reads the hello, where one must come, and admits the client.
-func (a *admission) attach(ctx context.Context) (*comm.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.host.Settings().HandshakeTimeout, errNoHello)
+func (a *admission) attach() (*comm.Conn, error) {
+	host := a.s.host
+	ctx, cancel := context.WithTimeoutCause(a.s.ctx, host.Settings().HandshakeTimeout, errNoHello)
 	defer cancel()
 	if a.hello {
 		_, b, err := a.conn.Read(ctx, nil)
@@ -131,8 +134,8 @@ func (a *admission) attach(ctx context.Context) (*comm.Conn, error) {
 			return nil, err
 		}
 	}
-	t := newTransport(a.p, a.host, a.conn)
-	c, err := a.host.Attach(ctx, t, a.hs)
+	t := newTransport(a.s.p, host, a.conn)
+	c, err := host.Attach(ctx, t, a.hs)
 	if err == nil {
 		t.attached.Store(c)
 	}
