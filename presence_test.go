@@ -207,15 +207,17 @@ func TestPresenceIsAuthorized(t *testing.T) {
 	})
 }
 
-// Close stops the clocks of those who are away, and tells nobody of them afterwards.
+// Close stops the clocks of those who are away and tells nobody of them; who is still there leaves then,
+// and no clock starts.
 func TestPresenceEndsWithTheManager(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, f, changes := lobby(t, time.Hour)
 		hangUp(f, enter(t, f, "ann", "g"))
+		enter(t, f, "ben", "g")
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour)
-		same(t, "changes", changes(), []string{"+ann@g 0s"})
+		same(t, "changes", changes(), []string{"+ann@g 0s", "+ben@g 0s", "-ben@g 0s"})
 	})
 }
