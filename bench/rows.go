@@ -86,12 +86,11 @@ func fast(name, title string, ratio float64, change func(*spec)) row {
 	return echoRow(name, title, target{ratio: ratio}, rateColumn, func(s *spec) { s.Flight = 16; change(s) })
 }
 
-func plain(*spec)                       {}
-func overTLS(s *spec)                   { s.TLS = true }
-func compressed(s *spec)                { s.Deflate = true }
-func large(s *spec)                     { s.Size = 16 << 10 }
-func largeText(s *spec)                 { s.Size, s.Text = 16<<10, true }
-func notFor(r row, names ...string) row { r.not = names; return r }
+func plain(*spec)        {}
+func overTLS(s *spec)    { s.TLS = true }
+func compressed(s *spec) { s.Deflate = true }
+func large(s *spec)      { s.Size = 16 << 10 }
+func largeText(s *spec)  { s.Size, s.Text = 16<<10, true }
 
 var rows = slices.Concat([]row{
 	cheap("echo128", "echo 128 B, one in flight, 100 connections", 1.03, plain),

@@ -24,9 +24,8 @@ type wire struct {
 	carry  []byte
 	waits  bool // a read waits: during the handshake
 
-	next  uint64 // the number of the message that must come
-	done  int    // messages that came
-	state any    // the scenario's own
+	next uint64 // the number of the message that must come
+	done int    // messages that came
 }
 
 // framing takes messages out of what was read and returns what is left of it.
