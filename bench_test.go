@@ -1,0 +1,164 @@
+package comm_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// void is a transport that takes everything and does nothing with it. One that is held keeps its
+// writer busy with the first write until it is let go.
+type void struct {
+	held    <-chan struct{} // nil: nothing waits
+	written *atomic.Int64
+}
+
+func (v *void) Write(batch []comm.Outbound, _ time.Time) (int, error) {
+	if v.held != nil {
+		<-v.held
+	}
+	v.written.Add(int64(len(batch)))
+	return len(batch), nil
+}
+
+func (v *void) Close(comm.CloseReason, time.Time) error { return nil }
+
+// crowd is a gateway without logs and n connections of no-op transports: user i%users, label color
+// red for every second one, all in group "everyone" and each in one of ten others.
+func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option) (*comm.Manager, []*comm.Conn, *atomic.Int64) {
+	b.Helper()
+	count := 0
+	m, f := gateway(b, append(opts, comm.WithMaxConnections(n), comm.WithMaxConnectionsPerUser(n), comm.WithLogs(false, false, false),
+		comm.WithOnConnect(func(_ context.Context, _ *comm.Handshake, a *comm.Admission) error {
+			a.User, a.Groups = fmt.Sprint("user ", count%users), []string{"everyone", fmt.Sprint("group ", count%10)}
+			a.Labels["color"] = []string{"red", "blue"}[count%2]
+			count++
+			return nil
+		}))...)
+	conns, written := make([]*comm.Conn, n), new(atomic.Int64)
+	for i := range conns {
+		c, err := f.host().Attach(b.Context(), &void{held, written}, &comm.Handshake{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		conns[i] = c
+	}
+	return m, conns, written
+}
+
+// settled waits until so many frames have been written.
+func settled(written *atomic.Int64, n int64) {
+	for written.Load() < n {
+		runtime.Gosched()
+	}
+}
+
+// A send to many costs a few allocations, none for each receiver: no connection has a standing writer,
+// and starting one must stay free.
+func TestPublishAllocatesNothingPerReceiver(t *testing.T) {
+	const n = 1000
+	m, _, written := crowd(t, n, n, nil)
+	settled(written, 3*n)
+	msg, want := message(t, "n", "hello"), written.Load()
+	allocs := testing.AllocsPerRun(20, func() {
+		send(t, m, comm.ToGroup("everyone"), msg)
+		want += n
+		settled(written, want)
+	})
+	if allocs >= n { // about 5; many more under the race detector, which empties pools
+		t.Errorf("%v allocations for %d receivers", allocs, n)
+	}
+}
+
+// BenchmarkPublish sends one message to 1,000 members of a group and waits until each transport has it.
+func BenchmarkPublish(b *testing.B) {
+	const n = 1000
+	m, _, written := crowd(b, n, n, nil)
+	settled(written, 3*n) // welcome and two joined
+	msg, to := message(b, "n", "hello"), comm.ToGroup("everyone")
+	want := written.Load()
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := m.Send(b.Context(), to, msg); err != nil || d.Queued != n {
+			b.Fatalf("%+v, %v", d, err)
+		}
+		want += n
+		settled(written, want)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/receiver")
+}
+
+// BenchmarkEnqueue sends to one of 10,000 connections whose writer is busy: the price of finding it and
+// of its queue, which drops its oldest message for the new one.
+func BenchmarkEnqueue(b *testing.B) {
+	const n = 10_000
+	held := make(chan struct{})
+	m, conns, _ := crowd(b, n, n, held, comm.WithOverflow(comm.DropOldest))
+	b.Cleanup(func() { close(held) })
+	msg := message(b, "n", "hello")
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := m.Send(b.Context(), comm.ToConn(conns[i%n].ID()), msg); err != nil || d.Queued != 1 {
+			b.Fatalf("%+v, %v", d, err)
+		}
+		i += 7919
+	}
+}
+
+// BenchmarkTargets resolves each kind of target among 10,000 connections.
+func BenchmarkTargets(b *testing.B) {
+	const n = 10_000
+	m, conns, _ := crowd(b, n, n/10, nil)
+	for name, row := range map[string]struct {
+		to    comm.Target
+		count int
+	}{
+		"conn":                     {comm.ToConn(conns[n/2].ID()), 1},
+		"user of 10":               {comm.ToUser("user 7"), 10},
+		"group of 1000":            {comm.ToGroup("group 7"), n / 10},
+		"all of 10000":             {comm.ToAll(), n},
+		"group of 1000 except one": {comm.ToGroup("group 7").Except(conns[7].ID()), n/10 - 1},
+		"group of 10000 by label":  {comm.ToGroup("everyone").Label("color", "red"), n / 2},
+		"2 groups of 1000":         {comm.ToGroups("group 1", "group 2"), n / 5},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				got := 0
+				for range m.Connections(row.to) {
+					got++
+				}
+				if got != row.count {
+					b.Fatalf("%d connections, want %d", got, row.count)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkJoinLeave takes a random one of 100,000 members out of their group and in again.
+func BenchmarkJoinLeave(b *testing.B) {
+	const n = 100_000
+	m, conns, _ := crowd(b, n, n, nil)
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		c := conns[rng.IntN(n)]
+		if err := c.Leave("everyone"); err != nil {
+			b.Fatal(err)
+		}
+		if err := c.Join("everyone"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if got := m.ConnectionCount(comm.ToGroup("everyone")); got != n {
+		b.Fatalf("%d members", got)
+	}
+}
