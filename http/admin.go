@@ -68,11 +68,19 @@ type admin struct {
 
 func (a *admin) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/connections", a.connections)
-	mux.HandleFunc("DELETE /api/connections/{id}", a.closeConnection)
-	mux.HandleFunc("GET /api/stats", a.stats)
-	mux.HandleFunc("POST /api/send", a.send)
-	mux.HandleFunc("GET /api/tap", a.tap)
+	for _, e := range []struct {
+		method, path string
+		call         http.HandlerFunc
+	}{
+		{"GET", "/api/connections", a.connections},
+		{"DELETE", "/api/connections/{id}", a.closeConnection},
+		{"GET", "/api/stats", a.stats},
+		{"POST", "/api/send", a.send},
+		{"GET", "/api/tap", a.tap},
+	} {
+		mux.HandleFunc(e.method+" "+e.path, e.call)
+		mux.HandleFunc(e.path, otherMethod(e.method)) // else /api/ takes it, and says that there is no such path
+	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, r, http.StatusNotFound, "the API has connections, stats, send and tap")
 	})
@@ -88,6 +96,17 @@ func (a *admin) routes() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// otherMethod refuses what a path of the API does not have; GET brings HEAD with it.
+func otherMethod(allowed string) http.HandlerFunc {
+	if allowed == http.MethodGet {
+		allowed = "GET, HEAD"
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allowed)
+		Refuse(w, r, http.StatusMethodNotAllowed, "this path of the API has "+allowed)
+	}
 }
 
 // adminHeaders let the page do nothing but what it is for.
