@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,6 +33,7 @@ func TestAdminPage(t *testing.T) {
 	for path, contentType := range map[string]string{
 		"/": "text/html; charset=utf-8", "/app.js": "text/javascript; charset=utf-8",
 		"/style.css": "text/css; charset=utf-8", "/comm.js": "text/javascript; charset=utf-8",
+		"/comm.d.ts": "text/plain; charset=utf-8",
 	} {
 		a := ask(t, client, "GET", "http://gw"+path, nil)
 		equal(t, path, words(a.StatusCode, a.Header.Get("Content-Type")), "200 "+contentType)
@@ -43,10 +45,71 @@ func TestAdminPage(t *testing.T) {
 		equal(t, path+" again", again.StatusCode, 304)
 	}
 	equal(t, "another path", ask(t, client, "GET", "http://gw/index.html", nil).StatusCode, 404)
-	equal(t, "another call", ask(t, client, "GET", "http://gw/api/nothing", nil).StatusCode, 404)
 	_, client = gateway(t, nil, commhttp.WithAdmin("/admin/"), commhttp.HandleFunc("GET /{$}", nothing))
 	equal(t, "elsewhere", ask(t, client, "GET", "http://gw/admin/app.js", nil).StatusCode, 200)
 	equal(t, "elsewhere", ask(t, client, "GET", "http://gw/admin/api/stats", nil).StatusCode, 200)
+}
+
+// A path of the API says what it has; what is no path of it is not found, whatever the method.
+func TestAdminMethods(t *testing.T) {
+	t.Parallel()
+	_, client := gateway(t, nil, commhttp.WithAdmin("/"))
+	for _, c := range []struct {
+		method, path, want string
+	}{
+		{"GET", "send", "405 POST"},
+		{"PUT", "send", "405 POST"},
+		{"POST", "stats", "405 GET, HEAD"},
+		{"DELETE", "connections", "405 GET, HEAD"},
+		{"GET", "connections/x", "405 DELETE"},
+		{"PATCH", "tap", "405 GET, HEAD"},
+		{"GET", "nothing", "404"},
+		{"PUT", "nothing", "404"},
+		{"POST", "send/more", "404"},
+		{"DELETE", "connections/", "404"},
+	} {
+		a := ask(t, client, c.method, "http://gw/api/"+c.path, nil)
+		equal(t, c.method+" "+c.path, words(a.StatusCode, a.Header.Get("Allow")), c.want)
+		equal(t, "problem", a.Header.Get("Content-Type"), "application/problem+json")
+	}
+	equal(t, "HEAD", ask(t, client, "HEAD", "http://gw/api/stats", nil).StatusCode, 200)
+}
+
+// A bounded list is of those that came first, in their order, and stays so while younger ones come.
+func TestAdminOldest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := gateway(t, nil, commhttp.WithAdmin("/"))
+		var ids []string
+		open := func() {
+			ids = append(ids, openPoll(t, client).conn)
+			time.Sleep(time.Millisecond)
+		}
+		list := func(limit int) (got []int) { // their places in the order of arrival
+			page := decodeBody[struct {
+				Connections []struct{ ID string }
+				Total       int
+			}](t, ask(t, client, "GET", fmt.Sprint("http://gw/api/connections?limit=", limit), nil))
+			equal(t, "total", page.Total, len(ids))
+			for _, c := range page.Connections {
+				got = append(got, slices.Index(ids, c.ID))
+			}
+			return got
+		}
+		for range 40 {
+			open()
+		}
+		for _, limit := range []int{1, 5, 20, 40, 41, 1000} {
+			for range 3 {
+				var want []int
+				for i := range min(limit, len(ids)) {
+					want = append(want, i)
+				}
+				equal(t, fmt.Sprint("the oldest ", limit), words(list(limit)), words(want))
+			}
+			open()
+		}
+	})
 }
 
 func TestAdminAPI(t *testing.T) {

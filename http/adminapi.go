@@ -1,9 +1,11 @@
 package commhttp
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"runtime"
 	"slices"
@@ -76,15 +78,36 @@ func (a *admin) connections(w http.ResponseWriter, r *http.Request) {
 		limit = n
 	}
 	list := make([]adminConn, 0, min(limit, 64))
-	for c := range a.manager.Connections(comm.ToAll()) {
-		if list = append(list, newAdminConn(c)); len(list) == limit {
-			break
-		}
+	for _, c := range oldest(a.manager.Connections(comm.ToAll()), limit) {
+		list = append(list, newAdminConn(c))
 	}
-	slices.SortFunc(list, func(a, b adminConn) int { return a.Since.Compare(b.Since) })
 	answerJSON(w, http.StatusOK, map[string]any{
 		"connections": list, "total": a.manager.ConnectionCount(comm.ToAll()),
 	})
+}
+
+// oldest picks the n connections that came first, in their order. It holds no more than twice as
+// many, and sorts them when it is full; from then on it passes over all that are younger than the
+// nth. The cost is O(all log n) at worst.
+func oldest(all iter.Seq[*comm.Conn], n int) []*comm.Conn {
+	var list []*comm.Conn
+	var nth *comm.Conn
+	for c := range all {
+		if nth != nil && byAge(c, nth) > 0 {
+			continue
+		}
+		if list = append(list, c); len(list) == 2*n {
+			slices.SortFunc(list, byAge)
+			list, nth = list[:n], list[n-1]
+		}
+	}
+	slices.SortFunc(list, byAge)
+	return list[:min(n, len(list))]
+}
+
+// byAge gives those of one instant an order too, so that a list stays as it is from one poll to the next.
+func byAge(a, b *comm.Conn) int {
+	return cmp.Or(a.Since().Compare(b.Since()), cmp.Compare(a.ID(), b.ID()))
 }
 
 func (a *admin) closeConnection(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,7 @@ func (f pageFile) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
 }
 
-// adminPage serves the page's files and the client that it uses; every other path is 404.
+// adminPage serves the page's files and the client that it uses, with its types; every other path is 404.
 func adminPage() http.Handler {
 	const script = "text/javascript; charset=utf-8"
 	files := map[string]pageFile{
@@ -40,6 +40,7 @@ func adminPage() http.Handler {
 		"/app.js":    newPageFile(script, embedded("app.js")),
 		"/style.css": newPageFile("text/css; charset=utf-8", embedded("style.css")),
 		"/comm.js":   newPageFile(script, commjs.Source()),
+		"/comm.d.ts": newPageFile("text/plain; charset=utf-8", commjs.Types()), // as commjs.Handler serves it
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, ok := files[r.URL.Path]
