@@ -82,6 +82,9 @@ func TestAddressesOverlap(t *testing.T) {
 			t.Run(fmt.Sprintf(a.format+" "+b.format, 1, 1), func(t *testing.T) {
 				t.Parallel()
 				m, port, err := onSockets(t, a.format, b.format)
+				if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+					t.Skip("this machine lacks one of the addresses: ", err)
+				}
 				if related(a.class, b.class) == refused {
 					contains(t, err, `provider "second"`, fmt.Sprintf(a.format, port), fmt.Sprintf(b.format, port), "overlap")
 					same(t, "running", []bool{m.Running("first"), m.Running("second")}, []bool{true, false})
@@ -165,7 +168,7 @@ func TestBadAddresses(t *testing.T) {
 		"nonsense":         "host:port",
 		"127.0.0.1:99999":  "0 to 65535",
 		"127.0.0.1:nobody": "port",
-		"192.0.2.1:0":      "cannot assign", // not of this machine
+		"192.0.2.1:0":      "assign", // not of this machine
 	} {
 		m, err := comm.New(comm.WithAddr(addr), comm.WithProvider(&fake{}), comm.WithRetry(0, time.Second))
 		if err == nil {
