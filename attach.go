@@ -29,6 +29,9 @@ func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs 
 	c, err := m.handshake(ctx, p, t, hs)
 	if err != nil {
 		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
+		if t := trustedFrom(ctx, hs); t != nil {
+			t.refuse(err)
+		}
 	}
 	return c, err
 }
@@ -206,6 +209,9 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 		sess.supersede()
 	}
 	key := limit.NetAddrKey(hs.RemoteAddr)
+	if hs.trusted != nil {
+		key = addrKey{} // in process all have one address
+	}
 	if err := m.limits.acquire(&m.cfg, a.User, key); err != nil {
 		return nil, err
 	}

@@ -154,6 +154,9 @@ func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	c := &Client{dialers: slices.Clone(dialers), groups: make(map[string]bool)}
 	c.opts = clientOptions{log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second}
 	for _, o := range opts {
+		if o == nil {
+			return nil, &OptionError{Option: "NewClient", Value: nil, Allowed: "options"}
+		}
 		o(&c.opts)
 	}
 	if len(dialers) == 0 || slices.Contains(dialers, nil) {

@@ -46,12 +46,19 @@ func (c *Client) Run(ctx context.Context) error {
 
 // loop is the state machine: connect, serve, wait. attempt counts failures since a stable connection.
 func (c *Client) loop(ctx context.Context) error {
-	dialer := 0
+	dialer, refused := 0, 0
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		start := time.Now()
 		welcomed, err := c.connection(ctx, c.dialers[dialer])
-		if ctx.Err() != nil || final(err) {
+		switch {
+		case ctx.Err() != nil:
 			return err
+		case !final(err):
+			refused = 0
+		default: // for good, unless it was no gateway that said so, but something on the way of one carrier
+			if refused++; welcomed || refused == len(c.dialers) {
+				return err
+			}
 		}
 		switch {
 		case !welcomed:

@@ -154,6 +154,22 @@ func (h *handlers) run(ctx context.Context, c *Conn, m *Message, call bool) (rep
 	return reply, nil
 }
 
+// label is what statistics count a message under: its type where that has a handler, "*" for others
+// that the handler of all takes, "to" for what goes on to others, and "unknown". What clients make up
+// is no label.
+func (h *handlers) label(m *Message) string {
+	table := *h.table.Load()
+	switch {
+	case table[m.typ] != nil:
+		return m.typ
+	case m.to != "":
+		return "to"
+	case table["*"] != nil:
+		return "*"
+	}
+	return "unknown"
+}
+
 func (h *handlers) find(typ string) Handler {
 	table := *h.table.Load()
 	if f := table[typ]; f != nil {

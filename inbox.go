@@ -22,6 +22,7 @@ type inbox struct {
 	running int           // handler goroutines
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
 	closed  bool
+	refused bool          // the server drains: what comes now is refused
 	run     func()  // starts a goroutine that calls take until nil
 	answers pending // what a handler may be waiting for while it holds up the rest
 	bounds  *inboxBounds
@@ -50,8 +51,11 @@ func (b *inbox) room(size int) bool {
 func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	switch {
+	case b.closed:
 		return nil, ErrClosed
+	case b.refused:
+		return nil, errDraining
 	}
 	if !b.room(size) {
 		if b.space == nil {
@@ -66,6 +70,17 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 		b.run()
 	}
 	return nil, nil
+}
+
+// errDraining answers what a client sends after the drain has begun.
+var errDraining = &PeerError{CodeClosing, "the server is going away"}
+
+// refuse takes no more frames. What is there already is handled.
+func (b *inbox) refuse() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused = true
+	b.wake()
 }
 
 // widen lets a reader that waits look again, because a request has begun to wait for its answer.
@@ -179,7 +194,11 @@ func (c *Conn) enqueue(f *Frame) error {
 	}
 	for {
 		wait, err := c.in.put(f, frameSize(f), c.manager.cfg.HandlerConcurrency)
-		if wait == nil {
+		switch {
+		case err == errDraining:
+			c.refuse(f, err)
+			return nil
+		case wait == nil:
 			return err
 		}
 		select {
@@ -254,10 +273,7 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 		m.id = newID()
 	}
 	ctx := traceContext(c.ctx, &m)
-	start := time.Now()
-	reply, err := c.manager.handlers.run(ctx, c, &m, f.Op == OpCall)
-	c.manager.stats.handled(m.typ, time.Since(start), err)
-	c.manager.observe(Event{Kind: EventMessage, Provider: c.provider.name, Conn: c.id, User: c.user, Type: m.typ, Err: err})
+	reply, err := c.runHandler(ctx, &m, f.Op == OpCall)
 	if err != nil {
 		c.logFailure(&m, err)
 		return err
@@ -271,6 +287,17 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 		c.control(&Frame{Op: OpAck, ID: f.ID})
 	}
 	return nil
+}
+
+// runHandler runs the message's handler and counts the run, one that panics too.
+func (c *Conn) runHandler(ctx context.Context, m *Message, call bool) (reply *Message, err error) {
+	start := time.Now()
+	err = errPanic // unless it returns
+	defer func() {
+		c.manager.stats.handled(c.manager.handlers.label(m), time.Since(start), err)
+		c.manager.observe(Event{Kind: EventMessage, Provider: c.provider.name, Conn: c.id, User: c.user, Type: m.typ, Err: err})
+	}()
+	return c.manager.handlers.run(ctx, c, m, call)
 }
 
 // logFailure logs what the client is told nothing about.
@@ -383,12 +410,12 @@ func (c *Conn) refresh(f *Frame) {
 		c.refuse(f, &PeerError{CodeRateLimited, "a token is already being checked"})
 		return
 	}
-	go func() {
+	c.manager.spawn(func() {
 		defer c.refreshes.Store(false)
 		ctx, cancel := context.WithTimeout(c.ctx, c.manager.settings.HandshakeTimeout)
 		defer cancel()
 		if err := c.renew(ctx, f); err != nil {
 			c.refuse(f, err)
 		}
-	}()
+	})
 }

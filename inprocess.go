@@ -22,6 +22,9 @@ import (
 //
 // Errors: ErrNotFound, ErrStopped for a provider that serves no HTTP just now, and the transport's.
 func (m *Manager) HandleRequest(ctx context.Context, provider string, r *http.Request) (*http.Response, error) {
+	if r == nil {
+		return nil, errNilRequest
+	}
 	e, err := m.insideOf(provider)
 	if err != nil {
 		return nil, err
@@ -73,6 +76,8 @@ func insideRequest(ctx context.Context, r *http.Request) *http.Request {
 	return out
 }
 
+var errNilRequest = errors.New("comm: the request is nil")
+
 // UpgradeOption says what is known of the client of an in-process upgrade.
 type UpgradeOption func(*trusted)
 
@@ -90,6 +95,7 @@ type trusted struct {
 	user     string
 	metadata map[string]string
 	conn     chan *Conn
+	refusal  chan error
 }
 
 type trustedKey struct{}
@@ -112,6 +118,13 @@ func (t *trusted) attached(c *Conn) {
 	}
 }
 
+func (t *trusted) refuse(err error) {
+	select {
+	case t.refusal <- err:
+	default:
+	}
+}
+
 // UpgradeError is the refusal of an in-process upgrade.
 type UpgradeError struct {
 	Status int
@@ -128,13 +141,19 @@ func (e *UpgradeError) Error() string {
 // client's end of the stream, on which the caller speaks RFC 6455 (ws.NewConn wraps it). Closing
 // the stream ends the connection.
 //
-// Errors: those of HandleRequest, *UpgradeError for another answer than 101, and the context's.
+// No limit on addresses holds for it, for in process all have the same one.
+//
+// Errors: those of HandleRequest, *UpgradeError for another answer than 101, what the limits or OnConnect
+// refuse it with, and the context's.
 func (m *Manager) HandleWebSocket(ctx context.Context, provider string, r *http.Request, opts ...UpgradeOption) (*Conn, net.Conn, error) {
+	if r == nil {
+		return nil, nil, errNilRequest
+	}
 	e, err := m.insideOf(provider)
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &trusted{conn: make(chan *Conn, 1)}
+	t := &trusted{conn: make(chan *Conn, 1), refusal: make(chan error, 1)}
 	for _, o := range opts {
 		o(t)
 	}
@@ -169,6 +188,8 @@ func upgradeInside(ctx context.Context, stream net.Conn, r *http.Request, t *tru
 	select {
 	case c := <-t.conn:
 		return c, &bufferedConn{Conn: stream, r: br}, nil
+	case err := <-t.refusal:
+		return nil, nil, err
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,10 +30,20 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 			return fmt.Errorf("comm: backplane: %w", err)
 		}
 	}
-	var errs []error
-	for _, p := range states {
-		errs = append(errs, p.start(ctx, m.cfg.RetryAttempts))
+	return m.startAll(ctx, states)
+}
+
+// startAll starts the providers in their order. One that does not start at once is tried again while
+// the others go on.
+func (m *Manager) startAll(ctx context.Context, states []*providerState) error {
+	errs := make([]error, len(states))
+	var wg sync.WaitGroup
+	for i, p := range states {
+		tried := make(chan struct{})
+		wg.Go(func() { errs[i] = p.start(ctx, m.cfg.RetryAttempts, sync.OnceFunc(func() { close(tried) })) })
+		<-tried
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
 
@@ -116,8 +127,9 @@ func (m *Manager) cutAll(r CloseReason) {
 	}
 }
 
-// start runs the provider's Start, and again up to retries times.
-func (p *providerState) start(ctx context.Context, retries int) error {
+// start runs the provider's Start, and again up to retries times. It calls tried after the first time.
+func (p *providerState) start(ctx context.Context, retries int, tried func()) error {
+	defer tried()
 	p.life.take()
 	defer p.life.give()
 	if ctx.Err() != nil {
@@ -132,7 +144,7 @@ func (p *providerState) start(ctx context.Context, retries int) error {
 	}
 	p.starting = cancel
 	p.mu.Unlock()
-	err := p.startRetrying(ctx, retries)
+	err := p.attempts(ctx, retries, tried)
 	p.mu.Lock()
 	p.starting = nil
 	p.mu.Unlock()
@@ -144,27 +156,31 @@ func (m *Manager) retryBackoff() Backoff {
 	return Backoff{Base: m.cfg.RetryDelay, Max: max(m.cfg.RetryDelay, time.Minute)}
 }
 
-func (p *providerState) startRetrying(ctx context.Context, retries int) error {
+func (p *providerState) attempts(ctx context.Context, retries int, tried func()) error {
 	m := p.manager
-	for attempt := 0; ; attempt++ {
-		err := p.startOnce(ctx)
-		if err == nil {
-			return nil
+	for n := 0; ; n++ {
+		err := p.attempt(ctx)
+		tried()
+		if err == nil || n >= retries || ctx.Err() != nil || permanent(err) {
+			return err
 		}
-		perr := &ProviderError{Provider: p.name, Op: "start", Err: err}
-		if attempt >= retries || ctx.Err() != nil || permanent(err) {
-			return perr
-		}
-		wait := m.retryBackoff().Delay(attempt)
-		m.log.Warn("provider did not start", "provider", p.name, "error", err, "attempt", attempt+1, "retry_in", wait)
+		wait := m.retryBackoff().Delay(n)
+		m.log.Warn("provider did not start", "provider", p.name, "error", err, "attempt", n+1, "retry_in", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return perr
+			return err
 		case <-m.ctx.Done():
-			return perr
+			return err
 		}
 	}
+}
+
+func (p *providerState) attempt(ctx context.Context) error {
+	if err := p.startOnce(ctx); err != nil {
+		return &ProviderError{Provider: p.name, Op: "start", Err: err}
+	}
+	return nil
 }
 
 // permanent reports whether trying again cannot help.
@@ -317,7 +333,7 @@ func (p *providerState) restart(ctx context.Context, cause error) {
 		case <-ctx.Done():
 			return
 		}
-		err := p.start(ctx, 0)
+		err := p.start(ctx, 0, func() {})
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -368,11 +384,22 @@ func (m *Manager) startTicking() {
 // Drain ends the service in good order, while the manager stays usable for nothing but Close:
 // /readyz answers 503, after the drain delay nothing new is accepted, every client is told when to
 // return, handlers finish and queues leave, requests under way are answered. What is left when ctx
-// ends is cut; the error then says so.
+// ends is cut; the error then says so. A second call waits for the first.
 func (m *Manager) Drain(ctx context.Context) error {
 	if m.draining.Swap(true) {
-		return nil
+		select {
+		case <-m.drained:
+			return m.drainErr
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	defer close(m.drained)
+	m.drainErr = m.drain(ctx)
+	return m.drainErr
+}
+
+func (m *Manager) drain(ctx context.Context) error {
 	m.log.Info("draining", "connections", m.conns.count.Load())
 	m.observe(Event{Kind: EventDrain})
 	m.taps.end()
@@ -408,16 +435,22 @@ func (m *Manager) finishRequests(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sendAway waits for the handlers of each connection, tells the client to return after a random
-// part of spread, and waits until all have gone; who has not when ctx ends is cut.
+// sendAway takes no more requests of the clients, tells each to return after a random part of spread
+// as soon as its own handlers have finished, and waits until all have gone; who has not when ctx ends
+// is cut.
 func (m *Manager) sendAway(ctx context.Context, list []*Conn, spread time.Duration) {
-	m.waitHandlers(ctx, list)
 	for _, c := range list {
+		c.in.refuse()
+	}
+	shut := func(c *Conn) {
 		r := CloseReason{Kind: ReasonDrain, Text: "the server is going away"}
 		if spread > 0 {
 			r.After = rand.N(spread) + time.Millisecond
 		}
 		c.shut(r)
+	}
+	for _, c := range m.shutIdle(ctx, slices.Clone(list), shut) {
+		shut(c)
 	}
 	for _, c := range list {
 		select {
@@ -429,21 +462,29 @@ func (m *Manager) sendAway(ctx context.Context, list []*Conn, spread time.Durati
 	}
 }
 
-// waitHandlers waits until no connection has a message that is not handled, for at most half of
-// the time that is left.
-func (m *Manager) waitHandlers(ctx context.Context, list []*Conn) {
+// shutIdle calls shut with every connection that has no frame under way, one after the other as they
+// come to rest, and returns those that did not within half of the time that is left.
+func (m *Manager) shutIdle(ctx context.Context, list []*Conn, shut func(*Conn)) (busy []*Conn) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	for _, c := range list {
-		for wait := time.Millisecond; !c.in.idle() && c.ctx.Err() == nil; wait = min(2*wait, 50*time.Millisecond) {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		list = slices.DeleteFunc(list, func(c *Conn) bool {
+			if !c.in.idle() && c.ctx.Err() == nil {
+				return false
 			}
+			shut(c)
+			return true
+		})
+		if len(list) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return list
 		}
 	}
 }

@@ -403,9 +403,9 @@ func TestHealthChanges(t *testing.T) {
 		if !errors.Is(last[0].Err, errBroken) || last[1].Err != nil || last[0].Provider != "fake" {
 			t.Errorf("events %+v", last)
 		}
-		f.onHealth = func(context.Context) error { panic("no health") }
+		f.healthBy(func(context.Context) error { panic("no health") })
 		contains(t, errors.New(m.Health(t.Context()).Providers["fake"].Error), "panicked", "no health")
-		f.onHealth = func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+		f.healthBy(func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
 		start := time.Now()
 		same(t, "a check that hangs", m.Health(t.Context()).Ready, false)
 		same(t, "is bounded", time.Since(start), 5*time.Second)

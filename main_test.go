@@ -68,10 +68,20 @@ func (f *fake) Stop(ctx context.Context) error {
 
 func (f *fake) Health(ctx context.Context) error {
 	f.checks.Add(1)
-	if f.onHealth != nil {
-		return f.onHealth(ctx)
+	f.mu.Lock()
+	check := f.onHealth
+	f.mu.Unlock()
+	if check != nil {
+		return check(ctx)
 	}
 	return nil
+}
+
+// healthBy changes the check of a provider that runs.
+func (f *fake) healthBy(check func(ctx context.Context) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onHealth = check
 }
 
 // host is the one of the last start.

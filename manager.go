@@ -46,6 +46,8 @@ type Manager struct {
 	work     sync.WaitGroup // the manager's own goroutines
 	fatal    chan error     // a provider that is given up; Run returns it
 	draining atomic.Bool    // /readyz says so
+	drained  chan struct{}  // closed when Drain has ended with drainErr
+	drainErr error
 	refusing atomic.Bool    // nobody new is admitted: after the drain delay
 	closed   atomic.Bool    // set under mu
 
@@ -66,7 +68,7 @@ func New(opts ...Option) (*Manager, error) {
 		}
 		errs = append(errs, o.applyManager(b))
 	}
-	m := &Manager{cfg: defaultConfig(), memory: new(memnet.Network), fatal: make(chan error, 1), node: newNode()}
+	m := &Manager{cfg: defaultConfig(), memory: new(memnet.Network), fatal: make(chan error, 1), drained: make(chan struct{}), node: newNode()}
 	m.log = slog.Default()
 	for _, f := range b.settings { // the logger alone is needed now; the rest goes over the file
 		var probe Config
@@ -87,6 +89,7 @@ func (m *Manager) configure(b *builder) error {
 	var errs []error
 	names := make([]string, 0, len(b.providers))
 	for _, p := range b.providers {
+		errs = append(errs, checkName("WithProvider", p))
 		if slices.Contains(names, p.Name()) {
 			errs = append(errs, &OptionError{Option: "WithProvider", Value: p.Name(), Err: ErrRunning, Allowed: "one provider a name"})
 		}
@@ -107,6 +110,14 @@ func (m *Manager) configure(b *builder) error {
 	}
 	errs = append(errs, b.sources.unknownVariables(byName), m.check(), m.loadTLS())
 	return errors.Join(errs...)
+}
+
+// checkName refuses a provider without a name, for "" is the default one, or all.
+func checkName(option string, p Provider) error {
+	if p.Name() == "" || !plain(p.Name()) {
+		return &OptionError{Option: option, Value: p.Name(), Allowed: "a provider with a name of UTF-8 without control characters"}
+	}
+	return nil
 }
 
 // check holds the resolved configuration against itself.
@@ -199,6 +210,9 @@ func (m *Manager) Register(providers ...Provider) error {
 	for _, p := range providers {
 		if p == nil {
 			return &OptionError{Option: "Register", Value: nil, Allowed: "providers"}
+		}
+		if err := checkName("Register", p); err != nil {
+			return err
 		}
 		if c, ok := p.(Configurable); ok {
 			if err := c.Configure(&ConfigSource{name: p.Name(), log: m.log}); err != nil {

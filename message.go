@@ -232,6 +232,9 @@ const messageOverhead = 128
 // a string or a []byte only.
 func Decode[T any](m *Message) (T, error) {
 	var v T
+	if m == nil {
+		return v, &MessageError{"message", "nil", "a message made by NewMessage"}
+	}
 	if m.JSON() {
 		if err := json.Unmarshal(m.content, &v); err != nil {
 			return v, fmt.Errorf("comm: content of %q: %w", m.typ, err)

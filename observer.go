@@ -31,7 +31,7 @@ type Event struct {
 }
 
 // Observer is told of every event, for metrics and tracing of the user's choice. It is called on
-// the goroutine where the event happens and must return quickly.
+// the goroutine where the event happens and must return quickly. A panic is logged.
 type Observer interface{ Observe(e Event) }
 
 // ObserverFunc is a function as an Observer.
@@ -42,6 +42,7 @@ func (f ObserverFunc) Observe(e Event) { f(e) }
 
 func (m *Manager) observe(e Event) {
 	if o := m.cfg.Observer; o != nil {
+		defer m.recoverHook(nil)
 		o.Observe(e)
 	}
 }

@@ -183,23 +183,23 @@ func WithOnConnect(f func(ctx context.Context, hs *Handshake, a *Admission) erro
 
 // WithOnDisconnect sets the hook that is called last for every connection.
 func WithOnDisconnect(f func(c *Conn, d Disconnection)) Option {
-	return exclusive("on_disconnect", "WithOnDisconnect", func(c *Config) { c.OnDisconnect = f })
+	return required("on_disconnect", "WithOnDisconnect", f == nil, func(c *Config) { c.OnDisconnect = f })
 }
 
 // WithOnJoin sets the hook that is called after a connection has joined a group.
 func WithOnJoin(f func(c *Conn, group string)) Option {
-	return exclusive("on_join", "WithOnJoin", func(c *Config) { c.OnJoin = f })
+	return required("on_join", "WithOnJoin", f == nil, func(c *Config) { c.OnJoin = f })
 }
 
 // WithOnLeave sets the hook that is called after a connection has left a group, or ended in it.
 func WithOnLeave(f func(c *Conn, group string)) Option {
-	return exclusive("on_leave", "WithOnLeave", func(c *Config) { c.OnLeave = f })
+	return required("on_leave", "WithOnLeave", f == nil, func(c *Config) { c.OnLeave = f })
 }
 
 // WithOnPresence sets the hook that is told when a user comes into a group or has left it for
 // longer than the presence grace.
 func WithOnPresence(f func(PresenceChange)) Option {
-	return exclusive("on_presence", "WithOnPresence", func(c *Config) { c.OnPresence = f })
+	return required("on_presence", "WithOnPresence", f == nil, func(c *Config) { c.OnPresence = f })
 }
 
 // WithPresenceGrace sets how long a lost user counts as present. The default is 10 s; 0 is none.
@@ -209,7 +209,8 @@ func WithPresenceGrace(d time.Duration) Option {
 
 // WithMiddleware adds middleware around every message handler; the first is the outermost.
 func WithMiddleware(mw ...Middleware) Option {
-	return set(func(c *Config) { c.middleware = append(c.middleware, mw...) })
+	isNil := func(m Middleware) bool { return m == nil }
+	return checked("WithMiddleware", nil, "functions", !slices.ContainsFunc(mw, isNil), func(c *Config) { c.middleware = append(c.middleware, mw...) })
 }
 
 // WithHandlerConcurrency lets n handlers of one connection run at once and so gives up the order of

@@ -107,7 +107,11 @@ func (c *Conn) pushOrdered(e *envelope, p Priority) {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing {
+	switch {
+	case o.closing:
+		return
+	case o.q.Len() >= c.manager.cfg.QueueMessages+maxControl: // joins again and again, and reads nothing
+		go c.kill(CloseReason{Kind: ReasonSlow, Text: "control frames are not read", Err: ErrSlowConsumer})
 		return
 	}
 	o.q.PushOrdered(p.queueLane(), e)
@@ -138,19 +142,18 @@ func (o *outbox) waitRoom() <-chan struct{} {
 	return o.room
 }
 
-// finish refuses further messages and lets the writer end the connection once it is empty.
-// It reports whether this call was the first to end it.
-func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) bool {
+// finish refuses further messages and lets the writer end the connection once it is empty. Only the
+// first call has an effect.
+func (o *outbox) finish(r CloseReason, deadline time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closing {
-		return false
+		return
 	}
 	o.closing, o.last, o.deadline = true, &r, deadline
 	if o.wake() {
 		go o.run()
 	}
-	return true
 }
 
 // kill drops what is queued and reports whether this call must end the connection.
@@ -228,15 +231,16 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 			o.mu.Unlock()
 			return nil, nil
 		case o.last != nil && time.Now().After(o.deadline):
-			defer o.mu.Unlock()
-			return nil, o.giveUp()
+			last = o.giveUp()
+			o.mu.Unlock()
+			return nil, last
 		case len(s.envelopes) == 0 && len(replays) == 0:
-			defer o.mu.Unlock()
-			o.writing = false
-			if o.last == nil {
-				return nil, nil
+			o.writing = false // no defer in this loop: each would be allocated
+			if o.last != nil {
+				last = o.giveUp()
 			}
-			return nil, o.giveUp()
+			o.mu.Unlock()
+			return nil, last
 		}
 		o.mu.Unlock()
 		for _, m := range replays {

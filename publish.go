@@ -29,6 +29,9 @@ var publications = sync.Pool{New: func() any { return new(publication) }}
 func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...SendOption) (Delivery, error) {
 	var o sendOptions
 	for _, opt := range opts {
+		if opt == nil {
+			return Delivery{}, &OptionError{Option: "Send", Value: nil, Allowed: "options"}
+		}
 		opt(&o)
 	}
 	if err := m.checkSend(t, msg, &o); err != nil {
@@ -213,6 +216,7 @@ func (m *Manager) deliverWhere(p *publication, t Target, e *envelope) {
 
 // pushBlocking waits for room in the connection's queue.
 func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *envelope) error {
+	p.expect(c)
 	for {
 		room := c.out.waitRoom()
 		r, wake, _ := c.push(e, nil, true)
@@ -225,6 +229,7 @@ func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *
 			return nil
 		case pushClosed:
 			p.delivery.Closed++
+			p.lost(c)
 			return nil
 		}
 		select {
@@ -232,6 +237,7 @@ func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *
 		case <-c.ctx.Done():
 		case <-ctx.Done():
 			p.delivery.Dropped++
+			p.lost(c)
 			return context.Cause(ctx)
 		}
 	}
@@ -259,6 +265,13 @@ func (p *publication) expect(c *Conn) {
 	}
 }
 
+// lost takes the expectation back.
+func (p *publication) lost(c *Conn) {
+	if p.delivery.Pending != nil {
+		p.delivery.Pending.lost(c)
+	}
+}
+
 // push queues e for c and counts what became of it. It may run under topic.mu.
 func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 	p.expect(c)
@@ -282,9 +295,7 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 		p.delivery.Closed++
 		p.kill = append(p.kill, c)
 	}
-	if p.delivery.Pending != nil {
-		p.delivery.Pending.lost(c)
-	}
+	p.lost(c)
 }
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.

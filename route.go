@@ -171,8 +171,9 @@ func (m *Manager) CheckOrigin(r *http.Request) error {
 	if origin == "" {
 		return nil
 	}
-	_, host, ok := strings.Cut(origin, "://")
-	if ok && strings.EqualFold(host, r.Host) {
+	scheme, host, ok := strings.Cut(origin, "://")
+	downgraded := r.TLS != nil && !strings.EqualFold(scheme, "https") // the other way round is a proxy that ends TLS
+	if ok && strings.EqualFold(host, r.Host) && !downgraded {
 		return nil
 	}
 	for _, allowed := range m.cfg.AllowedOrigins {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/forwarded"
 )
 
 // AdminOption is a setting of [Admin].
@@ -152,7 +153,7 @@ func (a *admin) notLocal(r *http.Request) string {
 		return "the listener's address " + local.String() + " is not a loopback address"
 	case !isLoopback(r.RemoteAddr):
 		return "the request comes from " + r.RemoteAddr
-	case forwarded(r.Header):
+	case isForwarded(r.Header):
 		return "the request was forwarded by a proxy"
 	case !a.localHost(r.Host):
 		return "its Host is " + clip(r.Host) + ", not localhost or a loopback address"
@@ -160,7 +161,7 @@ func (a *admin) notLocal(r *http.Request) string {
 	return ""
 }
 
-func forwarded(h http.Header) bool {
+func isForwarded(h http.Header) bool {
 	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}, func(name string) bool {
 		return len(h[name]) > 0
 	})
@@ -169,7 +170,7 @@ func forwarded(h http.Header) bool {
 // isLoopback reads host:port.
 func isLoopback(addr string) bool {
 	ap, err := netip.ParseAddrPort(addr)
-	return err == nil && plain(ap.Addr()).IsLoopback()
+	return err == nil && forwarded.Plain(ap.Addr()).IsLoopback()
 }
 
 // localHost holds the name that the client asked for against those of this machine: a page whose
@@ -181,7 +182,7 @@ func (a *admin) localHost(hostport string) bool {
 	}
 	host = strings.Trim(host, "[]")
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return plain(ip).IsLoopback()
+		return forwarded.Plain(ip).IsLoopback()
 	}
 	return strings.EqualFold(host, "localhost") || slices.ContainsFunc(a.hosts, func(name string) bool {
 		return strings.EqualFold(host, name)

@@ -3,11 +3,9 @@ package commhttp
 import (
 	"net/http"
 	"net/netip"
-	"strings"
-)
 
-// maxHops bounds the X-Forwarded-For entries that are looked at.
-const maxHops = 32
+	"github.com/anasamu/comm/internal/forwarded"
+)
 
 // ClientAddress finds the client's address behind trusted proxies, for [ClientAddr].
 //
@@ -21,7 +19,7 @@ func ClientAddress(trusted ...netip.Prefix) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, orig *http.Request) {
 			x, w, r := enter(w, orig)
-			x.info.client = clientAddr(r.RemoteAddr, r.Header["X-Forwarded-For"], trusted)
+			x.info.client = forwarded.Client(r.RemoteAddr, r.Header["X-Forwarded-For"], trusted)
 			serve(next, w, r, orig)
 		})
 	}
@@ -37,69 +35,4 @@ func ClientAddr(r *http.Request) netip.Addr {
 	return peerAddr(r.RemoteAddr)
 }
 
-func clientAddr(remote string, forwarded []string, trusted []netip.Prefix) netip.Addr {
-	client := peerAddr(remote)
-	if !contains(trusted, client) {
-		return client
-	}
-	hops := 0
-	for i := len(forwarded) - 1; i >= 0; i-- {
-		for list, more := forwarded[i], true; more; hops++ {
-			var entry string
-			list, entry, more = cutLast(list)
-			addr, ok := parseHop(entry)
-			if !ok || hops == maxHops {
-				return client
-			}
-			if client = addr; !contains(trusted, client) {
-				return client
-			}
-		}
-	}
-	return client
-}
-
-// cutLast splits the last entry off a comma-separated list.
-func cutLast(list string) (rest, last string, more bool) {
-	i := strings.LastIndexByte(list, ',')
-	if i < 0 {
-		return "", list, false
-	}
-	return list[:i], list[i+1:], true
-}
-
-// parseHop reads an address with or without a port: proxies write both.
-func parseHop(s string) (netip.Addr, bool) {
-	s = strings.Trim(s, " \t")
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return plain(addr), true
-	}
-	if inner, ok := strings.CutPrefix(s, "["); ok {
-		if inner, ok = strings.CutSuffix(inner, "]"); ok {
-			addr, err := netip.ParseAddr(inner)
-			return plain(addr), err == nil && addr.Is6()
-		}
-	}
-	ap, err := netip.ParseAddrPort(s)
-	return plain(ap.Addr()), err == nil
-}
-
-func peerAddr(remote string) netip.Addr {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return plain(ap.Addr())
-}
-
-// plain is addr in the form that prefixes match.
-func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
-
-func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
-	for _, p := range prefixes {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
+func peerAddr(remote string) netip.Addr { return forwarded.Peer(remote) }

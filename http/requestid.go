@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+
+	"github.com/anasamu/comm/internal/forwarded"
 )
 
 // maxRequestID is the longest inbound request id that is kept.
@@ -46,7 +48,7 @@ func inboundID(r *http.Request, trusted []netip.Prefix) string {
 		return ""
 	}
 	id := r.Header.Get("X-Request-Id")
-	if !validRequestID(id) || !contains(trusted, peerAddr(r.RemoteAddr)) {
+	if !validRequestID(id) || !forwarded.Contains(trusted, forwarded.Peer(r.RemoteAddr)) {
 		return ""
 	}
 	return id
