@@ -25,7 +25,8 @@ type peer struct {
 	br     *bufio.Reader
 	masked bool // we are the client
 
-	extensions string // the server's answer
+	extensions string        // the server's answer
+	patience   time.Duration // beyond the usual, for a frame
 }
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -177,7 +178,7 @@ func (p *peer) chop(size int, frames ...frame) {
 
 // next reads one frame.
 func (p *peer) next() (frame, error) {
-	p.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.nc.SetReadDeadline(time.Now().Add(10*time.Second + p.patience))
 	var b []byte
 	for {
 		h, n, err := wsframe.Parse(b, wsframe.Rules{Masked: !p.masked, Deflate: true})

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -43,13 +45,15 @@ var effects = map[string]func(t *testing.T){
 		}
 	},
 	"ping_period": func(t *testing.T) {
-		p := dialRawProvider(t, configured(t, `"ping_period":"30ms"`))
+		t.Parallel()
+		p := dialRawProvider(t, configured(t, `"ping_period":"1s"`))
 		if h := p.untilControl(); h != wsframe.Ping {
 			t.Fatalf("opcode %#x, want a ping", h)
 		}
 	},
 	"pong_wait": func(t *testing.T) {
-		m := configured(t, `"ping_period":"30ms","pong_wait":"90ms"`)
+		t.Parallel()
+		m := configured(t, `"pong_wait":"1s"`)
 		p := dialRawProvider(t, m)
 		if first, then := p.untilControl(), p.untilControl(); first != wsframe.Ping || then != 0 {
 			t.Fatalf("opcodes %#x and %#x, want a ping and the end", first, then)
@@ -119,7 +123,7 @@ func TestConfigKeys(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	t.Parallel()
 	doc := `{"providers":{"websocket":{
-		"ping_period":"60s","pong_wait":"54s","read_buffer_size":100,"write_buffer_size":"1MiB","path":"ws","pathh":1}}}`
+		"ping_period":"60s","pong_wait":"60050ms","read_buffer_size":100,"write_buffer_size":"1MiB","path":"ws","pathh":1}}}`
 	_, err := comm.New(comm.WithProvider(ws.New()), comm.WithConfigJSON("test.json", []byte(doc)))
 	if err == nil {
 		t.Fatal("accepted")
@@ -131,6 +135,72 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
+// Each combination of ping_period and pong_wait does what its names say, or is refused.
+func TestConfigPace(t *testing.T) {
+	const period, wait = "ping_period", "pong_wait"
+	for _, tt := range []struct {
+		members       string
+		ping, givenUp time.Duration // of silence; the manager's heartbeat is 25 s
+		refused       []string
+	}{
+		{``, 25 * time.Second, 40 * time.Second, nil},
+		{`"ping_period":"54s"`, 54 * time.Second, 69 * time.Second, nil},
+		{`"ping_period":"54s","pong_wait":"60s"`, 54 * time.Second, 60 * time.Second, nil},
+		{`"pong_wait":"1s"`, 900 * time.Millisecond, time.Second, nil},
+		{`"pong_wait":"20s"`, 18 * time.Second, 20 * time.Second, nil},
+		{`"pong_wait":"26s"`, 23400 * time.Millisecond, 26 * time.Second, nil},
+		{`"pong_wait":"2m"`, 25 * time.Second, 2 * time.Minute, nil},
+		{`"ping_period":"5s","pong_wait":"6s"`, 5 * time.Second, 6 * time.Second, nil},
+		{`"ping_period":"60s","pong_wait":"60s"`, 0, 0, []string{period, wait}},
+		{`"ping_period":"60s","pong_wait":"60001ms"`, 0, 0, []string{period, wait}},
+		{`"ping_period":"1ns"`, 0, 0, []string{period, "1s"}},
+		{`"pong_wait":"999ms"`, 0, 0, []string{wait, "1s"}},
+	} {
+		t.Run(tt.members, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				doc := `{"communication":{"heartbeat":"25s"},"providers":{"websocket":{` + tt.members + `}}}`
+				m, err := comm.New(comm.WithInMemory(), comm.WithProvider(ws.New()), comm.WithConfigJSON("test.json", []byte(doc)),
+					comm.WithLogger(slog.New(slog.DiscardHandler)))
+				if tt.refused != nil {
+					for _, want := range tt.refused {
+						if err == nil || !strings.Contains(err.Error(), want) {
+							t.Errorf("%v lacks %s", err, want)
+						}
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				if err := m.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				observePace(t, m, tt.ping, tt.givenUp)
+			})
+		})
+	}
+}
+
+// observePace is a client that says nothing and notes when it is pinged and given up.
+func observePace(t *testing.T, m *comm.Manager, ping, givenUp time.Duration) {
+	t.Helper()
+	nc, err := m.DialContext(t.Context(), "tcp", "gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	p := rawUpgrade(t, nc)
+	p.patience = time.Hour
+	start := time.Now()
+	if op := p.untilControl(); op != wsframe.Ping || time.Since(start) != ping {
+		t.Fatalf("opcode %#x after %v, want a ping after %v", op, time.Since(start), ping)
+	}
+	if op := p.untilControl(); op != 0 || time.Since(start) != givenUp {
+		t.Fatalf("opcode %#x after %v, want the end after %v", op, time.Since(start), givenUp)
+	}
+}
+
 // dialRawProvider is a client that answers nothing by itself.
 func dialRawProvider(t *testing.T, m *comm.Manager) *peer {
 	t.Helper()
@@ -139,6 +209,11 @@ func dialRawProvider(t *testing.T, m *comm.Manager) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
+	return rawUpgrade(t, nc)
+}
+
+func rawUpgrade(t *testing.T, nc net.Conn) *peer {
+	t.Helper()
 	p := &peer{t: t, nc: nc, br: bufio.NewReader(nc), masked: true}
 	fmt.Fprintf(nc, "GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", testKey)
