@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -45,6 +46,9 @@ type Config struct {
 	// AllowedOrigins are the web origins besides the same one, such as https://app.example.com,
 	// https://*.example.com, or * for any.
 	AllowedOrigins []string `json:"allowed_origins"`
+	// TrustedProxies are the peers whose X-Forwarded-For is believed: the client that they name is the one
+	// that limits and logs are about, for every protocol on HTTP.
+	TrustedProxies []netip.Prefix `json:"trusted_proxies"`
 	// MaxConnectionsPerUser and MaxConnectionsPerAddr bound what one user, and one address (IPv6: one
 	// /64), may hold. The defaults are 100 and 1,000.
 	MaxConnectionsPerUser int `json:"max_connections_per_user" min:"1"`
@@ -58,17 +62,18 @@ type Config struct {
 	// FailedAuthBurst is how many failed authentications one address may have at once; one comes
 	// back every six seconds. The default is 20.
 	FailedAuthBurst int `json:"failed_auth_burst" min:"1"`
-	// MaxMessage bounds one inbound message. The default is 1 MiB.
-	MaxMessage int `json:"max_message" min:"64"`
+	// MaxMessage bounds one inbound message, in bytes; configuration may write it as "1MiB". The default is 1 MiB.
+	MaxMessage int `json:"max_message" min:"64" unit:"bytes"`
 	// MessageRate is how many frames a second one connection may send, with a burst of MessageBurst.
 	// The defaults are 1,000 and 2,000.
 	MessageRate  int `json:"message_rate" min:"1"`
 	MessageBurst int `json:"message_burst" min:"1"`
 	// MaxGroups bounds the groups of one connection. The default is 64.
 	MaxGroups int `json:"max_groups" min:"1"`
-	// QueueMessages and QueueBytes bound what waits for one connection. The defaults are 1,024 and 1 MiB.
+	// QueueMessages and QueueBytes bound what waits for one connection; configuration may write the bytes
+	// as "1MiB". The defaults are 1,024 and 1 MiB.
 	QueueMessages int `json:"queue_messages" min:"1"`
-	QueueBytes    int `json:"queue_bytes" min:"1"`
+	QueueBytes    int `json:"queue_bytes" min:"1" unit:"bytes"`
 	// HandlerConcurrency is how many handlers of one connection run at once. The default of 1 keeps
 	// the order of its messages; more gives it up.
 	HandlerConcurrency int `json:"handler_concurrency" min:"1"`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -70,7 +71,7 @@ func (e *effect) document(t *testing.T) []byte {
 		switch {
 		case err == nil:
 			section[k] = n
-		case k == "allowed_origins":
+		case k == "allowed_origins", k == "trusted_proxies":
 			section[k] = strings.Split(v, ",")
 		default:
 			section[k] = v
@@ -121,6 +122,27 @@ func addressEffects() []effect {
 				addrs, err := m.Addrs("fake")
 				if err != nil || !slices.Equal(addrs, []string{"127.0.0.1:7002"}) {
 					t.Errorf("Addrs: %v, %v", addrs, err)
+				}
+			},
+		}, {
+			key: "trusted_proxies", set: one("trusted_proxies", "127.0.0.0/8,::1/128"),
+			observe: func(t *testing.T, m *comm.Manager, f *fake) {
+				err := f.host().Route("GET /client", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "http://gateway/client", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("X-Forwarded-For", "198.51.100.1, 192.0.2.7, 127.0.0.9")
+				resp, err := httpClient(m).Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if b, _ := io.ReadAll(resp.Body); string(b) != "192.0.2.7:0" {
+					t.Errorf("the client is %s", b)
 				}
 			},
 		}, {

@@ -22,7 +22,7 @@ type inbox struct {
 	running int           // handler goroutines
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
 	closed  bool
-	refused bool          // the server drains: what comes now is refused
+	refused bool    // the server drains: what comes now is refused
 	run     func()  // starts a goroutine that calls take until nil
 	answers pending // what a handler may be waiting for while it holds up the rest
 	bounds  *inboxBounds

@@ -48,8 +48,8 @@ type Manager struct {
 	draining atomic.Bool    // /readyz says so
 	drained  chan struct{}  // closed when Drain has ended with drainErr
 	drainErr error
-	refusing atomic.Bool    // nobody new is admitted: after the drain delay
-	closed   atomic.Bool    // set under mu
+	refusing atomic.Bool // nobody new is admitted: after the drain delay
+	closed   atomic.Bool // set under mu
 
 	mu        sync.Mutex // guards the fields below
 	providers []*providerState

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -173,6 +174,13 @@ func WithAllowedOrigins(origins ...string) Option {
 		}
 		return set(func(c *Config) { c.AllowedOrigins = append(c.AllowedOrigins, origins...) }).applyManager(b)
 	})
+}
+
+// WithTrustedProxies sets Config.TrustedProxies. Behind a reverse proxy it is needed: otherwise the limits
+// per address are those of the proxy, and one client can use them up for all. X-Forwarded-For is walked
+// from right to left, and the first address that is not in prefixes is the client.
+func WithTrustedProxies(prefixes ...netip.Prefix) Option {
+	return set(func(c *Config) { c.TrustedProxies = append(c.TrustedProxies, prefixes...) })
 }
 
 // WithOnConnect sets the hook that may refuse a client, and that sets its user, labels, metadata

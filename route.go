@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/anasamu/comm/internal/forwarded"
 	"github.com/anasamu/comm/internal/listen"
 )
 
@@ -74,17 +77,32 @@ func newRouteError(r *route, all []*route, text string) error {
 	return e
 }
 
-// serveHTTP is the outermost handler of an address: it takes the trace and finds the route. On a
-// connection that is kept alive it clears the write deadline that an earlier request's handler may
+// serveHTTP is the outermost handler of an address: it finds the client behind trusted proxies, bounds
+// the body, takes the trace and finds the route. On a connection that is kept alive it clears the write deadline that an earlier request's handler may
 // have left, which a stream would run into.
 func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	}
+	m := e.manager
+	if trusted := m.cfg.TrustedProxies; len(trusted) > 0 {
+		r.RemoteAddr = clientBehind(r, trusted)
+	}
+	w, r = watchBody(w, r, m.cfg.HandshakeTimeout)
 	if ctx := requestTrace(r.Context(), r.Header); ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}
 	e.mux.Load().ServeHTTP(w, r)
+}
+
+// clientBehind is the address of the client as "ip:port": the peer's own, or what trusted proxies say,
+// whose port nobody knows.
+func clientBehind(r *http.Request, trusted []netip.Prefix) string {
+	client := forwarded.Client(r.RemoteAddr, r.Header["X-Forwarded-For"], trusted)
+	if !client.IsValid() || client == forwarded.Peer(r.RemoteAddr) {
+		return r.RemoteAddr
+	}
+	return netip.AddrPortFrom(client, 0).String()
 }
 
 // guard stands before each route of a provider: it answers 503 while the provider does not run,
@@ -165,9 +183,13 @@ func (w *statusWriter) ReadFrom(src io.Reader) (int64, error) {
 }
 
 // CheckOrigin applies the origin policy to a request: no Origin header, the same origin, or one
-// that WithAllowedOrigins names. The error wraps ErrOrigin and names the origin.
+// that WithAllowedOrigins names. The error wraps ErrOrigin and names the origin. On loopback with open
+// access a web page must also have asked for loopback by name or address.
 func (m *Manager) CheckOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
+	if m.rebound(r) {
+		return fmt.Errorf("%w: the host %q is not this machine's, and access is open", ErrOrigin, shorten(r.Host))
+	}
 	if origin == "" {
 		return nil
 	}
@@ -182,6 +204,29 @@ func (m *Manager) CheckOrigin(r *http.Request) error {
 		}
 	}
 	return fmt.Errorf("%w: %q", ErrOrigin, shorten(origin))
+}
+
+// rebound reports whether a web page may have come to this machine's own gateway by a name that it made
+// resolve to loopback (DNS rebinding): then its origin says nothing. It matters where access is open.
+func (m *Manager) rebound(r *http.Request) bool {
+	if !m.cfg.OpenAccess || r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return false
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.IP.IsLoopback() && !loopbackHost(r.Host)
+}
+
+// loopbackHost reports whether a Host header names loopback.
+func loopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // originMatches compares an origin with a pattern: *, scheme://host or scheme://*.domain.
