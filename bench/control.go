@@ -150,6 +150,7 @@ func stopProfile(name string) error {
 		return nil
 	}
 	pprof.StopCPUProfile()
+	runtime.GC() // what was allocated since the last one is in no profile
 	f, err := os.Create(strings.TrimSuffix(name, ".pprof") + ".allocs.pprof")
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ var pacedRows = []row{
 	pacedRow("paced80", "1,000 connections, open loop at 80 % of each one's saturation", 0.8),
 	{
 		name: "single", title: "one message to 1,000 connections, publish to read, 50 a second", wants: wantsHub,
-		target: target{ratio: 1.1, against: "direct"}, columns: []column{p50Column, p99Column, lastColumn, deliveryCPU},
+		target: target{ratio: 1.1, among: []string{"direct"}}, columns: []column{p50Column, p99Column, lastColumn, deliveryCPU},
 		spec: spec{Scenario: "paced", Conns: 1000, Groups: 1, Messages: 10, Rounds: 1, Size: 128, Rate: 50},
 	},
 }

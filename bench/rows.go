@@ -37,12 +37,12 @@ type column struct {
 	lower  bool // is better
 }
 
-// target is what the issue asks of the first column.
+// target is what the first column is to reach.
 type target struct {
-	ratio    float64 // of comm to the best rival; 0 for none
-	absolute float64 // the value itself; 0 for none
-	zero     bool    // the value is 0
-	against  string  // instead of the best rival: this subject
+	ratio    float64  // of comm to the best rival; 0 for none
+	absolute float64  // the value itself; 0 for none
+	zero     bool     // the value is 0
+	among    []string // if set: the rivals that it is about, of those in the row
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ func cpuModel() string {
 	return "unknown CPU"
 }
 
-// printRow prints one row of the table as a table of its own.
+// printRow prints one row as a table of its own.
 func printRow(w io.Writer, r row, results []*result) {
 	fmt.Fprintf(w, "## %s: %s\n\n", r.name, r.title)
 	if len(results) == 0 {
@@ -86,7 +87,7 @@ func verdict(r row, results []*result) string {
 		case res.subject.Name() == oursPrefix:
 			own = res
 		case ours(res.subject):
-		case r.target.against != "" && res.subject.Name() != r.target.against:
+		case r.target.among != nil && !slices.Contains(r.target.among, res.subject.Name()):
 		case best == nil || better(c, res, best):
 			best = res
 		}
