@@ -33,15 +33,8 @@ func audience(s *spec) (*receiver, *control, error) {
 	if err := connect(s, l, dial); err != nil {
 		return nil, nil, err
 	}
-	c, err := dialControl(s)
+	r, c, err := joined(s, l)
 	if err != nil {
-		return nil, nil, err
-	}
-	r := newReceiver(s, l)
-	if err := r.hello(); err != nil {
-		return nil, nil, err
-	}
-	if err := c.join(s.Conns); err != nil {
 		return nil, nil, err
 	}
 	return r, c, r.round(c, max(1, s.Messages/10), s)

@@ -61,15 +61,8 @@ func driveStalled(s *spec) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := dialControl(s)
+	r, c, err := joined(s, src)
 	if err != nil {
-		return nil, err
-	}
-	r := newReceiver(s, src)
-	if err := r.hello(); err != nil {
-		return nil, err
-	}
-	if err := c.join(s.Conns); err != nil {
 		return nil, err
 	}
 	var without, with metrics
@@ -89,6 +82,19 @@ func driveStalled(s *spec) (metrics, error) {
 	}
 	with["with"], with["without"], with["slowdown"] = with["p99"], without["p99"], with["p99"]/without["p99"]
 	return with, nil
+}
+
+// joined is a receiver of clients that are all in their groups.
+func joined(s *spec, src source) (*receiver, *control, error) {
+	c, err := dialControl(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := newReceiver(s, src)
+	if err := r.hello(); err != nil {
+		return nil, nil, err
+	}
+	return r, c, c.join(s.Conns)
 }
 
 // stallSource connects everyone. victim makes the last one stall.

@@ -80,27 +80,16 @@ func ours(s subject) bool { return strings.HasPrefix(s.Name(), oursPrefix) }
 // verdict compares comm with the target.
 func verdict(r row, results []*result) string {
 	c := r.columns[0]
-	var own, best *result
-	for _, res := range results {
-		switch {
-		case len(res.values(c.metric)) == 0:
-		case res.subject.Name() == oursPrefix:
-			own = res
-		case ours(res.subject):
-		case r.target.among != nil && !slices.Contains(r.target.among, res.subject.Name()):
-		case best == nil || better(c, res, best):
-			best = res
-		}
-	}
+	own, best := contenders(r, results)
 	if own == nil {
 		return ""
 	}
 	have := median(own.values(c.metric))
-	switch {
-	case r.target.zero:
+	switch t := r.target; {
+	case t.zero:
 		return fmt.Sprintf("Target: 0. comm has "+c.format+": %s.", have, met(have < 0.0005, 0))
-	case r.target.absolute > 0:
-		return fmt.Sprintf("Target: at most "+c.format+". comm has "+c.format+": %s.", r.target.absolute, have, met(have <= r.target.absolute, r.target.absolute/have))
+	case t.absolute > 0:
+		return fmt.Sprintf("Target: at most "+c.format+". comm has "+c.format+": %s.", t.absolute, have, met(have <= t.absolute, t.absolute/have))
 	case best == nil:
 		return ""
 	}
@@ -108,12 +97,27 @@ func verdict(r row, results []*result) string {
 	if r.target.ratio == 0 {
 		return fmt.Sprintf("No target. comm has %.2f x %s.", ratio, best.subject.Name())
 	}
-	share := ratio / r.target.ratio
-	word := "at least"
+	share, word := ratio/r.target.ratio, "at least"
 	if c.lower {
 		share, word = 1/share, "at most"
 	}
 	return fmt.Sprintf("Target: %s %.2f x %s. comm has %.2f x: %s.", word, r.target.ratio, best.subject.Name(), ratio, met(share >= 1, share))
+}
+
+// contenders are comm and the best of the rivals that the target is about.
+func contenders(r row, results []*result) (own, best *result) {
+	c := r.columns[0]
+	for _, res := range results {
+		switch name := res.subject.Name(); {
+		case len(res.values(c.metric)) == 0:
+		case name == oursPrefix:
+			own = res
+		case ours(res.subject), r.target.among != nil && !slices.Contains(r.target.among, name):
+		case best == nil || better(c, res, best):
+			best = res
+		}
+	}
+	return own, best
 }
 
 func better(c column, a, b *result) bool {
