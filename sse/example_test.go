@@ -1,7 +1,9 @@
 package sse_test
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
@@ -10,8 +12,55 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/sse"
 )
+
+// A gateway whose clients read with EventSource, or curl -N.
+func ExampleNew() {
+	m, err := comm.New(comm.WithProvider(sse.New(sse.WithPath("/news"))), comm.WithInMemory(), comm.WithOpenAccess())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: m.DialContext}}
+	res, err := client.Get("http://gateway/news?group=sports")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer res.Body.Close()
+
+	goal, err := comm.NewMessage("goal", "1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := m.Send(context.Background(), comm.ToGroup("sports"), goal); err != nil {
+		log.Fatal(err)
+	}
+	d := sse.NewDecoder(res.Body)
+	fmt.Println("status", res.StatusCode)
+	for ev, err := range d.Events() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		var f struct{ Op, Type, Content string }
+		if err := json.Unmarshal(ev.Data, &f); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("event %q: %s\n", ev.Type, cmp.Or(f.Op, f.Type+" "+f.Content))
+		if f.Type == "goal" {
+			break
+		}
+	}
+	// Output:
+	// status 200
+	// event "control": welcome
+	// event "control": joined
+	// event "": goal 1:0
+}
 
 // A plain stream without the manager: the function's return ends it.
 func ExampleHandler() {
