@@ -104,6 +104,8 @@ func (e *endpoint) serve(l net.Listener, conf *tls.Config) (*listen.Server, erro
 		ReadHeaderTimeout:    e.manager.cfg.HandshakeTimeout,
 		IdleTimeout:          e.manager.idleTimeout(e.addr),
 		ConnContext:          trustContext,
+		UserTimeout:          e.manager.silence(),
+		HTTP2:                &http.HTTP2Config{SendPingTimeout: e.manager.cfg.Heartbeat, PingTimeout: e.manager.cfg.WriteTimeout},
 	})
 	if err != nil {
 		return nil, err
@@ -305,6 +307,10 @@ func (b *endpoints) list() []*endpoint {
 	defer b.mu.Unlock()
 	return slices.Clone(b.all)
 }
+
+// silence is how long a peer may acknowledge nothing that was sent before it counts as gone. It stands in
+// for the answer to a heartbeat where a carrier's clients never speak by themselves.
+func (m *Manager) silence() time.Duration { return 2*m.cfg.Heartbeat + m.cfg.WriteTimeout }
 
 // listen opens a real or an in-memory listener.
 func (m *Manager) listen(ctx context.Context, network, addr string) (net.Listener, error) {

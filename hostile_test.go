@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
 )
 
@@ -295,4 +297,36 @@ func TestNilIsRefused(t *testing.T) {
 		_, err := comm.New(o)
 		contains(t, err, what)
 	}
+}
+
+// A client of an event stream over HTTP/2 that is gone without a word does not answer pings, and ends.
+func TestSilentHTTP2PeerIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newManager(t, comm.WithProvider(sse.New()), comm.WithHeartbeat(20*time.Second), comm.WithWriteTimeout(5*time.Second))
+		if err := m.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := m.DialContext(t.Context(), "tcp", "gateway:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		header := "\x82\x86\x04\x07/events\x01\x07gateway" // :method GET, :scheme http, :path, :authority (RFC 7541)
+		frames := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + // SETTINGS
+			"\x00\x00" + string(rune(len(header))) + "\x01\x05\x00\x00\x00\x01" + header // HEADERS, END_STREAM and END_HEADERS
+		if _, err := io.WriteString(c, frames); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		go io.Copy(io.Discard, c) // it reads, and says nothing
+		time.Sleep(time.Second)
+		list := slices.Collect(m.Connections(comm.ToAll()))
+		if len(list) != 1 {
+			t.Fatalf("%d connections", len(list))
+		}
+		<-list[0].Done()
+		if d := time.Since(start); d < 20*time.Second || d > 30*time.Second {
+			t.Errorf("ended after %v, want the heartbeat's 20 s and 5 s more", d)
+		}
+	})
 }

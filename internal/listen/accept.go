@@ -35,6 +35,7 @@ func (s *Server) accept(l net.Listener) error {
 			retry = 0
 			s.lastErr.Store(nil)
 			s.counts.accepted.Add(1)
+			setUserTimeout(c, s.cfg.UserTimeout)
 			s.take(c)
 			continue
 		}

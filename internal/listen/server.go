@@ -74,6 +74,10 @@ type Config struct {
 	// hijacked or claimed not, 1,048,576 by default. One more is refused.
 	MaxConns int
 
+	// UserTimeout is how long a TCP peer may acknowledge nothing that was sent before its connection ends
+	// (RFC 5482), where the system can do that. Zero means the system's own, about a quarter of an hour.
+	UserTimeout time.Duration
+
 	// DrainIdle is how long a drain keeps serving an HTTP/1.x connection on which no request
 	// arrives, 2 s by default. Without such connections a drain does not wait.
 	DrainIdle time.Duration
