@@ -13,9 +13,10 @@ type ByteSize = conf.ByteSize
 // Config is what a file or the environment can set; options write into the same
 // struct. Sections that are pointers are off while nil. See [DefaultConfig].
 type Config struct {
-	// Host and Port are the listener's. An empty host and port 0 share the manager's
-	// address. NewHandler, which does not listen, has no use for them.
-	Host string `json:"host"`
+	// Host and Port are the listener's; an IPv6 address is a Host without brackets. An
+	// empty host and port 0 share the manager's address. NewHandler, which does not
+	// listen, has no use for them.
+	Host string `json:"host" format:"host"`
 	Port int    `json:"port" min:"0" max:"65535"`
 
 	// ReadTimeout and WriteTimeout are the deadlines of [Deadlines]: on each request

@@ -20,7 +20,7 @@ import (
 type Config struct {
 	// Host and Port are an address of the provider's own. Without both it is served on the manager's;
 	// a Port alone is on every interface, a Host alone on a free port.
-	Host string `json:"host"`
+	Host string `json:"host" format:"host"`
 	Port int    `json:"port" min:"0" max:"65535"`
 	// Path is where clients connect. The default is /events.
 	Path string `json:"path"`

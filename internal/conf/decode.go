@@ -66,16 +66,18 @@ func (d *decoder) field(v reflect.Value, f *field, n *node, path string) {
 		d.object(v, n, path)
 		return
 	}
-	fresh := reflect.New(v.Type()).Elem()
-	fresh.Set(v)
+	fresh := reflect.New(f.written(v.Type())).Elem()
+	fresh.Set(v.Convert(fresh.Type()))
 	if !d.value(fresh, n, path) {
 		return
 	}
-	if err := f.check(fresh); err != nil {
-		d.report(path, n.pos, err)
-		return
+	err := f.check(fresh)
+	if err == nil {
+		err = f.set(v, fresh)
 	}
-	v.Set(fresh)
+	if err != nil {
+		d.report(path, n.pos, err)
+	}
 }
 
 // value reads n into v and reports whether it could.

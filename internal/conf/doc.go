@@ -8,12 +8,15 @@
 // signed and unsigned integers (range-checked for their kind), floats, string, [time.Duration] ("30s", never a bare
 // number), every type with an UnmarshalText method (such as [ByteSize], netip.Prefix, slog.Level), slices of these,
 // nested structs, and pointers to any of these, where nil means "not given". Embedded structs without a tag are
-// inlined. The tags min, max and oneof bound a value, written as the value itself would be written:
+// inlined. The tags min, max and oneof bound a value, written as the value itself would be written; format:"host" takes
+// what can stand before a port, or nothing; unit:"bytes" has an integer written as a [ByteSize] is:
 //
 //	type Config struct {
+//		Host        string        `json:"host" format:"host"`
 //		Port        int           `json:"port" min:"0" max:"65535"`
 //		PingPeriod  time.Duration `json:"ping_period" min:"1s"`
 //		MaxMessage  conf.ByteSize `json:"max_message_size" min:"1"`
+//		QueueBytes  int           `json:"queue_bytes" min:"1" unit:"bytes"`
 //		Compression string        `json:"compression" oneof:"off,on"`
 //	}
 //

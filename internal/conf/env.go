@@ -110,16 +110,17 @@ func (e *Env) field(all *problems, name string, f *field, v reflect.Value) (any 
 	if !ok || strings.HasSuffix(name, "_PORT") && isServiceLink(value) {
 		return false
 	}
-	fresh := reflect.New(v.Type()).Elem()
+	fresh := reflect.New(f.written(v.Type())).Elem()
 	err := setVariable(fresh, value)
 	if err == nil {
 		err = f.check(fresh)
 	}
+	if err == nil {
+		err = f.set(v, fresh)
+	}
 	if err != nil {
 		all.add(e.error(name, err))
-		return true
 	}
-	v.Set(fresh)
 	return true
 }
 

@@ -15,6 +15,24 @@ type field struct {
 	tag   reflect.StructTag
 }
 
+// written is the type as which a value of the field is written: that of the field, or ByteSize for a plain integer with
+// the tag unit:"bytes".
+func (f *field) written(t reflect.Type) reflect.Type {
+	if f.tag.Get("unit") == "bytes" && reflect.Int <= t.Kind() && t.Kind() <= reflect.Int64 {
+		return byteSizeType
+	}
+	return t
+}
+
+// set assigns a value of the written type, unless the field is too small for it.
+func (f *field) set(v, value reflect.Value) error {
+	if v.Type() != value.Type() && v.OverflowInt(value.Int()) {
+		return causef(ErrValue, "%s: out of range", format(value))
+	}
+	v.Set(value.Convert(v.Type()))
+	return nil
+}
+
 // fields lists the keys of struct type t, embedded structs inlined. A struct that conf cannot fill is an ErrStruct.
 func fields(t reflect.Type) ([]field, error) {
 	var all []field
@@ -63,6 +81,7 @@ func throughPointer(t reflect.Type, index []int) bool {
 }
 
 var (
+	byteSizeType        = reflect.TypeFor[ByteSize]()
 	durationType        = reflect.TypeFor[time.Duration]()
 	textUnmarshalerType = reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()
 )

@@ -85,7 +85,7 @@ func shown(s string) string {
 	return s
 }
 
-// check holds a field's value against its tags min, max and oneof. Lists are checked item by item; a nil pointer is
+// check holds a field's value against its tags min, max, oneof and format. Lists are checked item by item; a nil pointer is
 // no value.
 func (f *field) check(v reflect.Value) error {
 	switch {
@@ -105,7 +105,21 @@ func (f *field) check(v reflect.Value) error {
 	if err := f.checkOneOf(v); err != nil {
 		return err
 	}
+	if err := f.checkFormat(v); err != nil {
+		return err
+	}
 	return f.checkRange(v)
+}
+
+func (f *field) checkFormat(v reflect.Value) error {
+	switch format := f.tag.Get("format"); {
+	case format == "":
+		return nil
+	case format == "host" && v.Kind() == reflect.String:
+		return checkHost(v.String())
+	default:
+		return causef(ErrStruct, "bad config struct: format %q of key %q", format, f.key)
+	}
 }
 
 func (f *field) checkOneOf(v reflect.Value) error {
@@ -164,8 +178,8 @@ func compare(v reflect.Value, bound string) (int, error) {
 // format writes a value as a file would hold it.
 func format(v reflect.Value) string { return fmt.Sprint(v.Interface()) }
 
-// Check holds every field of the struct that v points to against its min, max and oneof tags. It is for the last
-// layer, options, which assign without passing through this package; source names it in errors.
+// Check holds every field of the struct that v points to against its tags min, max, oneof and format. It is for the
+// last layer, options, which assign without passing through this package; source names it in errors.
 func Check(source string, v any) error {
 	s, err := target(v)
 	if err != nil {
