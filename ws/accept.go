@@ -92,8 +92,8 @@ func NewAcceptor(opts ...AcceptOption) (*Acceptor, error) {
 
 // Accept makes the server's side of the handshake (RFC 6455 4.2) and takes the
 // connection over from net/http. If it returns an error it has answered the
-// request: 400, 405 or 426 with a body that names the header at fault, or 403
-// for its Origin. The error is then a *HandshakeError.
+// request: 400, 405 or 426 with a body that names the header at fault, 403
+// for its Origin, or 501 over HTTP/2. The error is then a *HandshakeError.
 //
 // Headers set on w beforehand are sent along. The handler may return and leave
 // the connection to another goroutine; net/http frees its buffers and the
@@ -130,20 +130,27 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	return c, err
 }
 
-// check finds what is wrong with the request (RFC 6455 4.2.1).
+// check finds what is wrong with the request (RFC 6455 4.2.1). HTTP/2 is not told 426: that must name an
+// Upgrade (RFC 9110 15.5.22), a header that HTTP/2 forbids (RFC 9113 8.2.2).
 func (a *Acceptor) check(r *http.Request) *HandshakeError {
 	key := r.Header["Sec-Websocket-Key"]
 	switch {
 	case r.Method != http.MethodGet:
 		return refused(http.StatusMethodNotAllowed, "", "method must be GET")
-	case r.ProtoMajor != 1 || r.ProtoMinor == 0:
-		return refused(http.StatusBadRequest, "", "upgrading needs HTTP/1.1")
+	case r.ProtoMajor > 1:
+		return refused(http.StatusNotImplemented, "Upgrade", r.Proto+" has none, and extended CONNECT is not served here; use HTTP/1.1")
+	case !r.ProtoAtLeast(1, 1):
+		return refused(http.StatusUpgradeRequired, "Upgrade", "needs HTTP/1.1")
 	case !hasToken(r.Header, "Connection", "upgrade"):
 		return refused(http.StatusUpgradeRequired, "Connection", "must contain Upgrade")
 	case !hasToken(r.Header, "Upgrade", "websocket"):
 		return refused(http.StatusUpgradeRequired, "Upgrade", "must contain websocket")
 	case r.Header.Get("Sec-Websocket-Version") != "13" || len(r.Header["Sec-Websocket-Version"]) != 1:
 		return refused(http.StatusUpgradeRequired, "Sec-WebSocket-Version", "must be 13")
+	case len(r.TransferEncoding) > 0: // the body's bytes would be taken for frames
+		return refused(http.StatusBadRequest, "Transfer-Encoding", "a handshake has no body")
+	case r.ContentLength != 0:
+		return refused(http.StatusBadRequest, "Content-Length", "a handshake has no body")
 	case len(key) != 1:
 		return refused(http.StatusBadRequest, "Sec-WebSocket-Key", "must be given once")
 	case !validKey(key[0]):

@@ -77,6 +77,44 @@ func TestAcceptRefuses(t *testing.T) {
 	}
 }
 
+// A body's bytes would be taken for frames.
+func TestAcceptRefusesBody(t *testing.T) {
+	t.Parallel()
+	for header, value := range map[string]string{"Content-Length": "5", "Transfer-Encoding": "chunked"} {
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n" +
+				"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + testKey + "\r\n" +
+				header + ": " + value + "\r\n\r\n5\r\nhello\r\n0\r\n\r\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ws.Handler(echo).ServeHTTP(w, r)
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), header) {
+				t.Fatalf("%d %q, want 400 naming %s", w.Code, w.Body, header)
+			}
+		})
+	}
+}
+
+// Only a version of HTTP that has Upgrade is asked for it.
+func TestAcceptRefusesProtocol(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		major, minor, status int
+		upgrade              string
+	}{{1, 0, http.StatusUpgradeRequired, "websocket"}, {2, 0, http.StatusNotImplemented, ""}, {3, 0, http.StatusNotImplemented, ""}} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header, r.ProtoMajor, r.ProtoMinor = good(), tt.major, tt.minor
+		ws.Handler(echo).ServeHTTP(w, r)
+		if w.Code != tt.status || w.Header().Get("Upgrade") != tt.upgrade || !strings.Contains(w.Body.String(), "HTTP/1.1") {
+			t.Errorf("HTTP/%d.%d: %d %v %q", tt.major, tt.minor, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
 func TestAcceptTellsTheCaller(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()

@@ -3,6 +3,7 @@ package ws
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,14 +43,18 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 	return carrier, nil
 }
 
-// dialReason says what a refused handshake means.
+// dialReason says what a refused handshake means. Only the gateway's own refusal is final: a proxy in
+// between may well let another carrier pass.
 func dialReason(err error, resp *http.Response) error {
 	if resp == nil {
 		return err
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return comm.CloseReason{Kind: comm.ReasonUnauthorized, Err: err}
+		body, _ := io.ReadAll(resp.Body) // at hand
+		if f, perr := comm.JSON().ParseFrame(body); perr == nil && f.Op == comm.OpError {
+			return comm.CloseReason{Kind: comm.ReasonUnauthorized, Text: f.Text, Err: err}
+		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 		return &comm.LimitError{Limit: "the server refuses connections", Retry: time.Duration(max(seconds, 0)) * time.Second}
@@ -75,9 +80,12 @@ func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
 // Receive implements comm.Carrier. Frames of a later version that it does not know are skipped.
 func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 	for {
-		_, b, err := d.conn.Read(ctx, d.buf[:0])
+		t, b, err := d.conn.Read(ctx, d.buf[:0])
 		if err != nil {
 			return nil, receiveReason(err)
+		}
+		if t != Text {
+			return nil, errBinary
 		}
 		d.buf = b[:0]
 		f, err := comm.JSON().ParseFrame(b)

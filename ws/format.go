@@ -2,6 +2,7 @@ package ws
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,21 +41,16 @@ func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
 
 // transport writes a connection's outbox in batches.
 type transport struct {
-	host      comm.Host
-	conn      *Conn
-	format    comm.Format // boxed once
-	writeWait time.Duration
-	batch     int // bytes that leave in one write
+	service *service
+	conn    *Conn
+	format  comm.Format // boxed once
 
 	attached atomic.Pointer[comm.Conn] // nil until the manager has made it
 	sent     int                       // bytes not yet counted; the writer's own
 }
 
-func newTransport(p *Provider, h comm.Host, c *Conn) *transport {
-	return &transport{
-		host: h, conn: c, format: format{comm.JSON(), c.Encoding()},
-		writeWait: p.conf.WriteWait, batch: int(p.conf.WriteBufferSize),
-	}
+func newTransport(s *service, c *Conn) *transport {
+	return &transport{service: s, conn: c, format: format{comm.JSON(), c.Encoding()}}
 }
 
 // frameLists are the writers' scratch.
@@ -62,8 +58,9 @@ var frameLists = sync.Pool{New: func() any { return new([][]byte) }}
 
 // Write implements comm.Transport: what fits into one write buffer leaves in one system call.
 func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
-	if t.writeWait > 0 {
-		if by := time.Now().Add(t.writeWait); by.Before(deadline) {
+	conf := &t.service.p.conf
+	if conf.WriteWait > 0 {
+		if by := time.Now().Add(conf.WriteWait); by.Before(deadline) {
 			deadline = by
 		}
 	}
@@ -75,11 +72,11 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 	}()
 	size := 0
 	for _, o := range batch {
-		b, err := o.Bytes(t.format)
+		b, err := t.encode(o)
 		if err != nil {
 			return n, err
 		}
-		if len(*list) > 0 && size+len(b) > t.batch {
+		if len(*list) > 0 && size+len(b) > int(conf.WriteBufferSize) {
 			break
 		}
 		*list = append(*list, b)
@@ -90,12 +87,27 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 	return n, err
 }
 
+// encode returns the shared bytes, but writes what holds for this carrier into welcome.
+func (t *transport) encode(o comm.Outbound) ([]byte, error) {
+	f := o.Frame()
+	if f.Op != comm.OpWelcome {
+		return o.Bytes(t.format)
+	}
+	own, welcome, set := *f, *f.Welcome, t.conn.set
+	welcome.Heartbeat = set.beat
+	if set.readLimit > 0 {
+		welcome.MaxMessage = min(welcome.MaxMessage, int(set.readLimit))
+	}
+	own.Welcome = &welcome
+	return t.format.Append(nil, &own)
+}
+
 func (t *transport) count(frames [][]byte) {
 	for _, f := range frames {
 		t.sent += len(f)
 	}
 	if c := t.attached.Load(); c != nil {
-		t.host.Traffic(c, 0, t.sent)
+		t.service.host.Traffic(c, 0, t.sent)
 		t.sent = 0
 	}
 }
@@ -127,7 +139,10 @@ func closeConn(c *Conn, r comm.CloseReason, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	code := StatusCode(r.Code())
-	if !code.CanSend() {
+	switch {
+	case errors.Is(r.Err, errBinary):
+		code = StatusUnsupportedData
+	case !code.CanSend():
 		code = StatusGoingAway
 	}
 	_ = c.Close(ctx, code, shortReason(r.Text)) // the peer may be gone already

@@ -203,6 +203,7 @@ func TestProviderBadInput(t *testing.T) {
 		{"wrong type of member", ws.Text, `{"id":"m3","type":5}`, `"id":"m3","code":"bad_frame"`, 0},
 		{"panic", ws.Text, `{"id":"m4","type":"panic"}`, `"id":"m4","code":"internal"`, 0},
 		{"oversize", ws.Text, `{"type":"` + strings.Repeat("x", 5000) + `"}`, "", ws.StatusTooBig},
+		{"binary", ws.Binary, `{"id":"b","type":"nobody"}`, "", ws.StatusUnsupportedData},
 		{"hello again", ws.Text, `{"op":"hello","id":"m5"}`, `"code":"unexpected_hello"`, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestProviderBadInput(t *testing.T) {
 			}
 			w.tick(t)
 			if tt.code != 0 {
-				if _, _, err := c.Read(t.Context(), nil); ws.CloseStatus(err) != tt.code {
+				if err := untilClosed(t, c); ws.CloseStatus(err) != tt.code {
 					t.Fatalf("closed with %v, want %d", err, tt.code)
 				}
 			} else {
@@ -228,6 +229,40 @@ func TestProviderBadInput(t *testing.T) {
 			}
 			w.complete(t)
 		})
+	}
+}
+
+// untilClosed reads what may come before the end: a closing frame.
+func untilClosed(t *testing.T, c *ws.Conn) error {
+	t.Helper()
+	for {
+		_, b, err := c.Read(t.Context(), nil)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(b), `"op":"closing"`) {
+			t.Fatalf("got %s before the end", b)
+		}
+	}
+}
+
+// A hello is a text message too.
+func TestProviderBinaryHello(t *testing.T) {
+	t.Parallel()
+	m := gateway(t)
+	c, _, err := ws.Dial(t.Context(), "ws://"+addr(t, m)+"/ws", ws.WithSubprotocols("comm.v1.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := c.Write(t.Context(), ws.Binary, []byte(`{"op":"hello"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := readText(t, c); !strings.Contains(got, `"code":"bad_frame"`) {
+		t.Fatal(got)
+	}
+	if _, _, err := c.Read(t.Context(), nil); ws.CloseStatus(err) != ws.StatusUnsupportedData || !strings.Contains(err.Error(), "binary") {
+		t.Fatalf("closed with %v", err)
 	}
 }
 

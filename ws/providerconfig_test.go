@@ -201,6 +201,34 @@ func observePace(t *testing.T, m *comm.Manager, ping, givenUp time.Duration) {
 	}
 }
 
+// The welcome tells this carrier's own limits where they are tighter than the manager's.
+func TestWelcomeTellsOwnSettings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		members    string
+		heartbeat  int64
+		maxMessage int
+	}{
+		{``, 25000, 1 << 20},
+		{`"ping_period":"54s","pong_wait":"60s","max_message_size":512`, 54000, 512},
+		{`"max_message_size":"2MiB"`, 25000, 1 << 20},
+	} {
+		m := configured(t, tt.members)
+		c, _, err := ws.Dial(t.Context(), "ws://"+addr(t, m)+"/ws")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := comm.JSON().ParseFrame([]byte(readText(t, c)))
+		if err != nil || f.Welcome == nil {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		if got := f.Welcome; got.Heartbeat.Milliseconds() != tt.heartbeat || got.MaxMessage != tt.maxMessage {
+			t.Errorf("%s: heartbeat %v, max_message %d", tt.members, got.Heartbeat, got.MaxMessage)
+		}
+		_ = c.CloseNow()
+	}
+}
+
 // dialRawProvider is a client that answers nothing by itself.
 func dialRawProvider(t *testing.T, m *comm.Manager) *peer {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -15,7 +14,7 @@ import (
 // goroutine of its own.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.acceptor.check(r); err != nil {
-		err.answer(w)
+		s.refuseRequest(w, err)
 		return
 	}
 	hs, err := comm.NewHandshake(r, nil)
@@ -62,19 +61,7 @@ func protocolOf(r *http.Request) string {
 	return name
 }
 
-// refuseHTTP answers a handshake that is refused before the upgrade.
-func refuseHTTP(w http.ResponseWriter, err error) {
-	status := comm.HTTPStatus(err)
-	if le, ok := errors.AsType[*comm.LimitError](err); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, (le.Retry+time.Second-1)/time.Second))))
-	}
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="comm"`)
-	}
-	http.Error(w, comm.RefusalFrame("", err).Text, status)
-}
-
-// admission is one connection from its upgrade to its end.
+// admission is one connection from its request until it stands.
 type admission struct {
 	s        *service
 	conn     *Conn
@@ -89,19 +76,28 @@ func (a *admission) request(r *http.Request) {
 	a.hs.Request.Body = http.NoBody
 }
 
-// run admits the connection, serves it, and tells the manager how it ended.
+// run admits the connection. What stands is served on a goroutine of its own: this one's stack has grown
+// in the admission, and would stay so for the connection's life.
 func (a *admission) run() {
-	defer a.s.leave()
 	c, err := a.attach()
 	a.admitted()
 	if err != nil {
+		defer a.s.leave()
 		a.refuse(err)
 		return
 	}
-	host, conn := a.s.host, a.conn
-	a.hs, a.admitted = nil, nil // a connection that stands needs neither
-	err = conn.Serve(context.Background(), func(_ Type, b []byte) error {
+	go a.s.hold(c, a.conn)
+}
+
+// hold serves a connection that stands, and tells the manager how it ended.
+func (s *service) hold(c *comm.Conn, conn *Conn) {
+	defer s.leave()
+	host := s.host
+	err := conn.Serve(context.Background(), func(t Type, b []byte) error {
 		host.Traffic(c, len(b), 0)
+		if t != Text {
+			return errBinary
+		}
 		f, err := comm.JSON().ParseFrame(b)
 		if err != nil {
 			host.Reject(c, err)
@@ -119,28 +115,39 @@ func (a *admission) attach() (*comm.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(a.s.ctx, host.Settings().HandshakeTimeout, errNoHello)
 	defer cancel()
 	if a.hello {
-		_, b, err := a.conn.Read(ctx, nil)
-		if err != nil {
-			return nil, err
-		}
-		f, err := comm.JSON().ParseFrame(b)
-		if err != nil {
-			return nil, err
-		}
-		if f.Op != comm.OpHello {
-			return nil, &comm.PeerError{Code: comm.CodeBadFrame, Message: "the first frame must be hello, not " + f.Op.String()}
-		}
-		if a.hs, err = comm.NewHandshake(a.hs.Request, f); err != nil {
+		if err := a.readHello(ctx); err != nil {
 			return nil, err
 		}
 	}
-	t := newTransport(a.s.p, host, a.conn)
+	t := newTransport(a.s, a.conn)
 	c, err := host.Attach(ctx, t, a.hs)
 	if err == nil {
 		t.attached.Store(c)
 	}
 	return c, err
 }
+
+func (a *admission) readHello(ctx context.Context) error {
+	t, b, err := a.conn.Read(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if t != Text {
+		return errBinary
+	}
+	f, err := comm.JSON().ParseFrame(b)
+	if err != nil {
+		return err
+	}
+	if f.Op != comm.OpHello {
+		return &comm.PeerError{Code: comm.CodeBadFrame, Message: "the first frame must be hello, not " + f.Op.String()}
+	}
+	a.hs, err = comm.NewHandshake(a.hs.Request, f)
+	return err
+}
+
+// errBinary ends a connection with StatusUnsupportedData.
+var errBinary = &comm.PeerError{Code: comm.CodeBadFrame, Message: "frames are text messages; a binary one came"}
 
 var errNoHello = &comm.PeerError{Code: comm.CodeTimeout, Message: "no hello within the handshake timeout"}
 
@@ -167,6 +174,9 @@ const refuseTime = 2 * time.Second
 func endReason(err error) comm.CloseReason {
 	if errors.Is(err, comm.ErrClosed) {
 		return comm.CloseReason{Kind: comm.ReasonNormal}
+	}
+	if errors.Is(err, errBinary) {
+		return comm.CloseReason{Kind: comm.ReasonProtocol, Text: errBinary.Message, Err: err}
 	}
 	r := comm.CloseReason{Kind: comm.ReasonLost, Err: err}
 	ce, ok := errors.AsType[*CloseError](err)
