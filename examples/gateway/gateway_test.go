@@ -44,14 +44,20 @@ type process struct {
 
 var servedAt = regexp.MustCompile(`The gateway is at http://(\S+)/`)
 
-func start(t *testing.T, args ...string) *process {
+func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), exe, args...), out: make(chan string, 1)}
-	p.cmd.Env = append(os.Environ(), "COMM_GATEWAY=1")
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Env = append(os.Environ(), "COMM_GATEWAY=1")
+	return cmd
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(t, args...), out: make(chan string, 1)}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,11 +5,13 @@
 //	go run ./examples/gateway -addr :8080            # prints the token that clients then need
 //	go run ./examples/gateway -config config.json
 //
-// On a loopback address every client may do everything, and a client's metadata "user" is believed to
-// be its name. On any other address a token is made and printed, and nobody gets in without it.
+// Where every address is a loopback one, every client may do everything, and a client's metadata "user"
+// is believed to be its name. If any protocol has another address, a token is made and printed, and
+// nobody gets in anywhere without it.
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -22,6 +24,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -57,9 +60,9 @@ func run(addr, config string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := gw.Start(ctx); err != nil {
-		return errors.Join(err, gw.Close())
+		return errors.Join(explain(err), gw.Close())
 	}
-	announce(gw, token)
+	announce(os.Stdout, gw.Addrs, readSettings(config), token)
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the process at once
 		fmt.Printf("\nDraining %d connections. Press Ctrl-C again to cut them.\n", gw.ConnectionCount(comm.ToAll()))
@@ -67,21 +70,30 @@ func run(addr, config string) error {
 	return errors.Join(gw.Run(ctx), farewell(gw))
 }
 
+// explain adds what helps against the usual reason why a gateway does not start.
+func explain(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return errors.Join(err, errors.New("is another gateway running? -addr takes another address"))
+	}
+	return err
+}
+
 // open makes the gateway. An address that others can reach needs a token; New opens no socket, so
-// asking a first gateway for its address costs nothing.
+// asking a first gateway for its addresses costs nothing.
 func open(addr, config string) (gw *comm.Manager, token string, err error) {
-	gw, err = build(addr, config, "", slog.New(slog.DiscardHandler))
+	_, addrs, err := build(addr, config, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, "", err
 	}
-	if !loopback(gw.Addr()) {
+	if slices.ContainsFunc(addrs, func(a string) bool { return !loopback(a) }) {
 		token = rand.Text()
 	}
-	gw, err = build(addr, config, token, slog.Default())
+	gw, _, err = build(addr, config, token, slog.Default())
 	return gw, token, err
 }
 
-func build(addr, config, token string, log *slog.Logger) (*comm.Manager, error) {
+// build makes a gateway and tells at which addresses its providers will be.
+func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
 	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
 	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
@@ -92,14 +104,29 @@ func build(addr, config, token string, log *slog.Logger) (*comm.Manager, error) 
 	if config != "" {
 		opts = append(opts, comm.WithConfigFile(config))
 	}
+	if !readSettings(config).retries() { // a second gateway at the same address is to say so at once
+		opts = append(opts, comm.WithRetry(0, time.Second))
+	}
+	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...)}
 	opts = append(opts, access(token)...)
-	opts = append(opts, comm.WithProvider(commhttp.New(web...), ws.New(), sse.New(events...)))
-	gw, err := comm.New(opts...)
+	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	handlers(gw)
-	return gw, nil
+	return gw, addresses(gw, providers), nil
+}
+
+// addresses are where the providers are configured to be: at an address of their own, or the gateway's.
+func addresses(gw *comm.Manager, providers []comm.Provider) (list []string) {
+	for _, p := range providers {
+		addr := ""
+		if own, ok := p.(comm.Addresser); ok {
+			addr = own.Address()
+		}
+		list = append(list, cmp.Or(addr, gw.Addr()))
+	}
+	return list
 }
 
 // access says who may do what: everyone everything without a token, everyone who has it otherwise.
@@ -160,32 +187,6 @@ func loopback(addr string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// announce prints what is served where.
-func announce(gw *comm.Manager, token string) {
-	addrs, _ := gw.Addrs("http")
-	for _, a := range addrs {
-		host, port, _ := net.SplitHostPort(a)
-		if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-			host = "localhost"
-		}
-		base := net.JoinHostPort(host, port)
-		fmt.Printf(`The gateway is at http://%[1]s/
-
-  page            http://%[1]s/
-  WebSocket       ws://%[1]s/ws
-  Server-Sent     http://%[1]s/events
-  long polling    http://%[1]s/poll
-  health          http://%[1]s/livez  http://%[1]s/readyz
-  metrics         http://%[1]s/metrics
-  API             http://%[1]s/api/connections  /api/stats  POST /api/send
-
-`, base)
-		if token != "" {
-			fmt.Printf("This address can be reached from outside, so a token is needed:\n\n  http://%s/#token=%s\n\n", base, token)
-		}
-	}
 }
 
 // farewell says what was drained.
