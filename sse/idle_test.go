@@ -14,6 +14,8 @@ import (
 	"github.com/anasamu/comm/sse"
 )
 
+const raceDetector = false
+
 // idleCost returns the memory, heap and stacks, of one idle stream with its client's socket.
 func idleCost(t *testing.T, streams int, opts ...sse.AcceptOption) uint64 {
 	t.Helper()
