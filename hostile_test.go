@@ -311,7 +311,7 @@ func TestSilentHTTP2PeerIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		header := "\x82\x86\x04\x07/events\x01\x07gateway" // :method GET, :scheme http, :path, :authority (RFC 7541)
+		header := "\x82\x86\x04\x07/events\x01\x07gateway"                                      // :method GET, :scheme http, :path, :authority (RFC 7541)
 		frames := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + // SETTINGS
 			"\x00\x00" + string(rune(len(header))) + "\x01\x05\x00\x00\x00\x01" + header // HEADERS, END_STREAM and END_HEADERS
 		if _, err := io.WriteString(c, frames); err != nil {

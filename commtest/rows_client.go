@@ -192,9 +192,10 @@ func clientTalkRow(e *env) {
 		e.Fatal(err)
 	}
 	u.gets(e.numbers(comm.ToGroup("g"), 1, 3, 1)...)
-	if at, ok := u.Position().Get("group:g"); !ok || at.Offset != 3 {
-		e.Fatalf("position %v", u.Position())
-	}
+	e.eventually("the position behind the last handler", func() bool {
+		at, ok := u.Position().Get("group:g")
+		return ok && at.Offset == 3
+	})
 	if pe, ok := errors.AsType[*comm.PeerError](u.Join(ctx, "secret")); !ok || pe.Code != comm.CodeForbidden {
 		e.Fatal("joined a secret group")
 	}
