@@ -262,8 +262,13 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
-	c.out.run, c.in.run = c.write, func() { go c.handle() }
+	c.in.run = func() { go c.handle() }
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
+	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
+		c.out.shared = true
+	} else {
+		c.out.run = c.write
+	}
 	c.out.writing = true // held until begin has queued welcome and every joined frame
 	return c
 }
@@ -280,7 +285,7 @@ func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
 	}
 	c.watchExpiry(id.Expires)
 	c.enterAll(hs, a)
-	go c.out.run()
+	c.startWriter()
 	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})
 	c.manager.log.Debug("connected", "provider", c.provider.name, "conn", c.id, "user", c.user)
 	if trusted := hs.trusted; trusted != nil {

@@ -139,7 +139,7 @@ func (c *Conn) sendCall(msg *Message) error {
 	r, wake, lost := c.push(e, nil, false)
 	c.countDrops(dropOverflow, lost)
 	if wake {
-		go c.out.run()
+		c.startWriter()
 	}
 	switch r {
 	case pushQueued:

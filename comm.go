@@ -123,6 +123,17 @@ type Transport interface {
 	Close(r CloseReason, deadline time.Time) error
 }
 
+// WaitTeller is a Transport that tells when its Write is about to wait for the peer. The manager writes for
+// such transports with few goroutines, one connection after the other, instead of one goroutine each.
+type WaitTeller interface {
+	// TellWaiting is called before the first Write. If it returns true, each Write calls w.Waiting, on its
+	// own goroutine, before it waits, and at no other time does it take long.
+	TellWaiting(w Waiter) bool
+}
+
+// Waiter is told that a Write waits.
+type Waiter interface{ Waiting() }
+
 // RoundTripper is a Transport that measures the round trip to its client by its heartbeat.
 type RoundTripper interface{ RoundTrip() time.Duration }
 

@@ -171,7 +171,7 @@ func (c *Conn) shut(r CloseReason) {
 		c.manager.sessions.revoke(c.session)
 	}
 	deadline := time.Now().Add(c.manager.settings.WriteTimeout)
-	c.out.finish(r, deadline)
+	c.out.finish(c, r, deadline)
 }
 
 // kill ends the connection at once: what is queued is lost.

@@ -39,6 +39,7 @@ type Manager struct {
 	stats     managerCounters
 	backplane *backplane
 	book      endpoints
+	writers   writers
 	taps      taps
 
 	ctx      context.Context // lives until Close

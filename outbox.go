@@ -21,7 +21,9 @@ type outbox struct {
 	closing bool          // nothing more is accepted
 	dead    bool          // the transport is closed or being closed
 	last    *CloseReason  // with closing: say this and end when empty
-	run     func()        // starts the writer without allocating
+	run     func()        // Conn.write, stored: a go statement with a method allocates
+	shared  bool          // by one of the manager's writers
+	writer  *writer       // which of them is in the transport's Write; its own
 
 	deadline time.Time // with last: when the queue must have left
 }
@@ -97,7 +99,7 @@ func (c *Conn) control(f *Frame) {
 	wake := o.wake()
 	o.mu.Unlock()
 	if wake {
-		go o.run()
+		c.startWriter()
 	}
 }
 
@@ -116,7 +118,7 @@ func (c *Conn) pushOrdered(e *envelope, p Priority) {
 	}
 	o.q.PushOrdered(p.queueLane(), e)
 	if o.wake() {
-		go o.run()
+		c.startWriter()
 	}
 }
 
@@ -128,7 +130,7 @@ func (c *Conn) startReplay(m *member) {
 	m.barrier = o.q.Barrier(m.topic.priority.queueLane())
 	o.replays = append(o.replays, m)
 	if !o.closing && o.wake() {
-		go o.run()
+		c.startWriter()
 	}
 }
 
@@ -144,7 +146,7 @@ func (o *outbox) waitRoom() <-chan struct{} {
 
 // finish refuses further messages and lets the writer end the connection once it is empty. Only the
 // first call has an effect.
-func (o *outbox) finish(r CloseReason, deadline time.Time) {
+func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closing {
@@ -152,7 +154,7 @@ func (o *outbox) finish(r CloseReason, deadline time.Time) {
 	}
 	o.closing, o.last, o.deadline = true, &r, deadline
 	if o.wake() {
-		go o.run()
+		c.startWriter()
 	}
 }
 
@@ -200,19 +202,34 @@ func (s *scratch) free() {
 func (c *Conn) write() {
 	s := batches.Get().(*scratch)
 	defer s.free()
-	for {
-		batch, last := c.next(s)
-		if last != nil {
-			c.end(*last, c.out.deadline)
-			return
-		}
-		if len(batch) == 0 {
-			return
-		}
-		if err := c.writeAll(batch); err != nil {
-			c.kill(c.writeReason(err))
-			return
-		}
+	for c.writeBatch(s, nil) {
+	}
+}
+
+// writeBatch writes the next batch, for w if it is one of the manager's writers. Without more to write,
+// the writer of this connection has ended.
+func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
+	batch, last := c.next(s)
+	switch {
+	case last != nil:
+		go c.end(*last, c.out.deadline)
+		return false
+	case len(batch) == 0:
+		return false
+	}
+	c.out.writer = w
+	err := c.writeAll(batch)
+	c.out.writer = nil
+	if err != nil {
+		c.kill(c.writeReason(err))
+	}
+	return err == nil
+}
+
+// Waiting implements Waiter: the transport's Write, of this goroutine, is about to wait for the peer.
+func (o *outbox) Waiting() {
+	if o.writer != nil {
+		o.writer.leave()
 	}
 }
 

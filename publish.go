@@ -221,7 +221,7 @@ func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *
 		room := c.out.waitRoom()
 		r, wake, _ := c.push(e, nil, true)
 		if wake {
-			go c.out.run()
+			c.startWriter()
 		}
 		switch r {
 		case pushQueued:
@@ -300,9 +300,7 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.
 func (m *Manager) settle(p *publication, ack bool) {
-	for _, c := range p.wake {
-		go c.out.run()
-	}
+	m.writers.submitAll(p.wake)
 	for _, c := range p.kill {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})
