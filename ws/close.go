@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/anasamu/comm/internal/wsframe"
@@ -84,7 +83,7 @@ func (c *Conn) awaitClose(ctx context.Context) error {
 
 // drain reads and drops everything up to the peer's close frame.
 func (c *Conn) drain(ctx context.Context) error {
-	defer c.in.watch.leave()
+	defer c.in.watch.leave(c)
 	for c.Err() == nil {
 		if c.in.left == 0 {
 			if c.in.fin {
@@ -166,7 +165,7 @@ func (c *Conn) linger() {
 	if !ok && c.side == Server {
 		return
 	}
-	c.in.watch.arm(time.Now().Add(min(lingerTime, c.set.closeTimeout)))
+	c.in.watch.arm(c, now().add(min(lingerTime, c.set.closeTimeout)))
 	scratch := getBuffer(heldBuffer)
 	defer putBuffer(scratch)
 	for {

@@ -122,6 +122,9 @@ type agreed struct {
 	on      bool
 	params  deflate.Params
 	granted int64
+
+	dec *deflate.Decoder // made at the first use; guarded by the input's lock
+	enc *deflate.Encoder // the same; guarded by the output's message
 }
 
 // own and peer return the parameters of each end's compressor.

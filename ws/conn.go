@@ -35,10 +35,10 @@ type Conn struct {
 	in    input
 	out   output
 	pings atomic.Pointer[pings] // nil until the first ping
-	rtt   atomic.Int64
 
 	// life
 	done     chan struct{}
+	ended    atomic.Bool // done is closed: to look here is cheaper
 	leaving  atomic.Bool // Close was called: messages are dropped
 	closing  atomic.Bool // a close frame was sent: no data after it
 	finished atomic.Bool // a close frame was received
@@ -75,8 +75,7 @@ func newConn(rwc io.ReadWriteCloser, side Side, set *settings, a agreed) *Conn {
 	if !set.portable {
 		c.raw = newRawIO(rwc)
 	}
-	c.in.watch.carrier = c.rwc
-	c.out.watch.carrier, c.out.watch.write = c.rwc, true
+	c.out.watch.write = true
 	c.out.flusher = c.flushLater
 	return c
 }
@@ -132,17 +131,20 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 // Err returns nil while the connection lives, then why it ended: ErrClosed if
 // this end closed it, else mostly a *CloseError.
 func (c *Conn) Err() error {
-	select {
-	case <-c.done:
+	if c.ended.Load() {
 		return c.cause
-	default:
-		return nil
 	}
+	return nil
 }
 
 // RTT returns the round trip of the last answered heartbeat or Ping, 0 if
 // there was none yet.
-func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
+func (c *Conn) RTT() time.Duration {
+	if p := c.pings.Load(); p != nil {
+		return time.Duration(p.rtt.Load())
+	}
+	return 0
+}
 
 // shut ends the connection; the first cause stands.
 func (c *Conn) shut(cause error) {
@@ -152,6 +154,7 @@ func (c *Conn) shut(cause error) {
 		return
 	}
 	c.cause = cause
+	c.ended.Store(true)
 	close(c.done)
 	c.in.watch.close()
 	c.out.watch.close()
@@ -167,16 +170,18 @@ func (c *Conn) shut(cause error) {
 
 // decoder returns the decompressor of what the peer sends.
 func (c *Conn) decoder() *deflate.Decoder {
-	if c.in.dec == nil {
-		c.in.dec = deflate.NewDecoder(c.compressed.peer(c.side))
+	z := c.compressed
+	if z.dec == nil {
+		z.dec = deflate.NewDecoder(z.peer(c.side))
 	}
-	return c.in.dec
+	return z.dec
 }
 
 // encoder returns the compressor of what this end sends.
 func (c *Conn) encoder() *deflate.Encoder {
-	if c.out.enc == nil {
-		c.out.enc = deflate.NewEncoder(c.compressed.own(c.side), c.set.compression.Level)
+	z := c.compressed
+	if z.enc == nil {
+		z.enc = deflate.NewEncoder(z.own(c.side), c.set.compression.Level)
 	}
-	return c.out.enc
+	return z.enc
 }

@@ -45,7 +45,6 @@ func (c *Conn) attach(parent context.Context) context.Context {
 		c.onEnd(func() { cancel(c.cause) })
 		return ctx
 	}
-	c.in.watch.own, c.out.watch.own = c.done, c.done
 	return connContext{parent, c}
 }
 

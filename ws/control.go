@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/wsframe"
@@ -22,7 +23,7 @@ func (c *Conn) control(h wsframe.Header) error {
 		return c.reply(wsframe.Pong, p)
 	case wsframe.Pong:
 		if ps := c.pings.Load(); ps != nil {
-			ps.answered(c, p)
+			ps.answered(p)
 		}
 		return nil
 	}
@@ -44,7 +45,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	select {
 	case <-pong:
 		rtt := time.Since(start)
-		c.rtt.Store(int64(rtt))
+		c.pinger().rtt.Store(int64(rtt))
 		return rtt, nil
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
@@ -64,6 +65,8 @@ func (c *Conn) pinger() *pings {
 
 // pings matches pongs with the pings of this end.
 type pings struct {
+	rtt atomic.Int64 // of the last that was answered
+
 	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]chan struct{} // one entry for each Ping that runs
@@ -100,7 +103,7 @@ func (p *pings) beat(c *Conn) {
 	c.enqueue(wsframe.Ping, payload[:])
 }
 
-func (p *pings) answered(c *Conn, payload []byte) {
+func (p *pings) answered(payload []byte) {
 	if len(payload) != 8 {
 		return // an unsolicited pong is legal and means nothing (5.5.3)
 	}
@@ -109,7 +112,7 @@ func (p *pings) answered(c *Conn, payload []byte) {
 	defer p.mu.Unlock()
 	if id == p.beatID && id != 0 {
 		p.beatID = 0
-		c.rtt.Store(int64(time.Since(p.sent)))
+		p.rtt.Store(int64(time.Since(p.sent)))
 	}
 	if ch, ok := p.waiting[id]; ok {
 		close(ch)

@@ -53,6 +53,15 @@ func newTransport(s *service, c *Conn) *transport {
 	return &transport{service: s, conn: c, format: format{comm.JSON(), c.Encoding()}}
 }
 
+// TellWaiting implements comm.WaitTeller. Only on the direct path is it known that a write would wait.
+func (t *transport) TellWaiting(w comm.Waiter) bool {
+	if t.conn.raw == nil {
+		return false
+	}
+	t.conn.out.waiter = w
+	return true
+}
+
 // frameLists are the writers' scratch.
 var frameLists = sync.Pool{New: func() any { return new([][]byte) }}
 

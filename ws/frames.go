@@ -74,6 +74,8 @@ func (c *Conn) WriteFrames(frames [][]byte, deadline time.Time) (n int, err erro
 	if c.closing.Load() {
 		return 0, ErrClosed
 	}
+	c.out.sharing = true
+	defer func() { c.out.sharing = false }()
 	c.insert(frames)
 	for n < len(frames) && err == nil {
 		var sent int
@@ -142,12 +144,12 @@ func (c *Conn) writeLarge(frame []byte, by time.Time) (n int, err error) {
 // insert prepares for frames from elsewhere: a compressed one is missing from
 // the history of this connection's own compressor, which must then forget it.
 func (c *Conn) insert(frames [][]byte) {
-	if c.out.enc == nil {
+	if c.compressed == nil || c.compressed.enc == nil {
 		return
 	}
 	for _, f := range frames {
 		if len(f) > 0 && f[0]&0x40 != 0 {
-			c.out.enc.Reset()
+			c.compressed.enc.Reset()
 			return
 		}
 	}
@@ -161,6 +163,7 @@ func (c *Conn) acquireBy(deadline time.Time, l *lock) error {
 	if l.try() {
 		return c.keepIfAlive(l)
 	}
+	c.out.willWait()
 	ctx, cancel := context.WithDeadlineCause(context.Background(), deadline, os.ErrDeadlineExceeded)
 	defer cancel()
 	return c.acquire(ctx, l)

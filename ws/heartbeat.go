@@ -1,7 +1,5 @@
 package ws
 
-import "time"
-
 // The heartbeat is the waiting read's own deadline: no timer object, no
 // goroutine. The deadline is not moved when bytes come, for that would cost on
 // every message; it is moved when it fires and bytes have come since.
@@ -13,11 +11,11 @@ func (c *Conn) startBeat() {
 	if c.set.beat == 0 {
 		return
 	}
-	if in.heard.IsZero() {
-		in.heard = time.Now()
-		in.watch.arm(in.heard.Add(c.set.beat))
+	if in.heard == 0 {
+		in.heard = now()
+		in.watch.arm(c, in.heard.add(c.set.beat))
 	}
-	if in.pinged && time.Now().After(in.watch.until) {
+	if in.pinged && now() > in.watch.until {
 		in.pinged = false
 	}
 }
@@ -25,19 +23,19 @@ func (c *Conn) startBeat() {
 // beat is called when the read's deadline fired.
 func (c *Conn) beat() error {
 	in := &c.in
-	now := time.Now()
-	next := in.heard.Add(c.set.beat)
+	at := now()
+	next := in.heard.add(c.set.beat)
 	switch {
 	case c.set.beat == 0:
-		next = time.Time{} // a deadline from before the connection was ours
+		next = 0 // a deadline from before the connection was ours
 	case in.pinged:
 		c.shut(&CloseError{Code: StatusAbnormal, Local: true, Cause: ErrHeartbeat})
 		return c.Err()
-	case !next.After(now):
+	case next <= at:
 		c.pinger().beat(c)
 		in.pinged = true
-		next = now.Add(c.set.wait)
+		next = at.add(c.set.wait)
 	}
-	in.watch.arm(next)
+	in.watch.arm(c, next)
 	return nil
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
-	"time"
 
-	"github.com/anasamu/comm/internal/deflate"
 	"github.com/anasamu/comm/internal/wsframe"
 )
 
@@ -18,7 +16,9 @@ type input struct {
 	watch watch
 	lent  atomic.Int32 // see serve.go
 
-	serving bool    // by Serve
+	serving bool // by Serve
+	pinged  bool // for the heartbeat: since bytes came last
+
 	scratch *buffer // Serve's, while it gathers a message
 
 	// Bytes received and not parsed: buf.b[r:w]. buf is nil while idle.
@@ -32,18 +32,39 @@ type input struct {
 	fin  bool
 
 	// The message in progress.
-	typ         Type // 0 between messages
-	deflated    bool
-	interrupted bool // its context ended; the next read goes on with it
-	size        int64
-	text        wsframe.UTF8
-	part        []byte         // payload gathered so far
-	stream      *messageReader // who reads it piece by piece
-	dec         *deflate.Decoder
+	typ      Type // 0 between messages
+	deflated bool
+	text     wsframe.UTF8
+	size     int64
+	pieces   *pieces // nil while it is read in one go
 
-	// The heartbeat.
-	heard  time.Time // when bytes came last
-	pinged bool      // and a ping was sent since
+	heard instant // when bytes came last, for the heartbeat
+}
+
+// pieces is what is known of a message that is read in more than one call.
+type pieces struct {
+	part        []byte         // payload gathered so far
+	interrupted bool           // its context ended; the next read goes on with it
+	stream      *messageReader // who reads it piece by piece
+}
+
+// stream returns who reads the message piece by piece.
+func (in *input) stream() *messageReader {
+	if in.pieces == nil {
+		return nil
+	}
+	return in.pieces.stream
+}
+
+// interrupted reports whether the next read goes on with the message.
+func (in *input) interrupted() bool { return in.pieces != nil && in.pieces.interrupted }
+
+// gathered returns the payload gathered so far.
+func (in *input) gathered() []byte {
+	if in.pieces == nil {
+		return nil
+	}
+	return in.pieces.part
 }
 
 // fill waits for bytes and adds them to the unparsed ones.
@@ -72,7 +93,7 @@ func (c *Conn) beforeWait(ctx context.Context) error {
 			return err
 		}
 	}
-	c.in.watch.follow(ctx)
+	c.in.watch.follow(c, ctx)
 	c.startBeat()
 	return nil
 }
@@ -81,7 +102,7 @@ func (c *Conn) beforeWait(ctx context.Context) error {
 // ctx's, or the heartbeat's, after which it is made again.
 func (c *Conn) afterWait(ctx context.Context, n int, err error) (again bool, _ error) {
 	if n > 0 {
-		c.in.heard, c.in.pinged = time.Now(), false
+		c.in.heard, c.in.pinged = now(), false
 		return false, nil
 	}
 	switch {
@@ -293,7 +314,7 @@ func (c *Conn) received(p []byte) error {
 
 // complete ends the message in progress and checks that it may end here.
 func (c *Conn) complete() error {
-	c.in.typ, c.in.interrupted, c.in.stream = 0, false, nil
+	c.in.typ, c.in.pieces = 0, nil
 	if !c.in.text.Done() {
 		return c.fail(StatusInvalidData, ErrText)
 	}

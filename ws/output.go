@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anasamu/comm/internal/deflate"
 	"github.com/anasamu/comm/internal/wsframe"
 )
 
@@ -22,13 +21,24 @@ type output struct {
 	token   lock
 	message lock
 	watch   watch
-	enc     *deflate.Encoder // guarded by message
-	flusher func()           // flushLater, stored: a method value costs an allocation
+	flusher func() // flushLater, stored: a method value costs an allocation
+	waiter  waiter // is told by WriteFrames that it will wait; nil if nobody asks
+	sharing bool   // WriteFrames holds the token
 
 	mu     sync.Mutex
 	pend   *buffer // frames accepted and not written, in order
 	corked bool    // Serve has more to answer: hold the frames back
 	kicked bool    // flushLater is on its way
+}
+
+// waiter is whoever wants to know that a write is about to wait.
+type waiter interface{ Waiting() }
+
+// willWait is called before a write waits for the peer or for another writer.
+func (o *output) willWait() {
+	if o.waiter != nil {
+		o.waiter.Waiting()
+	}
 }
 
 // header returns the header of a frame with n bytes of payload, masked with a

@@ -47,7 +47,7 @@ func (c *Conn) endRead() {
 	if len(c.unread()) == 0 {
 		c.idle()
 	}
-	c.in.watch.leave()
+	c.in.watch.leave(c)
 	c.in.lock.unlock()
 }
 
@@ -55,11 +55,10 @@ func (c *Conn) endRead() {
 // an ended context interrupted.
 func (c *Conn) nextMessage(ctx context.Context) (Type, error) {
 	in := &c.in
-	if s := in.stream; s != nil && s.stopped.Load() && s.inflate == nil {
-		in.stream = nil
+	if s := in.stream(); s != nil && s.stopped.Load() && s.inflate == nil {
 		c.interrupt(s.head)
 	}
-	if in.typ != 0 && !in.interrupted {
+	if in.typ != 0 && !in.interrupted() {
 		if err := c.discard(ctx); err != nil {
 			return 0, err
 		}
@@ -77,12 +76,11 @@ func (c *Conn) body(ctx context.Context, buf []byte) ([]byte, error) {
 	if c.in.deflated {
 		return c.inflated(ctx, buf)
 	}
-	dst, err := c.gather(ctx, append(buf[:0], c.in.part...))
+	dst, err := c.gather(ctx, append(buf[:0], c.in.gathered()...))
 	if err != nil {
 		c.interrupt(append([]byte(nil), dst...)) // buf is the caller's again
 		return nil, err
 	}
-	c.in.part = nil
 	return dst, c.complete()
 }
 
@@ -90,12 +88,12 @@ func (c *Conn) inflated(ctx context.Context, buf []byte) ([]byte, error) {
 	in := &c.in
 	src := c.whole()
 	if src == nil {
-		part, err := c.gather(ctx, in.part)
+		part, err := c.gather(ctx, in.gathered())
 		if err != nil {
 			c.interrupt(part)
 			return nil, err
 		}
-		src, in.part = part, nil
+		src = part
 	}
 	dst, err := c.decoder().Append(buf[:0], src, c.set.readLimit)
 	switch {
@@ -110,14 +108,14 @@ func (c *Conn) inflated(ctx context.Context, buf []byte) ([]byte, error) {
 }
 
 // interrupt keeps what has come of a message for the next read.
-func (c *Conn) interrupt(part []byte) { c.in.part, c.in.interrupted = part, true }
+func (c *Conn) interrupt(part []byte) { c.in.pieces = &pieces{part: part, interrupted: true} }
 
 // whole returns the message's payload if all of it is at hand, in one frame
 // and in the buffer: the common case, without a copy. It is nil otherwise, and
 // nothing is consumed then.
 func (c *Conn) whole() []byte {
 	in := &c.in
-	if !in.fin || len(in.part) > 0 || in.interrupted || in.left > int64(len(c.unread())) {
+	if !in.fin || in.interrupted() || in.left > int64(len(c.unread())) {
 		return nil
 	}
 	p, err := c.take()
@@ -204,11 +202,11 @@ func (c *Conn) grow(dst []byte, n int) []byte {
 // discard reads and drops the rest of a message that nobody reads further.
 func (c *Conn) discard(ctx context.Context) error {
 	in := &c.in
-	if in.stream == nil {
+	r := in.stream()
+	if r == nil {
 		_, err := c.body(ctx, nil)
 		return err
 	}
-	r := in.stream
 	r.ctx = ctx // its own has ended, or its user has turned away
 	scratch := getBuffer(heldBuffer)
 	defer putBuffer(scratch)

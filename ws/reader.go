@@ -28,8 +28,8 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 		return 0, nil, err
 	}
 	r := &messageReader{c: c, ctx: ctx}
-	r.head, c.in.part = c.in.part, nil
-	c.in.stream, c.in.interrupted = r, false
+	r.head = c.in.gathered()
+	c.in.pieces = &pieces{stream: r}
 	if c.in.deflated {
 		src := io.MultiReader(bytes.NewReader(r.head), (*wireReader)(r))
 		r.inflate = c.decoder().Reader(src, c.set.readLimit, func() error { return r.failed })
@@ -59,7 +59,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	defer r.c.endRead()
-	if r.c.in.stream != r {
+	if r.c.in.stream() != r {
 		return 0, ErrReaderDone
 	}
 	return r.next(p)

@@ -60,7 +60,7 @@ type serving struct {
 	n       int
 	waitErr error
 
-	woke   time.Time
+	woke   instant
 	streak int
 
 	worker   func() // work, stored: a method value costs an allocation
@@ -92,13 +92,13 @@ func (s *serving) hot() bool { return s.streak >= hotStreak }
 
 // count keeps the streak.
 func (s *serving) count() {
-	now := s.c.in.heard
-	if now.Sub(s.woke) < hotGap {
+	heard := s.c.in.heard
+	if heard.since(s.woke) < hotGap {
 		s.streak++
 	} else {
 		s.streak = 0
 	}
-	s.woke = now
+	s.woke = heard
 }
 
 // elsewhere runs turn on another goroutine, with its panic or Goexit passed

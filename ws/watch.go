@@ -11,15 +11,12 @@ import (
 // without Done costs nothing, and neither does the one used the time before:
 // its registration is kept.
 type watch struct {
-	carrier carrier
-	write   bool            // which of the carrier's deadlines
-	own     <-chan struct{} // Done of a context that ends only with the connection
-
 	mu     sync.Mutex
+	write  bool // which of the carrier's deadlines
 	poked  bool // a context has put the deadline into the past
 	closed bool
-	until  time.Time // the direction's own deadline
-	ctx    *watched  // nil until the first context that can end
+	until  instant  // the direction's own deadline
+	ctx    *watched // nil while no context that can end is followed
 }
 
 // watched is the context that a direction follows.
@@ -35,25 +32,33 @@ var past = time.Unix(1, 0)
 
 // set sets the carrier's deadline. A dead carrier shows itself in the next
 // read or write.
-func (w *watch) set(t time.Time) {
+func (w *watch) set(c *Conn, t time.Time) {
 	if w.write {
-		_ = w.carrier.SetWriteDeadline(t)
+		_ = c.rwc.SetWriteDeadline(t)
 	} else {
-		_ = w.carrier.SetReadDeadline(t)
+		_ = c.rwc.SetReadDeadline(t)
 	}
 }
 
 // follow makes ctx the one that interrupts. Only the direction's owner calls it.
-func (w *watch) follow(ctx context.Context) {
+func (w *watch) follow(c *Conn, ctx context.Context) {
 	done := ctx.Done()
-	if done == w.own {
+	if done == c.done { // it ends only with the connection
 		done = nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.ctx == nil && done == nil {
-		return
+	switch {
+	case w.closed:
+	case done != nil:
+		w.register(c, ctx, done)
+	case w.ctx != nil: // those who go on without one, as Serve may for long, need not keep the last
+		w.drop(c)
+		w.ctx = nil
 	}
+}
+
+func (w *watch) register(c *Conn, ctx context.Context, done <-chan struct{}) {
 	if w.ctx == nil {
 		w.ctx = new(watched)
 	}
@@ -61,25 +66,23 @@ func (w *watch) follow(ctx context.Context) {
 	if done == x.done {
 		return
 	}
-	w.drop()
+	w.drop(c)
 	x.keep, x.last, x.done = done == x.last, done, done
-	if done != nil {
-		round := x.round
-		x.stop = context.AfterFunc(ctx, func() { w.poke(round) })
-	}
+	round := x.round
+	x.stop = context.AfterFunc(ctx, func() { w.poke(c, x, round) })
 }
 
 // leave ends the call that follow began.
-func (w *watch) leave() {
+func (w *watch) leave(c *Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ctx != nil && w.ctx.done != nil && !w.ctx.keep {
-		w.drop()
+		w.drop(c)
 	}
 }
 
 // drop forgets the registered context and undoes what it did.
-func (w *watch) drop() {
+func (w *watch) drop(c *Conn) {
 	x := w.ctx
 	x.round++
 	if x.stop != nil {
@@ -88,26 +91,26 @@ func (w *watch) drop() {
 	x.done, x.stop = nil, nil
 	if w.poked {
 		w.poked = false
-		w.set(w.until)
+		w.set(c, w.until.time())
 	}
 }
 
-func (w *watch) poke(round uint32) {
+func (w *watch) poke(c *Conn, x *watched, round uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if round == w.ctx.round && !w.closed {
+	if x == w.ctx && round == x.round && !w.closed {
 		w.poked = true
-		w.set(past)
+		w.set(c, past)
 	}
 }
 
 // arm sets the direction's own deadline; a context's interruption outranks it.
-func (w *watch) arm(t time.Time) {
+func (w *watch) arm(c *Conn, t instant) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.until = t
 	if !w.poked {
-		w.set(t)
+		w.set(c, t.time())
 	}
 }
 

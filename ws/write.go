@@ -166,8 +166,11 @@ func (c *Conn) writeOut(ctx context.Context, by time.Time, p []byte) (n int, err
 			return n, err
 		}
 	}
-	c.out.watch.follow(ctx)
-	defer c.out.watch.leave()
+	if c.out.sharing {
+		c.out.willWait()
+	}
+	c.out.watch.follow(c, ctx)
+	defer c.out.watch.leave(c)
 	for n < len(p) {
 		c.armWrite(by)
 		m, err := c.rwc.Write(p[n:min(len(p), n+maxBatch)])
@@ -191,11 +194,11 @@ func (c *Conn) writeOut(ctx context.Context, by time.Time, p []byte) (n int, err
 // It is moved only when little of it is left, since moving it costs.
 func (c *Conn) armWrite(by time.Time) {
 	limit := c.set.writeTimeout
-	now := time.Now()
+	at, until := now(), instantOf(by)
 	switch {
-	case !by.IsZero() && by.Sub(now) < limit:
-		c.out.watch.arm(by)
-	case c.out.watch.until.Sub(now) < limit: // only the token's holder sets it
-		c.out.watch.arm(now.Add(limit + limit/4))
+	case until != 0 && until.since(at) < limit:
+		c.out.watch.arm(c, until)
+	case c.out.watch.until == 0 || c.out.watch.until.since(at) < limit: // only the token's holder sets it
+		c.out.watch.arm(c, at.add(limit+limit/4))
 	}
 }
