@@ -27,23 +27,17 @@ type session struct {
 	mu      sync.Mutex
 	conn    *Conn // the current one, or nil
 	revoked bool
-	ends    time.Time              // when nobody has resumed it; zero while connected
-	starts  map[string]memberStart // of the current connection's logs
-	past    map[string]memberStart // of the one before, for resumes
-}
-
-// memberStart is the first offset of a log that the session was given.
-type memberStart struct {
-	epoch  string
-	offset uint64
+	ends    time.Time // when nobody has resumed it; zero while connected
+	starts  Position  // the first offset of each of the current connection's logs that it was given
+	past    Position  // the same of the connection before, for resumes
 }
 
 // start returns where the session's membership in a log began, if the position continues it; else 0.
 func (s *session) start(key string, pos LogPosition) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if st, ok := s.past[key]; ok && st.epoch == pos.Epoch && st.offset <= pos.Offset+1 {
-		return st.offset
+	if st, ok := s.past.Get(key); ok && st.Epoch == pos.Epoch && st.Offset <= pos.Offset+1 {
+		return st.Offset
 	}
 	return 0
 }
@@ -54,24 +48,21 @@ func (s *session) joined(m *member) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.starts == nil {
-		s.starts = make(map[string]memberStart)
-	}
-	s.starts[m.topic.key] = memberStart{m.topic.log.Epoch(), m.start}
+	s.starts.Set(LogPosition{Log: m.topic.key, Epoch: m.topic.log.Epoch(), Offset: m.start})
 }
 
 func (s *session) left(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.starts, key)
+	s.starts.Remove(key)
 }
 
 // covers reports whether the session was, or will be, given the entry at a place.
 func (s *session) covers(p LogPosition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, ok := s.starts[p.Log]
-	return ok && st.epoch == p.Epoch && p.Offset >= st.offset
+	st, ok := s.starts.Get(p.Log)
+	return ok && st.Epoch == p.Epoch && p.Offset >= st.Offset
 }
 
 var (
@@ -147,7 +138,7 @@ func (n *session) take(c *Conn) (before *Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	before, n.conn, n.ends = n.conn, c, time.Time{}
-	n.past, n.starts = n.starts, nil
+	n.past, n.starts = n.starts, Position{}
 	return before
 }
 
