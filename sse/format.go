@@ -16,6 +16,17 @@ type format struct{ codec comm.Codec }
 
 // Append implements comm.Format.
 func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
+	if dst != nil {
+		return f.append(dst, frame)
+	}
+	scratch := getScratch() // so that what is kept grows once, to just its size
+	defer putScratch(scratch)
+	b, err := f.append(*scratch, frame)
+	*scratch = b
+	return bytes.Clone(b[headRoom:]), err
+}
+
+func (f format) append(dst []byte, frame *comm.Frame) ([]byte, error) {
 	if frame.Op != comm.OpMessage {
 		dst = append(dst, "event: "+controlEvent+"\n"...)
 	}
