@@ -3,7 +3,7 @@ package ws
 import "time"
 
 // instant is a point in time by the monotonic clock, in a third of time.Time's space: a connection holds
-// several, and most connections are idle. 0 is none.
+// several, and most connections are idle. 0 is none. It may be negative: fake time is before epoch.
 type instant int64
 
 // epoch is what instants count from, in nanoseconds.

@@ -3,6 +3,8 @@ package ws
 import (
 	"errors"
 	"io"
+	"os"
+	"syscall"
 )
 
 // errAgain asks to read again: a signal came in between.
@@ -19,17 +21,15 @@ type rawIO struct {
 	writeFn func(fd uintptr) bool
 
 	in struct {
-		dst  []byte // where to read to; nil for a pooled buffer
-		size int    // of the pooled buffer
-		buf  *buffer
-		n    int
-		err  error
-		once bool // do not wait
+		dst  []byte        // where to read to, and what was read; nil for a pooled buffer
+		buf  *buffer       // the pooled one
+		err  syscall.Errno // EAGAIN: interrupted
+		size int32         // of the pooled buffer
+		once bool          // do not wait
 	}
 	out struct {
-		src []byte
-		n   int
-		err error
+		src []byte // what is left to write
+		err syscall.Errno
 	}
 	first [16]byte // what a read that waits on a small stack brings
 }
@@ -43,8 +43,8 @@ type rawConn interface {
 // prepare sets where the next wait reads to: into p, or into a pooled buffer
 // of size bytes, borrowed when bytes are there.
 func (r *rawIO) prepare(p []byte, size int) {
-	r.in.dst, r.in.size = p, size
-	r.in.n, r.in.err, r.in.buf = 0, nil, nil
+	r.in.dst, r.in.size = p, int32(size)
+	r.in.err, r.in.buf = 0, nil
 }
 
 // prepareSmall is prepare for a wait that needs little stack: not even the
@@ -57,13 +57,18 @@ func (r *rawIO) wait() error { return r.sys.Read(r.readFn) }
 // result is what wait, whose error is given, has brought: a number of bytes,
 // in a pooled buffer if there was no other place for them.
 func (r *rawIO) result(err error) (*buffer, int, error) {
-	b, n := r.in.buf, r.in.n
-	r.in.buf, r.in.dst, r.in.n = nil, nil, 0
+	b, n := r.in.buf, len(r.in.dst)
+	if b != nil {
+		n = len(b.b)
+	}
+	r.in.buf, r.in.dst = nil, nil
 	switch {
 	case err != nil:
 		return nil, 0, err
-	case r.in.err != nil:
-		return nil, 0, r.in.err
+	case r.in.err == syscall.EAGAIN:
+		return nil, 0, errAgain
+	case r.in.err != 0:
+		return nil, 0, os.NewSyscallError("read", r.in.err)
 	case n == 0:
 		return nil, 0, io.EOF
 	}
@@ -85,8 +90,9 @@ func (r *rawIO) more(p []byte) int {
 // try writes what the socket takes without waiting. It may be less than p
 // without an error.
 func (r *rawIO) try(p []byte) (int, error) {
-	r.out.src, r.out.n, r.out.err = p, 0, nil
+	r.out.src, r.out.err = p, 0
 	err := r.sys.Write(r.writeFn)
+	n := len(p) - len(r.out.src)
 	r.out.src = nil
 	if err != nil {
 		if timeout(err) { // a deadline left from before; the caller sets a new one
@@ -94,5 +100,8 @@ func (r *rawIO) try(p []byte) (int, error) {
 		}
 		return 0, err
 	}
-	return r.out.n, r.out.err
+	if r.out.err != 0 {
+		return n, os.NewSyscallError("write", r.out.err)
+	}
+	return n, nil
 }

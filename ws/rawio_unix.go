@@ -4,12 +4,18 @@ package ws
 
 import (
 	"net"
-	"os"
 	"syscall"
 )
 
 // maxWrite is what every system takes in one call.
 const maxWrite = 1 << 30
+
+func errnoOf(err error) syscall.Errno {
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return syscall.EIO // package syscall returns nothing else
+}
 
 // bare is implemented by a wrapper that lets reads and writes go directly to
 // the connection beneath it when ok is true. Deadlines and Close still go
@@ -50,53 +56,51 @@ func (r *rawIO) readOnce(fd uintptr) bool {
 	if r.in.dst == nil {
 		return r.readPooled(int(fd))
 	}
-	var err error
-	if r.in.n, err = syscall.Read(int(fd), r.in.dst); err != nil {
+	n, err := syscall.Read(int(fd), r.in.dst)
+	if err != nil {
 		return r.readFailed(err)
 	}
+	r.in.dst = r.in.dst[:n]
 	return true
 }
 
 func (r *rawIO) readPooled(fd int) bool {
-	buf := getBuffer(r.in.size)
+	buf := getBuffer(int(r.in.size))
 	n, err := syscall.Read(fd, buf.b[:cap(buf.b)])
 	if err != nil || n == 0 {
 		putBuffer(buf)
 		return err == nil || r.readFailed(err)
 	}
 	buf.b = buf.b[:n]
-	r.in.buf, r.in.n = buf, n
+	r.in.buf = buf
 	return true
 }
 
 // readFailed reports whether err is for the caller. An interrupted call is
 // only waited on again if the socket has nothing, and it may have something.
 func (r *rawIO) readFailed(err error) bool {
-	r.in.n = 0
 	if err == syscall.EAGAIN && !r.in.once {
 		return false
 	}
+	r.in.err = syscall.EAGAIN
 	if err != syscall.EINTR && err != syscall.EAGAIN {
-		r.in.err = os.NewSyscallError("read", err)
-		return true
+		r.in.err = errnoOf(err)
 	}
-	r.in.err = errAgain
 	return true
 }
 
 // writeOnce writes what goes without waiting, so it is always done.
 func (r *rawIO) writeOnce(fd uintptr) bool {
-	for r.out.n < len(r.out.src) {
-		end := min(len(r.out.src), r.out.n+maxWrite)
-		n, err := syscall.Write(int(fd), r.out.src[r.out.n:end])
+	for len(r.out.src) > 0 {
+		n, err := syscall.Write(int(fd), r.out.src[:min(len(r.out.src), maxWrite)])
 		switch err {
 		case nil:
-			r.out.n += n
+			r.out.src = r.out.src[n:]
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return true
 		default:
-			r.out.err = os.NewSyscallError("write", err)
+			r.out.err = errnoOf(err)
 			return true
 		}
 	}

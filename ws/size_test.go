@@ -1,0 +1,22 @@
+package ws
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// Most connections are idle, and what each holds is what many of them cost.
+func TestIdleConnectionIsSmall(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		size, most uintptr
+	}{
+		{"Conn", unsafe.Sizeof(Conn{}), 448},
+		{"rawIO", unsafe.Sizeof(rawIO{}), 128},
+		{"serving", unsafe.Sizeof(serving{}), 144},
+	} {
+		if unsafe.Sizeof(uintptr(0)) == 8 && tt.size > tt.most {
+			t.Errorf("%s has %d bytes, want at most %d", tt.name, tt.size, tt.most)
+		}
+	}
+}
