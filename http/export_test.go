@@ -2,9 +2,6 @@ package commhttp
 
 import (
 	"net/http"
-	"net/netip"
-
-	"github.com/anasamu/comm/internal/forwarded"
 )
 
 // What Negotiate answers.
@@ -15,12 +12,6 @@ const (
 )
 
 func Negotiate(accept ...string) int { return int(negotiate(accept)) }
-
-func ClientAddrOf(remote string, headers []string, trusted []netip.Prefix) netip.Addr {
-	return forwarded.Client(remote, headers, trusted)
-}
-
-func ParseHop(s string) (netip.Addr, bool) { return forwarded.ParseHop(s) }
 
 func ValidRequestID(id string) bool { return validRequestID(id) }
 

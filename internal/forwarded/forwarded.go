@@ -23,7 +23,7 @@ func Client(remote string, forwarded []string, trusted []netip.Prefix) netip.Add
 		for list, more := forwarded[i], true; more; hops++ {
 			var entry string
 			list, entry, more = cutLast(list)
-			addr, ok := ParseHop(entry)
+			addr, ok := parseHop(entry)
 			if !ok || hops == maxHops {
 				return client
 			}
@@ -44,8 +44,8 @@ func cutLast(list string) (rest, last string, more bool) {
 	return list[:i], list[i+1:], true
 }
 
-// ParseHop reads an address with or without a port: proxies write both.
-func ParseHop(s string) (netip.Addr, bool) {
+// parseHop reads an address with or without a port: proxies write both.
+func parseHop(s string) (netip.Addr, bool) {
 	s = strings.Trim(s, " \t")
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return Plain(addr), true
