@@ -33,9 +33,9 @@ func (c *Conn) stopExpiry() {
 }
 
 // renew replaces the identity by what the authenticator says of a fresh token.
-func (c *Conn) renew(ctx context.Context, f *Frame) error {
+func (c *Conn) renew(ctx context.Context, f *Frame) (expires time.Time, _ error) {
 	if c.manager.cfg.Authenticator == nil {
-		return fmt.Errorf("%w: no authenticator", ErrUnauthenticated)
+		return expires, fmt.Errorf("%w: no authenticator", ErrUnauthenticated)
 	}
 	hs := &Handshake{
 		Header: map[string][]string{}, RemoteAddr: c.remote, Token: f.Token,
@@ -43,16 +43,15 @@ func (c *Conn) renew(ctx context.Context, f *Frame) error {
 	}
 	id, err := c.manager.identify(ctx, hs)
 	if err != nil {
-		return err
+		return expires, err
 	}
 	if id.User != c.Identity().User { // OnConnect may have given the connection another name
-		return errUserChanged
+		return expires, errUserChanged
 	}
 	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
-		return fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
+		return expires, fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
 	}
 	c.identity.Store(&id)
 	c.watchExpiry(id.Expires)
-	c.control(&Frame{Op: OpAuthed, ID: f.ID, Expires: id.Expires})
-	return nil
+	return id.Expires, nil
 }

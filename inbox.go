@@ -411,11 +411,14 @@ func (c *Conn) refresh(f *Frame) {
 		return
 	}
 	c.manager.spawn(func() {
-		defer c.refreshes.Store(false)
 		ctx, cancel := context.WithTimeout(c.ctx, c.manager.settings.HandshakeTimeout)
 		defer cancel()
-		if err := c.renew(ctx, f); err != nil {
+		expires, err := c.renew(ctx, f)
+		c.refreshes.Store(false) // before the answer, which the client may answer with the next token
+		if err != nil {
 			c.refuse(f, err)
+			return
 		}
+		c.control(&Frame{Op: OpAuthed, ID: f.ID, Expires: expires})
 	})
 }
