@@ -186,16 +186,16 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
+	c.in.tasks = &handling
 	c.in.run = func() {
-		handling.Go(func() {
-			for f := c.in.take(); f != nil; f = c.in.take() {
-				if f.Op == OpCall { // may wait for messages, so it must not hold them up
-					helping.Go(func() { c.handleCall(ctx, carrier, f) })
-					continue
-				}
-				c.handle(handlerCtx, carrier, f)
+		defer handling.Done()
+		for f := c.in.take(); f != nil; f = c.in.take() {
+			if f.Op == OpCall { // may wait for messages, so it must not hold them up
+				helping.Go(func() { c.handleCall(ctx, carrier, f) })
+				continue
 			}
-		})
+			c.handle(handlerCtx, carrier, f)
+		}
 	}
 	c.up(d, carrier)
 	helping.Go(func() { c.keepFresh(ctx, expires, renewed) })

@@ -312,7 +312,8 @@ func (h *host) Reject(c *Conn, err error) {
 	c.stats.failedIn.Add(1)
 	h.p.stats.failedIn.Add(1)
 	if !c.allowed(time.Now()) {
-		err = errRate
+		c.overrun(&Frame{})
+		return
 	}
 	c.control(rejection(err))
 }

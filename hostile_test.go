@@ -201,6 +201,26 @@ func TestFloodOfJoinsIsBounded(t *testing.T) {
 	})
 }
 
+// A client that goes on sending what is no frame is closed as one that goes on sending too many.
+func TestFloodOfGarbageIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, f := gateway(t, comm.WithMessageRate(10, 20))
+		c, p := f.attach(t, comm.Handshake{})
+		for i := 0; i < 100 && c.Err() == nil; i++ {
+			f.host().Reject(c, &comm.FrameError{Code: comm.CodeBadFrame, Text: "not JSON"})
+			synctest.Wait()
+		}
+		<-c.Done()
+		same(t, "the reason", comm.ReasonOf(c.Err()), comm.ReasonRateLimited)
+		codes := make(map[comm.Code]int)
+		for _, e := range p.got(comm.OpError) {
+			codes[e.Code]++
+		}
+		same(t, "what it was told", codes, map[comm.Code]int{comm.CodeBadFrame: 20, comm.CodeRateLimited: 20})
+		same(t, "failed", c.Stats().FailedIn, int64(41))
+	})
+}
+
 // A web page cannot reach an open gateway on loopback by a name that it made resolve there, and one on
 // http is another origin than the service on https.
 func TestOriginsThatLie(t *testing.T) {

@@ -22,9 +22,10 @@ type inbox struct {
 	running int           // handler goroutines
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
 	closed  bool
-	refused bool    // the server drains: what comes now is refused
-	run     func()  // starts a goroutine that calls take until nil
-	answers pending // what a handler may be waiting for while it holds up the rest
+	refused bool            // the server drains: what comes now is refused
+	run     func()          // calls take until nil, on a goroutine of its own; stored, so that starting it allocates nothing
+	tasks   *sync.WaitGroup // of those goroutines, where somebody waits for them: each ends with Done
+	answers pending         // what a handler may be waiting for while it holds up the rest
 	bounds  *inboxBounds
 }
 
@@ -67,7 +68,10 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 	b.bytes += size
 	if b.running < concurrency {
 		b.running++
-		b.run()
+		if b.tasks != nil {
+			b.tasks.Add(1)
+		}
+		go b.run()
 	}
 	return nil, nil
 }

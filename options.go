@@ -260,7 +260,8 @@ func WithMaxMessage(bytes int) Option {
 	return checked("WithMaxMessage", bytes, "64 or more", bytes >= 64, func(c *Config) { c.MaxMessage = bytes })
 }
 
-// WithMessageRate bounds the frames a second of one connection, and how many may come at once. The
+// WithMessageRate bounds the frames a second of one connection, and how many may come at once. Frames over
+// it are refused; a client whose refused frames outnumber the others by the burst is closed. The
 // default is 1,000, with a burst of 2,000.
 func WithMessageRate(perSecond, burst int) Option {
 	return checked("WithMessageRate", perSecond, "1 or more, and a burst of 1 or more", perSecond > 0 && burst > 0,

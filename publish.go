@@ -300,7 +300,7 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.
 func (m *Manager) settle(p *publication, ack bool) {
-	m.writers.submitAll(p.wake)
+	m.writers.submit(p.wake)
 	for _, c := range p.kill {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})

@@ -26,39 +26,29 @@ type writer struct {
 	left bool // it waited for a peer, and takes nothing more from ready
 }
 
-// submit has a connection written.
-func (w *writers) submit(c *Conn) {
-	w.mu.Lock()
-	w.ready.Push(c)
-	start := w.startLocked(1)
-	w.mu.Unlock()
-	for range start {
-		go w.run()
-	}
-}
-
-// submitAll has connections written whose outboxes were woken.
-func (w *writers) submitAll(list []*Conn) {
+// submit has connections written whose outboxes were woken.
+func (w *writers) submit(list []*Conn) {
 	shared := 0
+	for _, c := range list {
+		if c.out.shared {
+			shared++
+		} else {
+			go c.out.run()
+		}
+	}
+	if shared == 0 {
+		return
+	}
 	w.mu.Lock()
 	for _, c := range list {
 		if c.out.shared {
 			w.ready.Push(c)
-			shared++
 		}
 	}
 	start := w.startLocked(shared)
 	w.mu.Unlock()
 	for range start {
 		go w.run()
-	}
-	if shared == len(list) {
-		return
-	}
-	for _, c := range list {
-		if !c.out.shared {
-			go c.out.run()
-		}
 	}
 }
 
@@ -125,10 +115,4 @@ func (me *writer) leave() {
 }
 
 // startWriter has the outbox written, which was woken.
-func (c *Conn) startWriter() {
-	if c.out.shared {
-		c.manager.writers.submit(c)
-		return
-	}
-	go c.out.run()
-}
+func (c *Conn) startWriter() { c.manager.writers.submit([]*Conn{c}) }

@@ -3,11 +3,14 @@ package sse
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/places"
 )
 
 // server is one start of a provider.
@@ -19,11 +22,10 @@ type server struct {
 	format    comm.Format // boxed once
 	anyOrigin bool        // the policy allows every page: none gets to use a visitor's cookies
 
-	mu       sync.Mutex // guards the fields below
-	stopping bool
-	places   int // streams that are open or opening
-	streams  map[string]*transport
-	idle     chan struct{} // closed when places is 0; nil while nobody waits
+	places places.Places // of streams that are open or opening
+
+	mu      sync.Mutex // guards streams
+	streams map[string]*transport
 }
 
 func newServer(c Config, h comm.Host) (*server, error) {
@@ -186,16 +188,13 @@ func (s *server) ended(c *comm.Conn, t *transport) {
 
 // enter takes a place for a stream.
 func (s *server) enter() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch most := s.conf.MaxConnections; {
-	case s.stopping:
-		return &comm.LimitError{Limit: "connections while stopping", Retry: time.Second}
-	case most > 0 && s.places >= most:
+	switch most := s.conf.MaxConnections; s.places.Enter(most) {
+	case nil:
+		return nil
+	case places.ErrFull:
 		return &comm.LimitError{Limit: "connections of provider sse", Max: most, Retry: time.Second}
 	}
-	s.places++
-	return nil
+	return &comm.LimitError{Limit: "connections while stopping", Retry: time.Second}
 }
 
 // keep makes a connection findable for its upward requests; one that came too late for stop goes.
@@ -203,50 +202,30 @@ func (s *server) keep(c *comm.Conn, t *transport) {
 	t.bind(c)
 	s.mu.Lock()
 	s.streams[c.ID()] = t
-	stopping := s.stopping
 	s.mu.Unlock()
-	if stopping {
+	if s.places.Closed() {
 		s.host.Detach(c, comm.CloseReason{Kind: comm.ReasonDrain, Text: "the provider is stopping"})
 	}
 }
 
 // leave gives a place back; c is nil if no connection came of it.
 func (s *server) leave(c *comm.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if c != nil {
+		s.mu.Lock()
 		delete(s.streams, c.ID())
+		s.mu.Unlock()
 	}
-	if s.places--; s.places == 0 && s.idle != nil {
-		close(s.idle)
-		s.idle = nil
-	}
+	s.places.Leave()
 }
 
 // stop ends what the manager has left and waits for it.
 func (s *server) stop(ctx context.Context) error {
+	s.places.Close()
 	s.mu.Lock()
-	s.stopping = true
-	left := make([]*transport, 0, len(s.streams))
-	for _, t := range s.streams {
-		left = append(left, t)
-	}
-	if s.places == 0 {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.idle == nil {
-		s.idle = make(chan struct{})
-	}
-	idle := s.idle
+	left := slices.Collect(maps.Values(s.streams))
 	s.mu.Unlock()
 	for _, t := range left {
 		t.detach(comm.CloseReason{Kind: comm.ReasonDrain, Text: "the provider is stopping"})
 	}
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return s.places.Wait(ctx)
 }

@@ -108,9 +108,10 @@ func TestStream(t *testing.T) {
 func TestStreamClientGone(t *testing.T) {
 	t.Parallel()
 	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
-		ended := make(chan error, 2)
+		ended, stands := make(chan error, 2), make(chan struct{}) // a client that goes before has had no stream
 		opts = append(opts, sse.WithOnEnd(func(s *sse.Stream, cause error) { ended <- cause }))
 		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+			close(stands)
 			<-s.Done()
 			if err := s.Send(context.Background(), sse.Event{Data: []byte("late")}); !errors.Is(err, sse.ErrClosed) || !errors.Is(err, sse.ErrGone) {
 				t.Errorf("Send after the end: %v", err)
@@ -121,6 +122,7 @@ func TestStreamClientGone(t *testing.T) {
 			return nil
 		}, opts...), h2)
 		res := open(t, srv, nil)
+		<-stands
 		res.Body.Close()
 		select {
 		case cause := <-ended:

@@ -35,7 +35,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.conn, err = s.acceptor.Accept(w, r); err != nil {
 		done()
-		s.leave()
+		s.places.Leave()
 		return // it has answered
 	}
 	a.request(r)
@@ -82,7 +82,7 @@ func (a *admission) run() {
 	c, err := a.attach()
 	a.admitted()
 	if err != nil {
-		defer a.s.leave()
+		defer a.s.places.Leave()
 		a.refuse(err)
 		return
 	}
@@ -91,7 +91,7 @@ func (a *admission) run() {
 
 // hold serves a connection that stands, and tells the manager how it ended.
 func (s *service) hold(c *comm.Conn, conn *Conn) {
-	defer s.leave()
+	defer s.places.Leave()
 	host := s.host
 	err := conn.Serve(context.Background(), func(t Type, b []byte) error {
 		host.Traffic(c, len(b), 0)
