@@ -172,6 +172,7 @@ func (c *Conn) shut(r CloseReason) {
 	}
 	deadline := time.Now().Add(c.manager.settings.WriteTimeout)
 	c.out.finish(c, r, deadline)
+	c.letGo()
 }
 
 // kill ends the connection at once: what is queued is lost.
@@ -180,7 +181,8 @@ func (c *Conn) kill(r CloseReason) {
 	if !first {
 		return
 	}
-	c.countDrops(dropClosed, lost)
+	c.letGo()
+	c.countDrops(dropClosed, lost+c.out.forsake())
 	go c.end(r, time.Now().Add(killGrace))
 }
 

@@ -17,7 +17,8 @@ type topic struct {
 	kind targetKind
 
 	mu       sync.Mutex
-	members  []*member
+	members  []*member // those that follow the feed come first
+	feed     feed
 	log      Log  // nil without history
 	dead     bool // removed from the directory: look it up again
 	priority Priority
@@ -99,6 +100,13 @@ func (m *member) place(pos LogPosition, resume bool, start uint64) (lost *Frame)
 func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if i, ok := t.following(m); ok {
+		if tell { // what was published before still leaves, in front of the frame
+			t.detach(i)
+		} else {
+			t.unfollow(i)
+		}
+	}
 	last := len(t.members) - 1
 	if m.index <= last && t.members[m.index] == m {
 		t.members[m.index] = t.members[last]
@@ -124,6 +132,11 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	return len(t.members) == 0
 }
 
+// replayFrom turns a member back to the log, behind what stands before the barrier.
+func (m *member) replayFrom(offset, barrier uint64) {
+	m.replaying, m.cursor, m.barrier = true, offset, barrier
+}
+
 func (t *topic) group() string {
 	if t.kind == targetGroup {
 		return t.key[len(kindPrefix[targetGroup]):]
@@ -139,14 +152,21 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 	if t.dead {
 		return false
 	}
+	p.seq = p.manager.order.Add(1)
 	logged := t.log != nil && !p.unlogged
 	if logged {
 		_, next := t.log.Bounds()
 		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}
 		t.log.Append(Outbound{e}, p.now)
 	}
-	for _, m := range t.members {
-		if !p.wants(m.conn) {
+	followers, killed, feeds := 0, 0, t.feeds(p, e)
+	if feeds {
+		t.publishFed(p, e)
+		followers, killed = len(t.feed.at), len(p.kill)
+	}
+	for i := followers; i < len(t.members); i++ { // one that becomes a follower changes places with one that was looked at
+		m := t.members[i]
+		if !p.wants(m.conn) || killed > 0 && slices.Contains(p.kill[:killed], m.conn) {
 			continue
 		}
 		p.delivery.Matched++
@@ -155,11 +175,9 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 			p.delivery.Queued++
 			continue
 		}
-		var logOf *member
-		if logged {
-			logOf = m
+		if p.push(m.conn, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !m.replaying}) == pushFollows {
+			t.follow(i, e, p.seq)
 		}
-		p.push(m.conn, e, logOf)
 	}
 	return true
 }
