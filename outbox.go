@@ -241,8 +241,20 @@ func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
 	c.out.writer = nil
 	if err != nil {
 		c.kill(c.writeReason(err))
+		return false
 	}
-	return err == nil
+	return !c.out.rest()
+}
+
+// rest ends the writer if nothing is left, while what it looks at is still in the processor's cache.
+func (o *outbox) rest() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.q.Empty() || len(o.follows)+len(o.replays) > 0 || o.last != nil {
+		return false
+	}
+	o.writing = false
+	return true
 }
 
 // Waiting implements Waiter: the transport's Write, of this goroutine, is about to wait for the peer.

@@ -87,12 +87,13 @@ func (p Position) Append(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = l.append(dst)
+		dst = l.Append(dst)
 	}
 	return dst
 }
 
-func (l LogPosition) append(dst []byte) []byte {
+// Append appends the text form of the entry to dst.
+func (l LogPosition) Append(dst []byte) []byte {
 	dst = appendEscapedLog(dst, l.Log)
 	dst = append(dst, '@')
 	dst = append(dst, l.Epoch...)
@@ -101,7 +102,7 @@ func (l LogPosition) append(dst []byte) []byte {
 }
 
 // String returns the text form of the entry.
-func (l LogPosition) String() string { return string(l.append(nil)) }
+func (l LogPosition) String() string { return string(l.Append(nil)) }
 
 // length is the longest the entry can get while its offset grows.
 func (l LogPosition) length() int {

@@ -46,8 +46,9 @@ type item[T Message] struct {
 // that wait elsewhere. The zero value is empty with no bounds; it must not be used before Limit.
 type Queue[T Message] struct {
 	control Ring[T]
-	lanes   [Lanes]Ring[item[T]]
-	keys    map[string]uint64 // LatestByKey: key -> place in its lane
+	normal  Ring[item[T]]
+	others  *[Lanes]Ring[item[T]] // high and low, where they are used: most connections never do
+	keys    map[string]uint64     // LatestByKey: key -> place in its lane
 	rounds  Rounds
 	count   int
 	bytes   int
@@ -71,14 +72,25 @@ func (q *Queue[T]) Bytes() int { return q.bytes }
 func (q *Queue[T]) Control() int { return q.control.Len() }
 
 // Empty reports whether nothing at all is waiting.
-func (q *Queue[T]) Empty() bool { return q.count == 0 && q.control.Len() == 0 && q.reserved() == 0 }
+func (q *Queue[T]) Empty() bool { return q.count == 0 && q.control.Len() == 0 }
 
-func (q *Queue[T]) reserved() int {
-	n := 0
-	for i := range q.lanes {
-		n += q.lanes[i].Len()
+// lane returns a lane, or nil for one that was never used.
+func (q *Queue[T]) lane(i int) *Ring[item[T]] {
+	switch {
+	case i == normalLane:
+		return &q.normal
+	case q.others == nil:
+		return nil
 	}
-	return n
+	return &q.others[i]
+}
+
+// use returns a lane to be put into.
+func (q *Queue[T]) use(i int) *Ring[item[T]] {
+	if i != normalLane && q.others == nil {
+		q.others = new([Lanes]Ring[item[T]])
+	}
+	return q.lane(i)
 }
 
 // PushControl appends v to the control ring.
@@ -87,7 +99,7 @@ func (q *Queue[T]) PushControl(v T) { q.control.Push(v) }
 // PushOrdered appends v to a lane behind all that is there, past every bound: for control
 // items that must keep their place between messages.
 func (q *Queue[T]) PushOrdered(lane int, v T, seq uint64) {
-	q.lanes[lane].Push(item[T]{value: v, seq: seq, kept: true})
+	q.use(lane).Push(item[T]{value: v, seq: seq, kept: true})
 	q.count++
 	q.bytes += v.Size()
 }
@@ -128,10 +140,10 @@ func (q *Queue[T]) Push(lane int, v T, seq uint64, kept bool) (r Result, dropped
 }
 
 // Barrier returns a mark behind all that is queued in a lane now; Passed reports whether all of it has left.
-func (q *Queue[T]) Barrier(lane int) uint64 { return q.lanes[lane].Put() }
+func (q *Queue[T]) Barrier(lane int) uint64 { return q.use(lane).Put() }
 
 // Passed reports whether every item that stood in the lane at the time of the barrier has left.
-func (q *Queue[T]) Passed(lane int, barrier uint64) bool { return q.lanes[lane].Taken() >= barrier }
+func (q *Queue[T]) Passed(lane int, barrier uint64) bool { return q.use(lane).Taken() >= barrier }
 
 // Take moves items to dst until it holds max items or at least bytes bytes: control first, then the
 // lanes in rounds.
@@ -153,8 +165,12 @@ func (q *Queue[T]) Take(dst []T, maxItems, maxBytes int) []T {
 
 // waiting tells the lanes with messages.
 func (q *Queue[T]) waiting() (w [Lanes]bool) {
+	if q.count == 0 {
+		return w
+	}
 	for lane := range w {
-		_, w[lane] = q.Head(lane)
+		r := q.lane(lane)
+		w[lane] = r != nil && r.Len() > 0
 	}
 	return w
 }
@@ -173,29 +189,24 @@ func (q *Queue[T]) TakeControl(dst []T, maxItems int) []T {
 
 // Head returns the sequence number of the first message in a lane.
 func (q *Queue[T]) Head(lane int) (seq uint64, ok bool) {
-	r := &q.lanes[lane]
-	q.trim(r)
-	it := r.At(r.Taken())
-	if it == nil {
+	r := q.lane(lane)
+	if r == nil || r.Len() == 0 {
 		return 0, false
 	}
-	return it.seq, true
+	return r.At(r.Taken()).seq, true
 }
 
 // TakeLane moves messages of one lane with sequence numbers up to upTo to dst: at most n of them,
 // and none more once they have at least maxBytes.
 func (q *Queue[T]) TakeLane(dst []T, lane int, upTo uint64, n, maxBytes int) (out []T, bytes int) {
-	r := &q.lanes[lane]
+	r := q.use(lane)
 	for n > 0 && bytes < maxBytes {
-		it := r.At(r.Taken())
-		if it == nil || !it.gone && it.seq > upTo {
+		place := r.Taken()
+		if it := r.At(place); it == nil || it.seq > upTo {
 			break
 		}
-		place := r.Taken()
 		taken, _ := r.Pop()
-		if taken.gone {
-			continue
-		}
+		q.trim(r)
 		size := taken.value.Size()
 		q.count--
 		q.bytes -= size
@@ -213,8 +224,10 @@ func (q *Queue[T]) TakeLane(dst []T, lane int, upTo uint64, n, maxBytes int) (ou
 func (q *Queue[T]) Clear() int {
 	n := q.count
 	q.control.Clear()
-	for i := range q.lanes {
-		q.lanes[i].Clear()
+	for i := range Lanes {
+		if r := q.lane(i); r != nil {
+			r.Clear()
+		}
 	}
 	q.keys, q.count, q.bytes = nil, 0, 0
 	return n
@@ -228,7 +241,7 @@ func (q *Queue[T]) put(lane int, it item[T]) {
 	if q.policy == LatestByKey && !it.kept {
 		q.remember(it.value.Key(), lane)
 	}
-	q.lanes[lane].Push(it)
+	q.use(lane).Push(it)
 	q.count++
 	q.bytes += it.value.Size()
 }
@@ -241,7 +254,7 @@ func (q *Queue[T]) remember(key string, lane int) {
 	if q.keys == nil {
 		q.keys = make(map[string]uint64)
 	}
-	q.keys[key] = q.lanes[lane].Put()<<2 | uint64(lane)
+	q.keys[key] = q.use(lane).Put()<<2 | uint64(lane)
 }
 
 // replace puts it in the place of the queued message with its key, in the same lane. One that is
@@ -251,7 +264,7 @@ func (q *Queue[T]) replace(lane int, it item[T]) (replaced bool, dropped int) {
 	if !ok || int(at&3) != lane {
 		return false, 0
 	}
-	old := q.lanes[lane].At(at >> 2)
+	old := q.use(lane).At(at >> 2)
 	if old == nil || old.gone {
 		return false, 0
 	}
@@ -271,13 +284,16 @@ func (q *Queue[T]) drop(lane int, place uint64, it *item[T]) {
 	q.count--
 	q.bytes -= it.value.Size()
 	*it = item[T]{gone: true}
-	q.trim(&q.lanes[lane])
+	q.trim(q.use(lane))
 }
 
 // dropOldest drops the oldest message that may be dropped, of the lowest priority first.
 func (q *Queue[T]) dropOldest() bool {
 	for lane := Lanes - 1; lane >= 0; lane-- {
-		r := &q.lanes[lane]
+		r := q.lane(lane)
+		if r == nil {
+			continue
+		}
 		for place := r.Taken(); place < r.Put(); place++ {
 			it := r.At(place)
 			if it.kept || it.gone {
@@ -290,7 +306,7 @@ func (q *Queue[T]) dropOldest() bool {
 	return false
 }
 
-// trim removes dropped items from the front of a lane, so that repeated drops stay cheap.
+// trim removes dropped items from the front of a lane, where none ever stands.
 func (q *Queue[T]) trim(r *Ring[item[T]]) {
 	for {
 		if it := r.At(r.Taken()); it == nil || !it.gone {

@@ -5,6 +5,8 @@ import "math"
 // Lanes is the number of priorities: 0 is high, 1 normal, 2 low.
 const Lanes = 3
 
+const normalLane = 1
+
 // shares is how many messages of each lane go into one round, so that a full high lane
 // never starves the low one.
 var shares = [Lanes]int{8, 4, 1}
