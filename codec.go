@@ -496,7 +496,7 @@ func (r *jsonReader) withContent(m *Message) (*Message, error) {
 		r.content = []byte("null")
 	}
 	if r.ctype == "" || r.ctype == jsonType {
-		m.content = compactJSON(slices.Clone(r.content))
+		m.content, m.json = compactJSON(slices.Clone(r.content)), true
 		return m, nil
 	}
 	if len(r.ctype) > MaxTypeLength || !plain(r.ctype) {

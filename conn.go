@@ -21,6 +21,7 @@ type Conn struct {
 	transport Transport
 	session   *session
 	user      string
+	address   string // of the user, or of the connection without one
 	labels    map[string]string
 	metadata  map[string]string
 	remote    net.Addr
@@ -56,12 +57,7 @@ func (c *Conn) Provider() string { return c.provider.name }
 func (c *Conn) User() string { return c.user }
 
 // Address returns where an answer would reach the client: "user:NAME", or "conn:ID" without a user.
-func (c *Conn) Address() string {
-	if c.user != "" {
-		return kindPrefix[targetUser] + c.user
-	}
-	return kindPrefix[targetConn] + c.id
-}
+func (c *Conn) Address() string { return c.address }
 
 // Session returns the secret with which the client resumes. It must not be shown to others.
 func (c *Conn) Session() string { return c.session.secret }

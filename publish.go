@@ -99,11 +99,18 @@ func (m *Manager) logged(t Target, o *sendOptions) bool {
 
 // keys yields the topic key of every name.
 func (t Target) keys(yield func(string) bool) {
-	if t.kind == targetAll {
+	switch {
+	case t.kind == targetAll:
 		yield("all")
 		return
+	case !yield(t.first):
+		return
 	}
-	t.names(func(n string) bool { return yield(kindPrefix[t.kind] + n) })
+	for _, n := range t.more {
+		if !yield(kindPrefix[t.kind] + n) {
+			return
+		}
+	}
 }
 
 // addressed returns msg with its to set to the target, unless it says something already.
