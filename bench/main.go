@@ -41,7 +41,7 @@ func main() {
 	flag.DurationVar(&o.measure, "time", time.Second, "how long one run measures, where it is not a number of messages")
 	flag.StringVar(&o.profile, "profile", "", "directory for CPU profiles of the server processes' measured part")
 	flag.IntVar(&o.procs, "procs", runtime.NumCPU(), "GOMAXPROCS of every server and client process")
-	flag.Float64Var(&o.rate, "rate", 0, "paced rows: publish this many messages a second, the same for all, instead of a share of each one's saturation")
+	flag.Float64Var(&o.rate, "rate", 0, "paced rows: publish this many messages a second, instead of a share of what saturates the best rival")
 	flag.BoolVar(&o.small, "small", false, "tiny numbers, to see that everything runs")
 	flag.BoolVar(&o.quiet, "q", false, "no progress on standard error")
 	flag.Parse()

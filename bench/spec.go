@@ -20,8 +20,8 @@ type spec struct {
 	Deflate  bool
 	Messages int     // broadcast: messages to each group in one round
 	Rounds   int     // broadcast: rounds
-	Rate     float64 // paced: messages a second; 0 is the share of the saturation
-	Share    float64 // paced: the share of the saturation
+	Rate     float64 // paced: messages a second
+	Share    float64 // paced: the share of the best rival's saturation
 
 	Warm    time.Duration
 	Measure time.Duration
