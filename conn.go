@@ -237,6 +237,14 @@ func (h *hooks) add(e hookEvent) {
 	h.events = append(h.events, e)
 }
 
+// note adds a join or a leave, if somebody wants to know.
+func (c *Conn) note(e hookEvent) {
+	cfg := &c.manager.cfg
+	if cfg.Observer != nil || e.kind == hookJoin && cfg.OnJoin != nil || e.kind == hookLeave && cfg.OnLeave != nil {
+		c.hooks.add(e)
+	}
+}
+
 func (h *hooks) run(c *Conn) {
 	h.mu.Lock()
 	if h.running {

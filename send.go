@@ -86,10 +86,11 @@ func plural(k targetKind, names []string) Target {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	t := Target{kind: k}
-	if len(names) > 0 {
-		t.first, t.more = kindPrefix[k]+names[0], names[1:]
+	if len(names) == 0 {
+		return one(k, "")
 	}
+	t := one(k, names[0])
+	t.more = names[1:]
 	return t
 }
 

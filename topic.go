@@ -25,6 +25,8 @@ type topic struct {
 	keep     time.Time // until then a client that was lost may come back for the log
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
+	// joined and left are the frames that many members were told last, to be told to others.
+	joined, left *envelope
 }
 
 // member is one connection in one topic. Its fields are guarded by topic.mu.
@@ -53,16 +55,15 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 	}
 	m.topic, m.index = t, len(t.members)
 	t.members = append(t.members, m)
-	joined := &Frame{Op: OpJoined, ID: id, Group: t.group()}
 	if t.log == nil {
 		if t.kind == targetGroup {
-			m.conn.pushOrdered(newControl(joined), t.priority)
+			m.conn.pushOrdered(t.told(&t.joined, Frame{Op: OpJoined, ID: id, Group: t.group()}), t.priority)
 		}
 		return true
 	}
 	lost := m.place(pos, resume, start)
-	joined.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
-	m.conn.pushOrdered(newControl(joined), t.priority)
+	at := LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
+	m.conn.pushOrdered(t.told(&t.joined, Frame{Op: OpJoined, ID: id, Group: t.group(), Log: at}), t.priority)
 	if lost != nil {
 		m.conn.pushOrdered(newControl(lost), t.priority)
 	}
@@ -70,6 +71,21 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 		m.conn.startReplay(m)
 	}
 	return true
+}
+
+// toldMembers is with how many members a topic keeps the frames that it tells them: few are not worth
+// the memory.
+const toldMembers = 16
+
+// told returns a joined or left frame to be queued, where that is possible the one before.
+func (t *topic) told(last **envelope, f Frame) *envelope {
+	if f.ID != "" || len(t.members) < toldMembers {
+		return newControl(&f)
+	}
+	if *last == nil || (*last).frame.Log != f.Log {
+		*last = newControl(&f)
+	}
+	return *last
 }
 
 // place decides where a new member begins. lost is the gap frame for a position of another epoch.
@@ -123,11 +139,11 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow)
 	}
 	if tell {
-		left := &Frame{Op: OpLeft, ID: id, Group: t.group()}
+		left := Frame{Op: OpLeft, ID: id, Group: t.group()}
 		if t.log != nil {
 			left.Log.Log, left.Log.Epoch = t.key, t.log.Epoch()
 		}
-		m.conn.pushOrdered(newControl(left), t.priority)
+		m.conn.pushOrdered(t.told(&t.left, left), t.priority)
 	}
 	return len(t.members) == 0
 }
