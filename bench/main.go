@@ -5,6 +5,7 @@
 //	go run . -rows echo128,sse -runs 5 -impl comm,gws,gobwas
 //	go run . -rows echo128 -profile /tmp/prof   CPU profiles of the server processes
 //	go run . hold                              what connections cost in memory: hold.go
+//	go run . micro                             comm's micro-benchmarks beside the rivals': microcmp.go
 //
 // Server and clients are processes of their own: the program runs itself. See
 // README.md for what is measured how.
@@ -36,8 +37,13 @@ func main() {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playRole(role))
 	}
-	if len(os.Args) > 1 && os.Args[1] == holdScenario {
-		exit(runHold(os.Stdout, os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case holdScenario:
+			exit(runHold(os.Stdout, os.Args[2:]))
+		case microCommand:
+			exit(runMicro(os.Stdout, os.Args[2:]))
+		}
 	}
 	o := options{}
 	flag.StringVar(&o.rows, "rows", "", "rows to run, separated by commas; a prefix stands for all rows that begin so (default all)\n"+rowHelp())
