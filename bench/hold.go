@@ -80,6 +80,9 @@ type holding struct {
 	parts, small    bool
 }
 
+// holdTimeout bounds one carrier.
+const holdTimeout = 10 * time.Minute
+
 // spareFiles is what a process needs besides its connections.
 const spareFiles = 100
 
@@ -128,10 +131,12 @@ func filesAllowed() int {
 }
 
 // hold measures one carrier and lets it go.
-func hold(s spec, n int) (metrics, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+func hold(s spec, n int) (metrics, error) { return holdIn(s, n, filesAllowed()-spareFiles) }
+
+// holdIn is hold with at most per connections in one process.
+func holdIn(s spec, n, per int) (metrics, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), holdTimeout)
 	defer cancel()
-	per := filesAllowed() - spareFiles
 	if s.Streams > 1 {
 		n -= n % s.Streams
 		per = max(1, per/s.Streams) * s.Streams

@@ -33,6 +33,9 @@ func driveHold(s *spec) (metrics, error) {
 	if err := useHeld(s, l, r, c); err != nil {
 		return nil, err
 	}
+	if s.Stalled {
+		return stallHeld(s, l, c)
+	}
 	if err := idleFor(l, s.Settle); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,29 @@ func useHeld(s *spec, l *loop, r *receiver, c *control) error {
 		return exchange(s, l)
 	}
 	return r.round(c, 1, s)
+}
+
+// stallHeld stops reading, has the server send until all sockets are full, and
+// asks how much the kernel holds at the server's ends.
+func stallHeld(s *spec, l *loop, c *control) (metrics, error) {
+	for _, w := range l.all {
+		if err := l.mute(w); err != nil {
+			return nil, err
+		}
+	}
+	before := socketPages()
+	if _, err := c.ask(request{Op: "fill"}); err != nil {
+		return nil, err
+	}
+	bytes := (socketPages() - before) * int64(os.Getpagesize())
+	for _, w := range l.all {
+		n, err := receiveMemory(w.fd)
+		if err != nil {
+			return nil, err
+		}
+		bytes -= n // what came to this end
+	}
+	return metrics{"sent": float64(bytes) / float64(s.Conns)}, nil
 }
 
 // idleFor answers pings and polls, and takes nothing else.

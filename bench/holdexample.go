@@ -1,8 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/anasamu/comm"
 )
 
 // The example of docs/memory.md: 100,000 WebSockets over TLS on a machine of
@@ -10,22 +14,27 @@ import (
 const (
 	exampleConns   = 100_000
 	exampleMachine = 8e9
-	exampleSystem  = 700e6 // the system and all else on the machine
-	exampleHistory = 256 << 20
-	exampleSlow    = 1000 // clients whose queues are full at once
-	exampleQueue   = 256 << 10
-	exampleWaiting = 20_000 // sessions that wait to be resumed
+	exampleSystem  = 700e6     // the system and all else on the machine
+	exampleHistory = 256 << 20 // MemoryStore.TotalBytes
+	exampleSlow    = 1000      // clients whose queues are full at once
+	exampleQueue   = 256 << 10 // queue_bytes, and tcp_wmem
+	exampleWaiting = 20_000    // sessions that wait to be resumed
 )
-
-// historyFactor is what a counted byte of history costs, from the message of
-// 1 KiB: content counts, what stands around it does not all.
-func historyFactor(costs []float64) float64 { return costs[partHistory] / 1024 }
 
 // Places in hubParts.
 const (
 	partSession = 2
-	partHistory = 6
+	partHistory = 6 // 1 KiB
 )
+
+// historyFactor is what a byte that a history counts costs, with messages of 1 KiB.
+func historyFactor(costs []float64) float64 {
+	msg, err := comm.NewMessage("event", json.RawMessage(message(0, time.Now(), 1024)))
+	if err != nil {
+		return 0 // it is valid: hubParts has sent it
+	}
+	return costs[partHistory] / float64(msg.Size())
+}
 
 func printExample(b *strings.Builder, m metrics, costs []float64) {
 	live := exampleConns * (m["live"] + m["stacks"])
@@ -34,21 +43,22 @@ func printExample(b *strings.Builder, m metrics, costs []float64) {
 	queues := float64(exampleSlow * exampleQueue)
 	kernel := exampleConns * m["kernel"]
 	limit := exampleMachine - exampleSystem - kernel - queues
-	fmt.Fprint(b, "\n| 100,000 WebSockets over TLS on 8 GB | |\n|---|---:|\n")
+	fmt.Fprint(b, "\n| 100,000 WebSockets over TLS in the hub, on 8 GB | |\n|---|---:|\n")
 	for _, line := range []struct {
 		name string
 		v    float64
 	}{
 		{"live heap and stacks of the connections", live},
-		{fmt.Sprintf("%s sessions that wait to be resumed", grouped(exampleWaiting)), sessions},
-		{"history: `MemoryStore.TotalBytes` of 256 MiB, as the bytes that it costs", history},
-		{fmt.Sprintf("%s slow clients whose `queue_bytes` of 256 KiB are full", grouped(exampleSlow)), queues},
+		{grouped(exampleWaiting) + " sessions that wait to be resumed", sessions},
+		{"histories that have reached `MemoryStore.TotalBytes` of 256 MiB, in messages of 1 KiB", history},
+		{grouped(exampleSlow) + " slow clients whose `queue_bytes` of 256 KiB are full", queues},
 		{"**live in all**", live + sessions + history + queues},
-		{"kernel: sockets of the connections", kernel},
-		{"kernel: full send buffers of the slow clients, at 256 KiB", queues},
+		{"kernel: the sockets", kernel},
+		{"kernel: the slow clients' send buffers, at most 256 KiB each by `net.ipv4.tcp_wmem`", queues},
 		{"the system and all else", exampleSystem},
 		{"**what is left for the process: `GOMEMLIMIT`**", limit},
 	} {
 		fmt.Fprintf(b, "| %s | %s |\n", line.name, size(line.v))
 	}
+	fmt.Fprintf(b, "\nWhat is left is %.1f x what is live.\n", limit/(live+sessions+history+queues))
 }

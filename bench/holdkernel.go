@@ -4,12 +4,28 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
+	"unsafe"
 )
 
 // kernelBytes is what the kernel holds for sockets, files and all else that it
 // allocates in small pieces: the slabs, and the pages of socket buffers.
 func kernelBytes() int64 {
 	return field("/proc/meminfo", "Slab:")<<10 + socketPages()*int64(os.Getpagesize())
+}
+
+// receiveMemory is what the kernel holds of what came to a socket: the first
+// of the numbers that SO_MEMINFO gives.
+func receiveMemory(fd int) (int64, error) {
+	const soMeminfo = 55
+	var info [9]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, soMeminfo,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int64(info[0]), nil
 }
 
 // socketPages is "mem" of TCP in /proc/net/sockstat: pages of all buffers.

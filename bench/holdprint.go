@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -80,10 +81,41 @@ func (h holding) reportMore(b *strings.Builder, measured map[string]metrics, cer
 	if err != nil {
 		return err
 	}
+	sent, err := h.stalled(cert, key)
+	if err != nil {
+		return fmt.Errorf("clients that stop reading: %w", err)
+	}
+	fmt.Fprintf(b, "| kernel: what is on its way to a client that has stopped reading | %s | `net.ipv4.tcp_wmem`, whose last number is %s here |\n",
+		grouped(sent), lastField("/proc/sys/net/ipv4/tcp_wmem"))
 	if m := measured["hubtls"]; m != nil {
 		printExample(b, m, costs)
 	}
 	return nil
+}
+
+// stalledCount is how many clients stop reading: their buffers are large.
+const stalledCount = 50
+
+func (h holding) stalled(cert, key string) (float64, error) {
+	s := h.holdSpec(carriageNamed("hub"))
+	s.Cert, s.Key, s.Stalled, s.Groups = cert, key, true, 1
+	n := stalledCount
+	if h.small {
+		n = 5
+	}
+	m, err := hold(s, n)
+	return m["sent"], err
+}
+
+// lastField is the last word of a file, with commas.
+func lastField(file string) string {
+	doc, _ := os.ReadFile(file) // only for people
+	f := strings.Fields(string(doc))
+	if len(f) == 0 {
+		return "unknown"
+	}
+	n, _ := strconv.ParseFloat(f[len(f)-1], 64)
+	return grouped(n)
 }
 
 func carriageNamed(name string) carriage {

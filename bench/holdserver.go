@@ -19,6 +19,9 @@ func holdServer(s *spec) (hub, error) {
 	}
 	hub := h.(*commHub)
 	hub.entry.Poll = "/poll?group=%d"
+	if s.Stalled { // the one group, to be filled too
+		hub.targets = append(hub.targets, hub.targets[0])
+	}
 	return hub, nil
 }
 
