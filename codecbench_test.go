@@ -20,7 +20,7 @@ func chatFrames(b *testing.B) (names []string, frames []*comm.Frame) {
 	b.Helper()
 	add := func(name string, f *comm.Frame) { names, frames = append(names, name), append(frames, f) }
 	for _, n := range []int{32, 1 << 10, 16 << 10} {
-		m, err := comm.NewMessage("chat.message", chat{"lobby", strings.Repeat("x", n)}, comm.WithID("m1"))
+		m, err := comm.NewMessage("chat.message", chat{"lobby", strings.Repeat("x", n)}, comm.WithID("m1"), comm.WithTimestamp(time.Time{})) // a browser gives none
 		if err != nil {
 			b.Fatal(err)
 		}

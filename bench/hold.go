@@ -44,18 +44,20 @@ var dials = map[string]func(s *spec, index, group int) (*wire, error){
 type carriage struct {
 	name, title string
 	spec        spec
+	times       int // as many connections as the others; 0 is once
 }
 
 var carriages = []carriage{
-	{"ws", "WebSocket, package ws alone", spec{Carrier: carrierLibrary}},
-	{"wss", "WebSocket over TLS, package ws alone", spec{Carrier: carrierLibrary, TLS: true}},
-	{"hub", "WebSocket in the hub", spec{Carrier: carrierWS}},
-	{"hubtls", "WebSocket over TLS in the hub", spec{Carrier: carrierWS, TLS: true}},
-	{"sse", "event stream, HTTP/1.1", spec{Carrier: carrierSSE}},
-	{"ssehijack", "event stream, HTTP/1.1, `WithHijack`", spec{Carrier: carrierSSE, Hijack: true}},
-	{"h2", "event stream, HTTP/2 over TLS, one a connection", spec{Carrier: carrierH2, TLS: true, Streams: 1}},
-	{"h2x100", "event stream, HTTP/2 over TLS, 100 a connection", spec{Carrier: carrierH2, TLS: true, Streams: 100}},
-	{"poll", "long polling, HTTP/1.1", spec{Carrier: carrierPoll}},
+	{name: "ws", title: "WebSocket, package ws alone", spec: spec{Carrier: carrierLibrary}},
+	{name: "wss", title: "WebSocket over TLS, package ws alone", spec: spec{Carrier: carrierLibrary, TLS: true}},
+	{name: "hub", title: "WebSocket in the hub", spec: spec{Carrier: carrierWS}},
+	{name: "hub5", title: "WebSocket in the hub, in five pairs of processes", spec: spec{Carrier: carrierWS}, times: 5},
+	{name: "hubtls", title: "WebSocket over TLS in the hub", spec: spec{Carrier: carrierWS, TLS: true}},
+	{name: "sse", title: "event stream, HTTP/1.1", spec: spec{Carrier: carrierSSE}},
+	{name: "ssehijack", title: "event stream, HTTP/1.1, `WithHijack`", spec: spec{Carrier: carrierSSE, Hijack: true}},
+	{name: "h2", title: "event stream, HTTP/2 over TLS, one a connection", spec: spec{Carrier: carrierH2, TLS: true, Streams: 1}},
+	{name: "h2x100", title: "event stream, HTTP/2 over TLS, 100 a connection", spec: spec{Carrier: carrierH2, TLS: true, Streams: 100}},
+	{name: "poll", title: "long polling, HTTP/1.1", spec: spec{Carrier: carrierPoll}},
 }
 
 // collection is one row of the table of what the collector's settings change.

@@ -21,7 +21,7 @@ func TestHold(t *testing.T) {
 	}
 	want := []string{"WebSockets over TLS in the hub, on 8 GB", "stopped reading"}
 	for _, c := range carriages {
-		want = append(want, "| "+c.title+" | 200 |")
+		want = append(want, "| "+c.title+" | "+grouped(float64(200*max(1, c.times)))+" |")
 	}
 	for _, c := range collections {
 		want = append(want, "| "+c.title+" |")

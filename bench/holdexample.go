@@ -24,25 +24,28 @@ const (
 // Places in hubParts.
 const (
 	partSession = 2
-	partHistory = 6 // 1 KiB
+	partHistory = 5
+	partQueue   = 8
 )
 
-// historyFactor is what a byte that a history counts costs, with messages of 1 KiB.
-func historyFactor(costs []float64) float64 {
-	msg, err := comm.NewMessage("event", json.RawMessage(message(0, time.Now(), 1024)))
+// counted is what a history or a queue counts for a message of 128 B, which
+// costs more: with small messages they hold several times their bounds.
+func counted() float64 {
+	msg, err := comm.NewMessage("event", json.RawMessage(message(0, time.Now(), 128)))
 	if err != nil {
 		return 0 // it is valid: hubParts has sent it
 	}
-	return costs[partHistory] / float64(msg.Size())
+	return float64(msg.Size())
 }
 
 func printExample(b *strings.Builder, m metrics, costs []float64) {
 	live := exampleConns * (m["live"] + m["stacks"])
 	sessions := exampleWaiting * costs[partSession]
-	history := exampleHistory * historyFactor(costs)
-	queues := float64(exampleSlow * exampleQueue)
+	history := exampleHistory * costs[partHistory] / counted()
+	queues := exampleSlow * exampleQueue * costs[partQueue] / counted()
+	buffers := float64(exampleSlow * exampleQueue)
 	kernel := exampleConns * m["kernel"]
-	limit := exampleMachine - exampleSystem - kernel - queues
+	limit := exampleMachine - exampleSystem - kernel - buffers
 	fmt.Fprint(b, "\n| 100,000 WebSockets over TLS in the hub, on 8 GB | |\n|---|---:|\n")
 	for _, line := range []struct {
 		name string
@@ -50,11 +53,11 @@ func printExample(b *strings.Builder, m metrics, costs []float64) {
 	}{
 		{"live heap and stacks of the connections", live},
 		{grouped(exampleWaiting) + " sessions that wait to be resumed", sessions},
-		{"histories that have reached `MemoryStore.TotalBytes` of 256 MiB, in messages of 1 KiB", history},
-		{grouped(exampleSlow) + " slow clients whose `queue_bytes` of 256 KiB are full", queues},
+		{"histories that have reached `MemoryStore.TotalBytes` of 256 MiB, in messages of 128 B", history},
+		{grouped(exampleSlow) + " slow clients whose `queue_bytes` of 256 KiB are full, of the same", queues},
 		{"**live in all**", live + sessions + history + queues},
 		{"kernel: the sockets", kernel},
-		{"kernel: the slow clients' send buffers, at most 256 KiB each by `net.ipv4.tcp_wmem`", queues},
+		{"kernel: the slow clients' send buffers, at most 256 KiB each by `net.ipv4.tcp_wmem`", buffers},
 		{"the system and all else", exampleSystem},
 		{"**what is left for the process: `GOMEMLIMIT`**", limit},
 	} {

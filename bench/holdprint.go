@@ -38,7 +38,7 @@ func (h holding) report() (string, error) {
 		}
 		s := h.holdSpec(c)
 		s.Cert, s.Key = cert, key
-		m, err := hold(s, h.n)
+		m, err := hold(s, h.n*max(1, c.times))
 		progress(c.title, m, err)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", c.name, err)
