@@ -9,7 +9,7 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// chat is what the benchmarks send; bench/micro has the same.
+// chat is what the benchmarks send; bench/internal/micro has the same.
 type chat struct {
 	Room string `json:"room"`
 	Text string `json:"text"`

@@ -16,7 +16,7 @@ import (
 )
 
 // The sub-command micro: comm's micro-benchmarks beside those of its rivals in
-// ./micro, or beside those of another commit, by benchstat.
+// ./internal/micro, or beside those of another commit, by benchstat.
 //
 //	go run . micro                                all that rivals have too
 //	go run . micro -bench Mask -count 10
@@ -26,7 +26,7 @@ const microCommand = "micro"
 
 const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
 
-// microRivals are the benchmarks that ./micro has too.
+// microRivals are the benchmarks that ./internal/micro has too.
 const microRivals = "^Benchmark(HeaderParse|HeaderAppend|Mask|UTF8|Deflate|Inflate|SSEEncode|FrameAppend|FrameParse|MessageEncode|MessageDecode)$"
 
 // microPackages are where the hot paths are; without -run none of their tests runs.
@@ -44,7 +44,7 @@ type microRun struct {
 func runMicro(out io.Writer, args []string) error {
 	m := microRun{}
 	f := flag.NewFlagSet(microCommand, flag.ContinueOnError)
-	f.StringVar(&m.base, "base", "", "commit to compare with; default: the rivals in ./micro")
+	f.StringVar(&m.base, "base", "", "commit to compare with; default: the rivals in ./internal/micro")
 	f.StringVar(&m.bench, "bench", "", "which benchmarks, a regular expression (default all that both sides have)")
 	f.IntVar(&m.count, "count", 6, "runs of each side; they alternate. benchstat wants at least 6")
 	f.DurationVar(&m.each, "time", 200*time.Millisecond, "how long one run of one benchmark takes")
@@ -72,7 +72,7 @@ func (m microRun) againstRivals(out io.Writer, dir string) error {
 	}
 	results := filepath.Join(dir, "results")
 	for range m.count {
-		if err := errors.Join(m.test("..", results, microPackages...), m.test(".", results, "./micro")); err != nil {
+		if err := errors.Join(m.test("..", results, microPackages...), m.test(".", results, "./internal/micro")); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/anasamu/comm/sse"
 )
 
-// The names, sizes and text of BenchmarkSSEEncode are those of bench/micro.
+// The names, sizes and text of BenchmarkSSEEncode are those of bench/internal/micro.
 func BenchmarkSSEEncode(b *testing.B) {
 	for _, row := range []struct {
 		name string

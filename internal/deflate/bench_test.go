@@ -9,7 +9,7 @@ import (
 	"github.com/anasamu/comm/internal/deflate"
 )
 
-// The names, sizes and text are those of bench/micro, whose rivals benchstat puts beside these.
+// The names, sizes and text are those of bench/internal/micro, whose rivals benchstat puts beside these.
 
 // benchText is n bytes of messages as they are compressed in practice.
 func benchText(n int) []byte {

@@ -8,7 +8,7 @@ import (
 	"github.com/anasamu/comm/internal/wsframe"
 )
 
-// The names and sizes are those of bench/micro, whose rivals benchstat puts beside these.
+// The names and sizes are those of bench/internal/micro, whose rivals benchstat puts beside these.
 
 // lengths are payloads of each of the three forms of a header (RFC 6455 5.2).
 var lengths = []int64{100, 300, 1 << 20}

@@ -4,5 +4,5 @@
 // the last part of each name, /impl=, says whose it is, and benchstat puts
 // them side by side:
 //
-//	go run . micro        in the folder above
+//	go run . micro        in the folder bench
 package micro
