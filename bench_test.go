@@ -29,9 +29,22 @@ func (v *void) Write(batch []comm.Outbound, _ time.Time) (int, error) {
 
 func (v *void) Close(comm.CloseReason, time.Time) error { return nil }
 
+// swift is a void that never waits, and says so: the manager's shared writers serve it.
+type swift struct{ void }
+
+func (*swift) TellWaiting(comm.Waiter) bool { return true }
+
 // crowd is a gateway without logs and n connections of no-op transports: user i%users, label color
 // red for every second one, all in group "everyone" and each in one of ten others.
 func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option) (*comm.Manager, []*comm.Conn, *atomic.Int64) {
+	b.Helper()
+	written := new(atomic.Int64)
+	m, conns := crowdOf(b, n, users, func() comm.Transport { return &void{held, written} }, opts...)
+	return m, conns, written
+}
+
+// crowdOf is a crowd with the transports that it is given.
+func crowdOf(b testing.TB, n, users int, transport func() comm.Transport, opts ...comm.Option) (*comm.Manager, []*comm.Conn) {
 	b.Helper()
 	count := 0
 	m, f := gateway(b, append(opts, comm.WithMaxConnections(n), comm.WithMaxConnectionsPerUser(n), comm.WithLogs(false, false, false),
@@ -41,15 +54,15 @@ func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option
 			count++
 			return nil
 		}))...)
-	conns, written := make([]*comm.Conn, n), new(atomic.Int64)
+	conns := make([]*comm.Conn, n)
 	for i := range conns {
-		c, err := f.host().Attach(b.Context(), &void{held, written}, &comm.Handshake{})
+		c, err := f.host().Attach(b.Context(), transport(), &comm.Handshake{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		conns[i] = c
 	}
-	return m, conns, written
+	return m, conns
 }
 
 // settled waits until so many frames have been written.
@@ -76,24 +89,35 @@ func TestPublishAllocatesNothingPerReceiver(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish sends one message to all members of a group and waits until each transport has it.
+// BenchmarkPublish sends one message to all members of a group and waits until each transport has it: by
+// the shared writers, as over WebSocket, and by a goroutine for each connection, as over the other carriers.
 func BenchmarkPublish(b *testing.B) {
-	for _, n := range []int{10, 1000, 10_000} {
-		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			m, _, written := crowd(b, n, n, nil)
-			settled(written, int64(3*n)) // welcome and two joined
-			msg, to := message(b, "n", "hello"), comm.ToGroup("everyone")
-			want := written.Load()
-			b.ReportAllocs()
-			for b.Loop() {
-				if d, err := m.Send(b.Context(), to, msg); err != nil || d.Queued != n {
-					b.Fatalf("%+v, %v", d, err)
+	written := new(atomic.Int64)
+	for _, writers := range []struct {
+		name      string
+		transport func() comm.Transport
+	}{
+		{"shared", func() comm.Transport { return &swift{void{nil, written}} }},
+		{"own", func() comm.Transport { return &void{nil, written} }},
+	} {
+		for _, n := range []int{10, 1000, 10_000} {
+			b.Run(fmt.Sprintf("writers=%s/members=%d", writers.name, n), func(b *testing.B) {
+				written.Store(0)
+				m, _ := crowdOf(b, n, n, writers.transport)
+				settled(written, int64(3*n)) // welcome and two joined
+				msg, to := message(b, "n", "hello"), comm.ToGroup("everyone")
+				want := written.Load()
+				b.ReportAllocs()
+				for b.Loop() {
+					if d, err := m.Send(b.Context(), to, msg); err != nil || d.Queued != n {
+						b.Fatalf("%+v, %v", d, err)
+					}
+					want += int64(n)
+					settled(written, want)
 				}
-				want += int64(n)
-				settled(written, want)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/receiver")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/receiver")
+			})
+		}
 	}
 }
 

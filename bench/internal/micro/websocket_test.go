@@ -217,7 +217,7 @@ func BenchmarkInflate(b *testing.B) {
 			_, err := io.ReadFull(std, dst)
 			return err
 		})
-		gobwas := wsflate.NewReader(src, func(r io.Reader) wsflate.Decompressor { return flate.NewReader(r) })
+		gobwas := wsflate.NewReader(src, func(r io.Reader) wsflate.Decompressor { return resetReader{flate.NewReader(r)} })
 		run("gobwas", func(dst []byte) error {
 			src.Reset(z)
 			gobwas.Reset(src)
@@ -225,6 +225,13 @@ func BenchmarkInflate(b *testing.B) {
 			return err
 		})
 	}
+}
+
+// resetReader lets gobwas/ws use a reader of compress/flate again.
+type resetReader struct{ io.ReadCloser }
+
+func (r resetReader) Reset(src io.Reader) {
+	_ = r.ReadCloser.(flate.Resetter).Reset(src, nil) // of flate.NewReader's; it has no way to fail
 }
 
 func compressed(p []byte) []byte {
