@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anasamu/comm"
 )
 
 // Every carrier and every piece of the hub is measured, with tiny numbers, and
@@ -105,5 +107,26 @@ func TestH2Streams(t *testing.T) {
 	h := &h2Streams{members: []*wire{{}}}
 	if _, err := h.parse(nil, appendH2Frame(nil, h2Data, h2EndStream, 1, nil), nil); err == nil {
 		t.Error("the end of a stream passes")
+	}
+}
+
+// The configuration that the page on memory gives is one.
+func TestMemoryPageConfig(t *testing.T) {
+	page, err := os.ReadFile("../docs/memory.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := bytes.Cut(page, []byte("```json\n"))
+	doc, _, ok2 := bytes.Cut(rest, []byte("```\n"))
+	if !ok || !ok2 {
+		t.Fatal("the page has no JSON")
+	}
+	if _, err := comm.New(comm.WithInMemory(), comm.WithConfigJSON("docs/memory.md", doc), comm.WithProvider(&sinkProvider{})); err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{measuredBegin, measuredEnd} {
+		if !bytes.Contains(page, []byte("\n"+line)) {
+			t.Errorf("the page has no line %q", line)
+		}
 	}
 }
