@@ -73,6 +73,8 @@ func dialSocket(addr string, index int) (int, error) {
 	}
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	if from := index / 20000; from > 0 {
+		// Without it, bind takes a port of all addresses, for a minute after the end too.
+		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
 		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + from)}})
 	}
 	if err == nil {
@@ -84,6 +86,8 @@ func dialSocket(addr string, index int) (int, error) {
 	}
 	return fd, nil
 }
+
+const ipBindAddressNoPort = 24 // Linux 4.2
 
 // connectFD connects; a signal meanwhile is no failure.
 func connectFD(fd int, to *syscall.SockaddrInet4) error {
