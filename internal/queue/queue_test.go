@@ -341,32 +341,3 @@ func TestRandom(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkPushTake(b *testing.B) {
-	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest} {
-		b.Run(fmt.Sprint(policy), func(b *testing.B) {
-			b.ReportAllocs()
-			var q queue.Queue[*message]
-			q.Limit(1024, 1<<20, policy)
-			v, batch := &message{size: 128}, make([]*message, 0, 16)
-			for b.Loop() {
-				for i := range 8 {
-					q.Push(i%queue.Lanes, v, 0, false)
-				}
-				batch = q.Take(batch[:0], 16, 1<<20)
-			}
-			if len(batch) != 8 {
-				b.Fatal(len(batch))
-			}
-		})
-	}
-	b.Run("full, drop oldest", func(b *testing.B) {
-		b.ReportAllocs()
-		var q queue.Queue[*message]
-		q.Limit(1024, 1<<20, queue.DropOldest)
-		v := &message{size: 128}
-		for b.Loop() {
-			q.Push(1, v, 0, false)
-		}
-	})
-}
