@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/deflate"
+	"github.com/anasamu/comm/internal/park"
 )
 
 // Conn is one WebSocket connection. All methods are safe for concurrent use;
@@ -35,6 +36,8 @@ type Conn struct {
 	in    input
 	out   output
 	pings atomic.Pointer[pings] // nil until the first ping
+
+	parking atomic.Pointer[park.Waiter] // Start's, nil before
 
 	// life
 	done     chan struct{}
@@ -158,6 +161,9 @@ func (c *Conn) shut(cause error) {
 	close(c.done)
 	c.in.watch.close()
 	c.out.watch.close()
+	if w := c.parking.Load(); w != nil { // after ended is set, so that Start sees one or the other
+		w.Close()
+	}
 	_ = c.rwc.Close() // nothing is left to tell it to
 	for h := range c.hooks {
 		go h.f()

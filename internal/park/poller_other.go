@@ -1,0 +1,27 @@
+//go:build !linux
+
+package park
+
+import (
+	"errors"
+	"time"
+)
+
+// Available reports whether sockets can be parked here.
+func Available() bool { return false }
+
+// Prepare does nothing here.
+func (w *Waiter) Prepare() {}
+
+// Park refuses here.
+func (w *Waiter) Park(Control, time.Duration) (handed bool, _ error) {
+	return false, errors.ErrUnsupported
+}
+
+// Wake does nothing here: nothing is parked.
+func (w *Waiter) Wake() {}
+
+// Close does nothing here.
+func (w *Waiter) Close() {}
+
+func (w *Waiter) register(uintptr) {}
