@@ -8,4 +8,6 @@ import "github.com/anasamu/comm/internal/park"
 // carrier and hold a buffer while they wait.
 func newRawIO(any) *rawIO { return nil }
 
+const parkable = false
+
 func socketUnderTLS(any) park.Control { return nil }

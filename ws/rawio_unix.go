@@ -10,6 +10,9 @@ import (
 	"github.com/anasamu/comm/internal/park"
 )
 
+// parkable says that connections on sockets are parked where that is available.
+const parkable = true
+
 // maxWrite is what every system takes in one call.
 const maxWrite = 1 << 30
 

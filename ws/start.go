@@ -69,7 +69,7 @@ const (
 // socket returns what c can be parked with, nil if it cannot.
 func (c *Conn) socket() park.Control {
 	switch {
-	case c.set.portable || !park.Available():
+	case c.set.portable || !parkable || !park.Available():
 		return nil
 	case c.raw != nil:
 		return c.raw.sys
@@ -166,6 +166,9 @@ func (s *started) park() (parked bool, _ error) {
 	w := &c.in.watch
 	c.shelve()
 	w.shift(c, true)
+	if c.set.beat != 0 && !c.in.pinged { // here moving it costs nothing
+		w.arm(c, c.in.heard.add(c.set.beat))
+	}
 	s.waiter.Prepare()
 	if w.interrupted() || c.Err() != nil { // the next read says why
 		return false, nil

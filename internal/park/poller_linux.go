@@ -11,6 +11,13 @@ import (
 // Available reports whether sockets can be parked here.
 func Available() bool { return true }
 
+// Count returns how many sockets are parked.
+func Count() int {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	return shared.parked
+}
+
 // poller is the process's epoll instance with what waits in it.
 type poller struct {
 	mu      sync.Mutex // guards all below; held for a few instructions and one system call at most

@@ -10,6 +10,9 @@ import (
 // Available reports whether sockets can be parked here.
 func Available() bool { return false }
 
+// Count returns 0 here.
+func Count() int { return 0 }
+
 // Prepare does nothing here.
 func (w *Waiter) Prepare() {}
 
