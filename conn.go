@@ -3,12 +3,14 @@ package comm
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/facts"
+	"github.com/anasamu/comm/internal/lazy"
 )
 
 // Conn is one client, whatever its protocol. A client that comes back is a new Conn with a new ID
@@ -21,17 +23,17 @@ type Conn struct {
 	transport Transport
 	session   *session
 	user      string
-	labels    map[string]string
-	metadata  map[string]string
+	labels    facts.Facts
+	metadata  facts.Facts
 	remote    net.Addr
-	addrKey   addrKey
 	since     time.Time
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
-	done      chan struct{} // closed when OnDisconnect has returned
+	done      lazy.Signal // OnDisconnect has returned
 	resumed   bool
+	inProcess bool // it counts for no address
 
-	identity  atomic.Pointer[Identity]
+	identity  atomic.Pointer[bearer]
 	expiry    *time.Timer // under joins; nil without an expiring identity
 	refreshes atomic.Bool // a token refresh is under way
 
@@ -73,16 +75,40 @@ func (c *Conn) SessionID() string { return c.session.id }
 func (c *Conn) Resumed() bool { return c.resumed }
 
 // Label returns the label of that name, or "".
-func (c *Conn) Label(key string) string { return c.labels[key] }
+func (c *Conn) Label(key string) string {
+	v, _ := c.labels.Get(key)
+	return v
+}
 
 // Labels returns a copy of all labels.
-func (c *Conn) Labels() map[string]string { return maps.Clone(c.labels) }
+func (c *Conn) Labels() map[string]string { return c.labels.Map() }
 
 // Metadata returns a copy of the metadata that the client and OnConnect gave.
-func (c *Conn) Metadata() map[string]string { return maps.Clone(c.metadata) }
+func (c *Conn) Metadata() map[string]string { return c.metadata.Map() }
 
-// Identity returns who the client is, as the authenticator last said.
-func (c *Conn) Identity() Identity { return *c.identity.Load() }
+// Identity returns who the client is, as the authenticator last said, in a copy.
+func (c *Conn) Identity() Identity {
+	b := c.identity.Load()
+	id := b.Identity
+	id.Labels = b.labels.Map()
+	return id
+}
+
+// bearer is an identity as a connection keeps it.
+type bearer struct {
+	Identity // without Labels
+	labels   facts.Facts
+}
+
+// bearerOf keeps id, whose map is the authenticator's. like are facts that its labels may be equal to.
+func bearerOf(id *Identity, like facts.Facts) *bearer {
+	b := &bearer{Identity: *id, labels: facts.Of(id.Labels)}
+	if b.labels == like {
+		b.labels = like // kept once
+	}
+	b.Labels = nil
+	return b
+}
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
@@ -94,7 +120,7 @@ func (c *Conn) Since() time.Time { return c.since }
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // Done is closed when the connection has ended and OnDisconnect has returned.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} { return c.done.C() }
 
 // Err returns nil while the connection is open, then the CloseReason.
 func (c *Conn) Err() error {
@@ -157,7 +183,7 @@ func (c *Conn) Kick(ctx context.Context, text string) error {
 func (c *Conn) closeAndWait(ctx context.Context, r CloseReason) error {
 	c.shut(r)
 	select {
-	case <-c.done:
+	case <-c.done.C():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -39,19 +39,19 @@ func (c *Conn) renew(ctx context.Context, f *Frame) (expires time.Time, _ error)
 	}
 	hs := &Handshake{
 		Header: map[string][]string{}, RemoteAddr: c.remote, Token: f.Token,
-		Hello: &Hello{Metadata: c.metadata}, provider: c.provider.name,
+		Hello: &Hello{Metadata: c.Metadata()}, provider: c.provider.name,
 	}
 	id, err := c.manager.identify(ctx, hs)
 	if err != nil {
 		return expires, err
 	}
-	if id.User != c.Identity().User { // OnConnect may have given the connection another name
+	if id.User != c.identity.Load().User { // OnConnect may have given the connection another name
 		return expires, errUserChanged
 	}
 	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
 		return expires, fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
 	}
-	c.identity.Store(&id)
+	c.identity.Store(bearerOf(&id, c.labels))
 	c.watchExpiry(id.Expires)
 	return id.Expires, nil
 }

@@ -74,6 +74,9 @@ type admission struct {
 func (a *admission) request(r *http.Request) {
 	a.hs.Request = r.WithContext(context.WithoutCancel(r.Context()))
 	a.hs.Request.Body = http.NoBody
+	if own := a.conn.RemoteAddr(); own != nil && own.String() == a.hs.RemoteAddr.String() {
+		a.hs.RemoteAddr = own // which is there anyway
+	}
 }
 
 // run admits the connection, and leaves what stands to Start: nothing of this

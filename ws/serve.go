@@ -254,7 +254,7 @@ func (s *serving) lend(t Type, p []byte) error {
 	if c.in.lent.CompareAndSwap(lent, notLent) {
 		return err
 	}
-	<-c.done
+	<-c.done.C()
 	putBuffer(held)
 	return c.cause
 }

@@ -217,6 +217,7 @@ func (s *started) probe() bool {
 	c.in.watch.shift(c, true)
 	s.n, s.waitErr = c.fillOnce()
 	if s.n == 0 && timeout(s.waitErr) && !c.in.watch.interrupted() {
+		s.waitErr = nil // it would be kept for as long as the connection waits
 		return false
 	}
 	s.waited = true

@@ -325,21 +325,23 @@ func TestStartWithBytesAtHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	early := &peer{masked: true}
-	c := &corked{Conn: nc, hold: true}
-	done := make(chan struct{})
-	go func() { // the request is answered only once all was sent
-		defer close(done)
-		p := upgraded(t, c)
-		p.want(text("early"))
-		p.chop(1, text("in bytes"))
-		p.want(text("in bytes"))
-		bye(p)
-	}()
-	eventually(t, "no request", func() bool { return c.held.Len() > 0 })
-	c.held.Write(early.wire(text("early")))
-	c.release(0)
-	<-done
+	p := upgraded(t, &trailed{nc, (&peer{masked: true}).wire(text("early"))})
+	p.want(text("early"))
+	p.chop(1, text("in bytes"))
+	p.want(text("in bytes"))
+	bye(p)
+}
+
+// trailed sends tail along with what is written first.
+type trailed struct {
+	net.Conn
+	tail []byte
+}
+
+func (c *trailed) Write(p []byte) (int, error) {
+	_, err := c.Conn.Write(append(bytes.Clone(p), c.tail...))
+	c.tail = nil
+	return len(p), err
 }
 
 // Messages are handled in order and one at a time, however the connection waits meanwhile.

@@ -76,8 +76,11 @@ func (w *watch) interrupted() bool {
 
 // follow makes ctx the one that interrupts. Only the direction's owner calls it.
 func (w *watch) follow(c *Conn, ctx context.Context) {
-	done := ctx.Done()
-	if done == c.done { // it ends only with the connection
+	var done <-chan struct{}
+	if !c.ownContext(ctx) {
+		done = ctx.Done()
+	}
+	if c.done.Is(done) { // one that carries values besides
 		done = nil
 	}
 	w.mu.Lock()
