@@ -257,7 +257,7 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 		since: time.Now(), resumed: resumed, inProcess: hs.trusted != nil,
 	}
 	c.ctx, c.cancel = context.WithCancelCause(p.connContext())
-	c.identity.Store(bearerOf(hs.identity, c.labels))
+	c.identify(hs.identity)
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
@@ -274,15 +274,15 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 
 // begin queues welcome, joins everything, and lets the writer go.
 func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
-	id := c.identity.Load()
-	c.control(&Frame{Op: OpWelcome, Expires: id.Expires, Welcome: &Welcome{
+	expires := hs.identity.Expires
+	c.control(&Frame{Op: OpWelcome, Expires: expires, Welcome: &Welcome{
 		Version: ProtocolVersion, Conn: c.id, Session: c.session.secret, User: c.user, Node: c.manager.node,
 		Heartbeat: c.manager.settings.Heartbeat, MaxMessage: c.manager.cfg.MaxMessage, Resumed: c.resumed,
 	}})
 	if notice != nil {
 		c.control(notice)
 	}
-	c.watchExpiry(id.Expires)
+	c.watchExpiry(expires)
 	c.enterAll(hs, a)
 	c.startWriter()
 	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})

@@ -33,9 +33,9 @@ type Conn struct {
 	resumed   bool
 	inProcess bool // it counts for no address
 
-	identity  atomic.Pointer[bearer]
-	expiry    *time.Timer // under joins; nil without an expiring identity
-	refreshes atomic.Bool // a token refresh is under way
+	identity  atomic.Pointer[bearer] // nil: the user with the labels
+	expiry    *time.Timer            // under joins; nil without an expiring identity
+	refreshes atomic.Bool            // a token refresh is under way
 
 	joins joins
 	out   outbox
@@ -89,25 +89,32 @@ func (c *Conn) Metadata() map[string]string { return c.metadata.Map() }
 // Identity returns who the client is, as the authenticator last said, in a copy.
 func (c *Conn) Identity() Identity {
 	b := c.identity.Load()
+	if b == nil {
+		return Identity{User: c.user, Labels: c.labels.Map()}
+	}
 	id := b.Identity
 	id.Labels = b.labels.Map()
 	return id
+}
+
+// identify keeps id, whose map is the authenticator's: in nothing if it says no more than the connection
+// knows anyway, as most do.
+func (c *Conn) identify(id *Identity) {
+	b := &bearer{Identity: *id, labels: facts.Of(id.Labels)}
+	b.Labels = nil
+	if b.labels == c.labels {
+		b.labels = c.labels // kept once
+		if id.User == c.user && id.Expires.IsZero() && id.Claims == nil {
+			b = nil
+		}
+	}
+	c.identity.Store(b)
 }
 
 // bearer is an identity as a connection keeps it.
 type bearer struct {
 	Identity // without Labels
 	labels   facts.Facts
-}
-
-// bearerOf keeps id, whose map is the authenticator's. like are facts that its labels may be equal to.
-func bearerOf(id *Identity, like facts.Facts) *bearer {
-	b := &bearer{Identity: *id, labels: facts.Of(id.Labels)}
-	if b.labels == like {
-		b.labels = like // kept once
-	}
-	b.Labels = nil
-	return b
 }
 
 // RemoteAddr returns the peer's address.

@@ -45,13 +45,13 @@ func (c *Conn) renew(ctx context.Context, f *Frame) (expires time.Time, _ error)
 	if err != nil {
 		return expires, err
 	}
-	if id.User != c.identity.Load().User { // OnConnect may have given the connection another name
+	if id.User != c.Identity().User { // OnConnect may have given the connection another name
 		return expires, errUserChanged
 	}
 	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
 		return expires, fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
 	}
-	c.identity.Store(bearerOf(&id, c.labels))
+	c.identify(&id)
 	c.watchExpiry(id.Expires)
 	return id.Expires, nil
 }
