@@ -42,7 +42,7 @@ type commEcho struct {
 	portable bool // without the direct path to the socket
 }
 
-// Echo answers each message with itself, as examples/wsecho does.
+// Echo answers each message with itself.
 func (c commEcho) Echo(s *spec) (entry, error) {
 	opts := []ws.AcceptOption{
 		ws.WithAnyOrigin(),

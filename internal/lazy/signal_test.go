@@ -52,5 +52,8 @@ func TestSignalFromMany(t *testing.T) {
 			all.Go(s.Fire)
 		}
 		all.Wait()
+		if !s.Fired() || !closed(s.C()) {
+			t.Fatal("it is not fired")
+		}
 	}
 }
