@@ -142,6 +142,9 @@ var errGoexit = errors.New("ws: the function given to Start called runtime.Goexi
 // wait parks the connection, or waits here for what comes next.
 func (s *started) wait() (parked bool) {
 	if s.streak >= warmStreak {
+		if s.streak == warmStreak { // from now on
+			s.waiter.Leave()
+		}
 		s.stand(s.c.in.heard)
 		return false
 	}

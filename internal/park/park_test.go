@@ -165,6 +165,26 @@ func TestWake(t *testing.T) {
 	quiet(t, woken)
 }
 
+func TestLeave(t *testing.T) {
+	s := pair(t)
+	w, woken := waiter()
+	defer w.Close()
+	w.Leave() // it was never parked
+	for range 3 {
+		mustPark(t, w, s, 0)
+		quiet(t, woken)
+		s.say(t)
+		wake(t, woken)
+		s.file.Read(make([]byte, 8))
+		w.Leave()
+		s.say(t)
+		quiet(t, woken)
+		mustPark(t, w, s, 0) // sees what came meanwhile
+		wake(t, woken)
+		s.file.Read(make([]byte, 8))
+	}
+}
+
 func TestParkOfAClosedSocket(t *testing.T) {
 	s := pair(t)
 	w, woken := waiter()
@@ -286,6 +306,9 @@ func storm(t *testing.T, rnd *rand.Rand) {
 		}
 		if ok {
 			<-woken
+			if rnd.IntN(2) == 0 {
+				w.Leave()
+			}
 		} else {
 			owner.Add(1)
 		}

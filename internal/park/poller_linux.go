@@ -178,13 +178,26 @@ func (w *Waiter) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.closed = true
+	p.forget(w)
+	p.fire(w)
+	p.attend()
+}
+
+// Leave takes a waiter that is not parked out of epoll until it is parked again: worth it for one that is not
+// going to be soon, since all that comes for a registered socket costs a little more.
+func (w *Waiter) Leave() {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.forget(w)
+}
+
+// forget ends w's registration.
+func (p *poller) forget(w *Waiter) {
 	if w.fd != none && p.waiters[w.fd] == w {
 		_ = syscall.EpollCtl(p.epfd, syscall.EPOLL_CTL_DEL, int(w.fd), nil) // fails where somebody else has closed it
 		p.waiters[w.fd] = nil
 	}
 	w.fd = none
-	p.fire(w)
-	p.attend()
 }
 
 // fire hands w back to a goroutine, or leaves it with the one that is parking it.

@@ -24,6 +24,9 @@ func (w *Waiter) Park(Control, time.Duration) (handed bool, _ error) {
 // Wake does nothing here: nothing is parked.
 func (w *Waiter) Wake() {}
 
+// Leave does nothing here.
+func (w *Waiter) Leave() {}
+
 // Close does nothing here.
 func (w *Waiter) Close() {}
 
