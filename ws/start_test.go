@@ -303,7 +303,7 @@ func TestStartEnds(t *testing.T) {
 
 func TestHeartbeatOfAParkedConnection(t *testing.T) {
 	t.Parallel()
-	p, c, _ := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, 10*time.Second))
+	p, c, _ := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Second))
 	for range 3 {
 		f, err := p.next()
 		if err != nil || f.op != ping("").op {
