@@ -251,8 +251,13 @@ func (n *session) supersede() {
 }
 
 func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, resumed bool) *Conn {
+	address := kindPrefix[targetConn] + newID()
+	id := address[len(kindPrefix[targetConn]):]
+	if a.User != "" {
+		address = kindPrefix[targetUser] + a.User
+	}
 	c := &Conn{
-		id: newID(), provider: p, manager: m, transport: t, session: s, user: a.User,
+		id: id, address: address, provider: p, manager: m, transport: t, session: s, user: a.User,
 		labels: facts.Of(a.Labels), metadata: facts.Of(a.Metadata), remote: hs.RemoteAddr,
 		since: time.Now(), resumed: resumed, inProcess: hs.trusted != nil,
 	}
