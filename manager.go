@@ -190,7 +190,7 @@ func (m *Manager) build() {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.conns = newRegistry()
 	m.dir.seed = maphash.MakeSeed()
-	m.sessions = &sessions{bySum: make(map[[32]byte]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}
+	m.sessions = &sessions{bySum: make(map[sessionKey]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}
 	m.presence = &presence{manager: m, grace: m.cfg.PresenceGrace, groups: make(map[string]map[string]*presenceEntry)}
 	m.stats.byType = stat.NewVec[typeCounters](maxTypes)
 	m.handlers = newHandlers(m, m.cfg.middleware)
