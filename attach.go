@@ -265,7 +265,7 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c.identify(hs.identity)
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
-	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
+	c.out.q.Limit(&m.queues)
 	c.in.run = c.handle
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {

@@ -32,11 +32,11 @@ type Conn struct {
 	cancel    context.CancelCauseFunc
 	done      lazy.Signal // OnDisconnect has returned
 	resumed   bool
-	inProcess bool // it counts for no address
+	inProcess bool        // it counts for no address
+	refreshes atomic.Bool // a token refresh is under way
 
-	identity  atomic.Pointer[bearer] // nil: the user with the labels
-	expiry    *time.Timer            // under joins; nil without an expiring identity
-	refreshes atomic.Bool            // a token refresh is under way
+	identity atomic.Pointer[bearer] // nil: the user with the labels
+	expiry   *time.Timer            // under joins; nil without an expiring identity
 
 	joins joins
 	out   outbox
