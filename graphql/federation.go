@@ -1,0 +1,5 @@
+package graphql
+
+type federation struct{}
+
+func (*federation) prepare(*builder) {}
