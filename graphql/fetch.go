@@ -88,11 +88,45 @@ type fetcher struct {
 
 // fetch fetches what blocks in a frame, or in one field of it, and all below.
 func (r *run) fetch(fr *frame, only *planField) {
-	x := &fetcher{r: r}
-	x.wake.L = &x.mu
+	x := &r.fetcher
 	x.begin(fr, only)
 	x.work(true)
 	x.wg.Wait()
+}
+
+// space is what the first frame of most operations needs, kept with the run.
+type space struct {
+	fr     frame
+	inst   [1]instance
+	slots  [4]slot
+	vals   [4]reflect.Value
+	groups [4]group
+	queue  [4]*group
+	taken  int // of vals and groups
+}
+
+// rootFrame is the frame of the root type, with its one object.
+func (r *run) rootFrame(sel *selection) *frame {
+	sp := &r.space
+	sp.inst[0] = instance{v: rootValue}
+	sp.fr = frame{sel: sel, inst: sp.inst[:], strict: true}
+	if sel.slots <= len(sp.slots) {
+		sp.fr.slots = sp.slots[:sel.slots]
+	} else {
+		sp.fr.slots = make([]slot, sel.slots)
+	}
+	r.fetcher.r, r.fetcher.wake.L, r.fetcher.queue = r, &r.fetcher.mu, sp.queue[:0]
+	return &sp.fr
+}
+
+// newGroup gives the group of a field and room for its values.
+func (x *fetcher) newGroup(fr *frame) (*group, []reflect.Value) {
+	sp := &x.r.space
+	if i := sp.taken; fr == &sp.fr && i < len(sp.groups) { // only the caller's goroutine works on the root
+		sp.taken++
+		return &sp.groups[i], sp.vals[i : i+1 : i+1]
+	}
+	return new(group), make([]reflect.Value, len(fr.inst))
 }
 
 func (r *run) newFrame(sel *selection, parent *frame, strict bool) *frame {
@@ -132,8 +166,9 @@ func (x *fetcher) read(f *planField, fr *frame) {
 
 func (x *fetcher) enqueue(f *planField, fr *frame) {
 	s := &fr.slots[f.slot]
-	s.vals = make([]reflect.Value, len(fr.inst))
-	g := &group{f: f, fr: fr, s: s, ctx: x.r.ctx, calls: len(fr.inst)}
+	g, vals := x.newGroup(fr)
+	*g = group{f: f, fr: fr, s: s, ctx: x.r.ctx, calls: len(fr.inst)}
+	s.vals = vals
 	if f.def.r.kind == kindBatch {
 		g.calls = 1
 	}
@@ -233,7 +268,7 @@ func (x *fetcher) call(g *group, k int32) {
 	if !last {
 		return
 	}
-	if g.f.def.comp.composite() {
+	if g.f.deep {
 		x.expand(g.f, g.fr)
 	}
 	x.mu.Lock()
@@ -259,8 +294,8 @@ func (x *fetcher) callOne(g *group, k int32) {
 
 func (x *fetcher) resolve(g *group, k int32) (v reflect.Value, err error) {
 	defer recovered(&err)
-	if g.ctx.Err() != nil {
-		return v, context.Cause(g.ctx)
+	if cause := x.r.lazy.cause(); cause != nil {
+		return v, cause
 	}
 	return g.f.def.r.resolve(g.ctx, g.fr.inst[k].v, g.args)
 }
@@ -300,8 +335,8 @@ func (x *fetcher) callBatch(g *group) {
 
 func (x *fetcher) resolveBatch(g *group) (v reflect.Value, err error) {
 	defer recovered(&err)
-	if g.ctx.Err() != nil {
-		return v, context.Cause(g.ctx)
+	if cause := x.r.lazy.cause(); cause != nil {
+		return v, cause
 	}
 	return g.f.def.r.batch(g.ctx, g.fr.inst, g.args)
 }
@@ -327,7 +362,7 @@ func (x *fetcher) bury(f *planField, fr *frame, k int32) {
 			return
 		}
 		if fr.parent == nil {
-			x.r.cancel(errSkipped)
+			x.r.lazy.end(errSkipped)
 			return
 		}
 		fr, k = fr.parent, fr.inst[k].parent

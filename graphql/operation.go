@@ -23,6 +23,7 @@ type operation struct {
 	cost       int
 	costVaries bool
 	blocking   map[*ast.Field]bool // fields that block, or have such below them
+	deep       map[*ast.Field]bool // those that have such below them
 
 	entry *cacheEntry
 
@@ -66,7 +67,7 @@ func (s *Schema) newOperation(doc *ast.QueryDocument, query, name string) (*oper
 	}
 	op := &operation{
 		s: s, def: def, kind: OperationKind(def.Operation), name: def.Name, query: query,
-		root: s.types[s.rootDef(def.Operation).Name], blocking: make(map[*ast.Field]bool), plans: make(map[uint64]*plan),
+		root: s.types[s.rootDef(def.Operation).Name], blocking: make(map[*ast.Field]bool), deep: make(map[*ast.Field]bool), plans: make(map[uint64]*plan),
 	}
 	for _, v := range def.VariableDefinitions {
 		op.vars = append(op.vars, &varDef{v.Variable, s.ref(v.Type), v.DefaultValue, v.Position})
@@ -114,7 +115,11 @@ func (l *looker) set(set ast.SelectionSet) (blocks bool) {
 			if sel.Name == "__schema" || sel.Name == "__type" {
 				l.introspects = sel.Position
 			}
-			if below := l.set(sel.SelectionSet); below || l.field(sel) {
+			below := l.set(sel.SelectionSet)
+			if below {
+				l.op.deep[sel] = true
+			}
+			if below || l.field(sel) {
 				l.op.blocking[sel] = true
 				blocks = true
 			}
@@ -160,30 +165,34 @@ func (l *looker) conditions(list ast.DirectiveList) {
 
 // plan gives the plan for what the variables say to the operation's conditions.
 func (op *operation) plan(vars variables) (*plan, *Error) {
-	p := &plan{op: op}
 	var mask uint64
-	if len(op.conds) > 0 {
-		p.conds = make(map[string]bool, len(op.conds))
-	}
 	for i, name := range op.conds {
 		on, ok := vars[name].value.(bool)
 		if !ok {
 			return nil, &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
 		}
-		if p.conds[name] = on; on && i < 64 {
+		if on && i < 64 {
 			mask |= 1 << i
 		}
 	}
-	if len(op.conds) > 64 {
-		return p.begin(), nil
+	if len(op.conds) > 64 { // too many for a mask: such a plan is not kept
+		return op.newPlan(vars), nil
 	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	if known := op.plans[mask]; known != nil {
-		return known, nil
+	p := op.plans[mask]
+	if p == nil {
+		if p = op.newPlan(vars); len(op.plans) < maxPlans {
+			op.plans[mask] = p
+		}
 	}
-	if len(op.plans) < maxPlans {
-		op.plans[mask] = p
+	return p, nil
+}
+
+func (op *operation) newPlan(vars variables) *plan {
+	p := &plan{op: op, conds: make(map[string]bool, len(op.conds))}
+	for _, name := range op.conds {
+		p.conds[name], _ = vars[name].value.(bool)
 	}
-	return p.begin(), nil
+	return p.begin()
 }

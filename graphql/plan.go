@@ -38,6 +38,7 @@ type planField struct {
 	def   *fieldDef
 	nodes []*ast.Field
 	typ   bool // __typename
+	deep  bool // something below blocks
 	slot  int  // in the frame of the first pass; -1 if the second reads it by itself
 	p     *plan
 
@@ -138,6 +139,7 @@ func (c *collector) finish(f *planField) {
 	}
 	f.def = c.sel.typ.fields[first.Name]
 	for _, n := range f.nodes {
+		f.deep = f.deep || c.p.op.deep[n]
 		if c.p.op.blocking[n] && f.slot < 0 && (f.def.blocks() || f.def.comp.composite()) {
 			f.slot = c.sel.slots
 			c.sel.slots++

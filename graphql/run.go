@@ -21,7 +21,7 @@ type run struct {
 	ctx  context.Context
 	most int // bytes of the buffer
 
-	cancel context.CancelCauseFunc
+	lazy *lazyContext // ctx, while resolvers are called
 
 	buf   []byte
 	path  []pathStep
@@ -31,6 +31,9 @@ type run struct {
 
 	mu   sync.Mutex // guards args
 	args map[*planField]madeArgs
+
+	fetcher fetcher
+	space   space
 }
 
 type madeArgs struct {
@@ -145,7 +148,7 @@ func (s *Schema) execute(ctx context.Context, dst []byte, op *operation, vars va
 	}
 	dst = r.buf
 	size := len(dst)
-	*r = run{path: r.path[:0]}
+	*r = run{path: r.path[:0]} //nolint:govet // nobody holds its locks any more
 	runs.Put(r)
 	if s.observer != nil {
 		s.observer.Operation(ctx, OperationEvent{
@@ -178,16 +181,10 @@ func (r *run) all(p *plan, ev *event) {
 
 // blocking is for operations that call resolvers: it has a context that ends with it.
 func (r *run) blocking(p *plan, ev *event) bool {
-	ctx, cancel := context.WithCancelCause(r.ctx)
-	defer cancel(nil)
-	if d := r.s.limits.Time; d > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, d, &timeLimit{d})
-		defer stop()
-	}
-	r.ctx, r.cancel = ctx, cancel
-	fr := r.newFrame(p.root, nil, true)
-	fr.inst = []instance{{v: rootValue}}
+	r.lazy = newLazyContext(r.ctx, r.s.limits.Time)
+	defer r.lazy.end(context.Canceled)
+	r.ctx = r.lazy
+	fr := r.rootFrame(p.root)
 	switch {
 	case ev != nil:
 		return r.event(p, fr, ev)
@@ -239,9 +236,10 @@ func (r *run) event(p *plan, fr *frame, ev *event) bool {
 	default:
 		s := &fr.slots[f.slot]
 		s.vals = []reflect.Value{ev.v}
-		x := &fetcher{r: r}
-		x.wake.L = &x.mu
-		x.expand(f, fr)
+		x := &r.fetcher
+		if f.deep {
+			x.expand(f, fr)
+		}
 		x.work(true)
 		x.wg.Wait()
 		ok = r.fetched(f, s, 0)
@@ -339,7 +337,7 @@ func (r *run) fail(f *planField, err error) {
 // present makes the error that the client is told.
 func (s *Schema) present(ctx context.Context, err error, f *planField, path []any) *Error {
 	e := &Error{Path: path, err: err}
-	limit, late := errors.AsType[*timeLimit](context.Cause(ctx))
+	limit, late := lateness(ctx, err)
 	own, isOwn := errors.AsType[*Error](err)
 	switch {
 	case isOwn:
@@ -347,7 +345,7 @@ func (s *Schema) present(ctx context.Context, err error, f *planField, path []an
 		if own.err != nil {
 			e.err = own.err
 		}
-	case late && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &limit)):
+	case late:
 		e.Message, e.Extensions = limit.Error(), map[string]any{"code": CodeLimit}
 	case s.unmasked:
 		e.Message = err.Error()
@@ -362,6 +360,17 @@ func (s *Schema) present(ctx context.Context, err error, f *planField, path []an
 		s.presenter(ctx, e)
 	}
 	return e
+}
+
+// lateness reports whether an error is that of a context that has ended by the limit of time.
+func lateness(ctx context.Context, err error) (*timeLimit, bool) {
+	if limit, ok := errors.AsType[*timeLimit](err); ok {
+		return limit, true
+	}
+	if lazy, ok := ctx.(*lazyContext); ok && errors.Is(err, context.DeadlineExceeded) {
+		return errors.AsType[*timeLimit](lazy.cause())
+	}
+	return nil, false
 }
 
 func (s *Schema) logError(ctx context.Context, err error, f *planField, path []any) {

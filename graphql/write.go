@@ -95,7 +95,7 @@ func (r *run) fetched(f *planField, s *slot, k int32) bool {
 		}
 		return r.failed(f, c, err)
 	}
-	if !c.composite() {
+	if !f.deep {
 		return r.complete(f, c, s.vals[k], nil)
 	}
 	if s.base[k] < 0 { // not looked into, because a null goes up from beside it
