@@ -160,6 +160,9 @@ func (c *coercer) json(t *typeRef, v any) any {
 	return value
 }
 
+// notAList is said of an item: only a whole value becomes a list by itself (specification 3.11).
+const notAList = "Expected type %q to be a list: in a list of lists, every item is one."
+
 func (c *coercer) list(t *typeRef, v any) any {
 	list, ok := v.([]any)
 	if !ok {
@@ -168,7 +171,11 @@ func (c *coercer) list(t *typeRef, v any) any {
 	out := make([]any, len(list))
 	for i := range list {
 		c.path = append(c.path, i)
-		out[i] = c.json(t.elem, list[i])
+		if _, ok := list[i].([]any); !ok && list[i] != nil && t.elem.elem != nil {
+			c.fail(list[i], notAList, t.elem)
+		} else {
+			out[i] = c.json(t.elem, list[i])
+		}
 		c.path = c.path[:len(c.path)-1]
 	}
 	return out

@@ -36,8 +36,8 @@ func (s *Schema) checkOverlap(doc *ast.QueryDocument) (errs []*Error) {
 	}()
 	for _, op := range doc.Operations {
 		groups := o.collect([]scope{{s.rootDef(op.Operation), op.SelectionSet}})
-		o.sameShape(groups, nil)
 		o.sameField(groups, nil)
+		o.sameShape(groups, nil)
 	}
 	return nil
 }
@@ -137,9 +137,17 @@ func (o *overlap) sameShape(groups []keyed, path []string) {
 			}
 		}
 		if scopes := o.below(g.fields); ok && len(scopes) > 0 {
-			o.sameShape(o.collect(scopes), append(path, g.key))
+			o.sameShape(o.collect(scopes), through(path, g.key, g.fields))
 		}
 	}
+}
+
+// through is the path to what is below some fields: what is below one alone is in conflict by itself.
+func through(path []string, key string, fields []selected) []string {
+	if len(fields) == 1 {
+		return nil
+	}
+	return append(slices.Clip(path), key)
 }
 
 // typeOfField is a field's type; the parser's __typename lacks its "!".
@@ -185,7 +193,7 @@ func (o *overlap) sameField(groups []keyed, path []string) {
 				}
 			}
 			if scopes := o.below(part); ok && len(scopes) > 0 {
-				o.sameField(o.collect(scopes), append(path, g.key))
+				o.sameField(o.collect(scopes), through(path, g.key, part))
 			}
 		}
 	}

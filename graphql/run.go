@@ -377,10 +377,6 @@ func (s *Schema) logError(ctx context.Context, err error, f *planField, path []a
 	if errors.Is(err, context.Canceled) {
 		return // the client has gone, or the result was of no use any more
 	}
-	l := s.logger
-	if l == nil {
-		l = slog.Default()
-	}
 	attrs := []slog.Attr{slog.String("error", err.Error()), slog.String("path", string(appendPath(nil, path)))}
 	if f != nil && f.def != nil {
 		attrs = append(attrs, slog.String("field", f.def.parent.name+"."+f.def.name))
@@ -388,7 +384,7 @@ func (s *Schema) logError(ctx context.Context, err error, f *planField, path []a
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		attrs = append(attrs, slog.String("stack", string(p.Stack)))
 	}
-	l.LogAttrs(ctx, slog.LevelError, "graphql: a resolver failed", attrs...)
+	s.log().LogAttrs(ctx, slog.LevelError, "graphql: a resolver failed", attrs...)
 }
 
 // PanicError is the panic of a function that was registered. Its client is told "internal error".

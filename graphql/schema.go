@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
@@ -26,7 +27,8 @@ type Schema struct {
 	presenter     func(context.Context, *Error)
 	observer      Observer
 	names         *nameSet
-	logger        *slog.Logger
+	logger        *slog.Logger // of WithSchemaLogger
+	hostLogger    atomic.Pointer[slog.Logger]
 	unmasked      bool
 	introspection bool
 	persisted     *persistedQueries
@@ -240,4 +242,18 @@ func (s *Schema) sortedTypes() []*typeDef {
 		return 1
 	})
 	return list
+}
+
+// logTo sets where masked errors are logged if the user has not said it: a provider's host comes later
+// than the schema, and a new one with each start.
+func (s *Schema) logTo(l *slog.Logger) { s.hostLogger.Store(l) }
+
+func (s *Schema) log() *slog.Logger {
+	switch l := s.hostLogger.Load(); {
+	case s.logger != nil:
+		return s.logger
+	case l != nil:
+		return l
+	}
+	return slog.Default()
 }

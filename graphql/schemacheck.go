@@ -121,6 +121,9 @@ func (s *Schema) checkConst(t *typeRef, v *ast.Value) string {
 			return s.checkConst(t.elem, v)
 		}
 		for _, c := range v.Children {
+			if t.elem.elem != nil && itemNoList(c.Value) {
+				return fmt.Sprintf(notAList, t.elem)
+			}
 			if text := s.checkConst(t.elem, c.Value); text != "" {
 				return text
 			}

@@ -193,6 +193,9 @@ func checkValue(v *ast.Value, fail func(format string, args ...any)) {
 		if v.ExpectedType.Elem == nil && (v.Definition.Kind != ast.Scalar || isBuiltin(v.Definition.Name)) {
 			fail("Expected value of type %q, found %s.", v.ExpectedType.String(), v.String())
 		}
+		if e := v.ExpectedType.Elem; e != nil && e.Elem != nil && slices.ContainsFunc(v.Children, func(c *ast.ChildValue) bool { return itemNoList(c.Value) }) {
+			fail(notAList, e.String())
+		}
 	case v.Definition.Kind == ast.InputObject:
 		checkObjectValue(v, fail)
 	default:
@@ -200,6 +203,11 @@ func checkValue(v *ast.Value, fail func(format string, args ...any)) {
 			fail("%s", text)
 		}
 	}
+}
+
+// itemNoList reports whether an item of a list of lists is no list.
+func itemNoList(v *ast.Value) bool {
+	return v.Kind != ast.ListValue && v.Kind != ast.NullValue && v.Kind != ast.Variable
 }
 
 func checkObjectValue(v *ast.Value, fail func(format string, args ...any)) {
