@@ -358,6 +358,11 @@ func (b *builder) applyDirectives() {
 		}
 		known[d.name] = true
 		inputs := b.s.inputDefs(def.Arguments)
+		for _, in := range inputs {
+			if in.dflt != nil {
+				b.s.defaultOf(in)
+			}
+		}
 		var bind *structBinder
 		if d.args != reflect.TypeFor[NoArgs]() && d.args != reflect.TypeFor[struct{}]() {
 			bind = b.structBinder("@"+d.name, inputs, d.args, def.Position)
