@@ -25,8 +25,9 @@ func (b *builder) bindAll() {
 	}
 	b.bindUnknown()
 	b.bindMembers()
+	resolved := b.resolvedFields()
 	b.applyDirectives()
-	b.applyMiddleware()
+	b.applyMiddleware(resolved)
 }
 
 func (b *builder) lookup(name, what string, kinds ...ast.DefinitionKind) *typeDef {
@@ -293,14 +294,16 @@ func (b *builder) bindMembers() {
 	}
 }
 
-func (b *builder) applyMiddleware() {
+func (b *builder) applyMiddleware(resolved []*fieldDef) {
 	for _, m := range slices.Backward(b.fieldMW) {
 		if m.mw == nil {
 			b.problem(nil, "WithFieldMiddleware: the middleware is nil.")
 			continue
 		}
 		if len(m.coords) == 0 {
-			b.wrapAll(m.mw)
+			for _, f := range resolved {
+				b.wrapField(f, m.mw, "WithFieldMiddleware")
+			}
 		}
 		for _, coord := range m.coords {
 			if f := b.fieldAt(&resolver{coord: coord}); f != nil {
@@ -310,15 +313,16 @@ func (b *builder) applyMiddleware() {
 	}
 }
 
-func (b *builder) wrapAll(mw FieldMiddleware) {
+// resolvedFields are the fields that are registered with Resolve or Batch.
+func (b *builder) resolvedFields() (list []*fieldDef) {
 	for _, t := range b.s.sortedTypes() {
 		for _, f := range t.order {
-			if t.kind == ast.Object && f.blocks() && !strings.HasPrefix(t.name, "__") {
-				f.wrap(mw)
-				f.wrapped = true
+			if t.kind == ast.Object && f.blocks() {
+				list = append(list, f)
 			}
 		}
 	}
+	return list
 }
 
 func (b *builder) wrapField(f *fieldDef, mw FieldMiddleware, what string) {

@@ -149,13 +149,22 @@ func limitError(what string, limit int) *Error {
 
 // ofParser turns an error of the parser or of a rule into one of ours.
 func ofParser(err *gqlerror.Error) *Error {
-	e := &Error{Message: err.Message}
+	e := &Error{Message: shorten(err.Message)}
 	for _, l := range err.Locations {
 		if l.Line > 0 {
 			e.Locations = append(e.Locations, Location{l.Line, l.Column})
 		}
 	}
 	return e
+}
+
+// shorten keeps a text that quotes a document from becoming as long as that.
+func shorten(s string) string {
+	const most = 1000
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // Problem is one thing that is wrong with a schema or with what is registered for it.

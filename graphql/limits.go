@@ -14,7 +14,8 @@ type Limits struct {
 	Depth int
 	// Aliases bounds the fields with an alias, fragments counted where they are used. The default is 50.
 	Aliases int
-	// Selections bounds the fields, fragments counted where they are used. The default is 5,000.
+	// Selections bounds the fields, fragments counted where they are used. The default is 5,000. Ten times
+	// as many may be looked at by validation, which counts what each fragment leads to.
 	Selections int
 	// Cost bounds the sum of the fields' costs; see [Cost] and [Multiply]. The default is 5,000.
 	Cost int

@@ -25,6 +25,9 @@ func (s *Schema) checkSize(doc *ast.QueryDocument) (errs []*Error) {
 			m.fragments[f.Name] = f
 		}
 	}
+	if most := timesUp(reachPerSelection, s.limits.Selections); m.reach(doc, most) > most {
+		return []*Error{limitError("fields to validate, fragments counted for each that leads to them", most)}
+	}
 	for _, op := range doc.Operations {
 		z := m.set(op.SelectionSet)
 		for _, l := range []struct {
@@ -42,6 +45,46 @@ func (s *Schema) checkSize(doc *ast.QueryDocument) (errs []*Error) {
 		}
 	}
 	return errs
+}
+
+// reachPerSelection is how many fields validation may look at for each that may be selected.
+const reachPerSelection = 10
+
+// reach counts what validation looks at: every rule walks from each operation and from each fragment
+// through all that they lead to, which is quadratic for fragments in a chain. It stops beyond most.
+func (m *measurer) reach(doc *ast.QueryDocument, most int) (n int) {
+	if len(doc.Fragments) == 0 {
+		return 0
+	}
+	var seen map[string]bool
+	var walk func(ast.SelectionSet)
+	walk = func(set ast.SelectionSet) {
+		for _, sel := range set {
+			if n++; n > most {
+				return
+			}
+			switch sel := sel.(type) {
+			case *ast.Field:
+				walk(sel.SelectionSet)
+			case *ast.InlineFragment:
+				walk(sel.SelectionSet)
+			case *ast.FragmentSpread:
+				if f := m.fragments[sel.Name]; f != nil && !seen[sel.Name] {
+					seen[sel.Name] = true
+					walk(f.SelectionSet)
+				}
+			}
+		}
+	}
+	for _, op := range doc.Operations {
+		seen = make(map[string]bool)
+		walk(op.SelectionSet)
+	}
+	for _, f := range doc.Fragments {
+		seen = make(map[string]bool)
+		walk(f.SelectionSet)
+	}
+	return n
 }
 
 func (m *measurer) set(set ast.SelectionSet) (z size) {
