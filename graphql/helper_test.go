@@ -3,6 +3,7 @@ package graphql_test
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"log/slog"
 	"strings"
 	"testing"
@@ -83,4 +84,17 @@ func dynamic(abstract []string, objects ...string) (opts []graphql.SchemaOption)
 // value resolves a field of a root type to a value.
 func value(coord string, v any) graphql.SchemaOption {
 	return graphql.Resolve(coord, func(context.Context, graphql.Root, graphql.NoArgs) (any, error) { return v, nil })
+}
+
+// source yields values.
+func source[R any](values ...R) func(context.Context, graphql.NoArgs) (iter.Seq2[R, error], error) {
+	return func(context.Context, graphql.NoArgs) (iter.Seq2[R, error], error) {
+		return func(yield func(R, error) bool) {
+			for _, v := range values {
+				if !yield(v, nil) {
+					return
+				}
+			}
+		}, nil
+	}
 }

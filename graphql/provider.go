@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"slices"
@@ -28,6 +29,8 @@ type Config struct {
 	Path string `json:"path"`
 	// EnableIntrospection serves __schema and __type. The default is true.
 	EnableIntrospection bool `json:"enable_introspection"`
+	// EnablePlayground serves a page from which operations can be tried. The default is false.
+	EnablePlayground bool `json:"enable_playground"`
 	// MaxBody bounds the body of a request. The default is 1 MiB.
 	MaxBody conf.ByteSize `json:"max_body_size" min:"1"`
 	// BatchLimit bounds how many requests one body may hold in an array; 0 refuses arrays. The default is 10.
@@ -43,6 +46,7 @@ type Provider struct {
 	conf        Config
 	addr        string // of WithAddr
 	tls         *tls.Config
+	playground  fs.FS // of WithPlaygroundFS
 
 	mu       sync.Mutex // guards the fields below
 	resolved bool
@@ -153,11 +157,26 @@ func (p *Provider) Start(_ context.Context, h comm.Host) error {
 	s := newServer(p.handler, h)
 	p.server = s
 	p.mu.Unlock()
+	return p.route(s)
+}
+
+// route serves the path alone, not all below it, and the page.
+func (p *Provider) route(s *server) error {
 	pattern := p.conf.Path
 	if strings.HasSuffix(pattern, "/") {
-		pattern += "{$}" // the path alone, not all below it
+		pattern += "{$}"
 	}
-	return h.Route(pattern, s)
+	if p.conf.EnablePlayground {
+		s.page = strings.TrimSuffix(p.conf.Path, "/") + "/playground/"
+		page, err := p.playgroundHandler(s.page)
+		if err == nil {
+			err = s.host.Route(s.page, page)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.host.Route(pattern, s)
 }
 
 // Stop lets nobody begin any more and waits until all requests are answered, or ctx ends.
@@ -187,7 +206,8 @@ func (p *Provider) Health(context.Context) error {
 type server struct {
 	handler   *Handler
 	host      comm.Host
-	anyOrigin bool // the policy allows every page: none gets to use a visitor's cookies
+	page      string // of the playground, or empty
+	anyOrigin bool   // the policy allows every page: none gets to use a visitor's cookies
 	places    places.Places
 }
 
@@ -206,6 +226,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodOptions {
 		preflight(w, r)
+		return
+	}
+	if s.page != "" && wantsPage(r) {
+		http.Redirect(w, r, s.page, http.StatusSeeOther)
 		return
 	}
 	if err := s.places.Enter(0); err != nil {

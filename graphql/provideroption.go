@@ -43,3 +43,25 @@ func WithTLS(c *tls.Config) Option {
 		return nil
 	})
 }
+
+// WithHost and [WithPort] set the provider's own address in two parts, as a configuration file does. Without
+// both it is served on the manager's.
+func WithHost(host string) Option {
+	return providerOption(func(p *Provider) error { p.conf.Host = host; return nil })
+}
+
+// WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
+func WithPort(port int) Option {
+	return providerOption(func(p *Provider) error {
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("graphql: WithPort(%d): a port of 0 to 65535 is allowed", port)
+		}
+		p.conf.Port = port
+		return nil
+	})
+}
+
+// WithEnableIntrospection is [WithIntrospection] by the name of its configuration key.
+func WithEnableIntrospection(on bool) Option {
+	return providerOption(func(p *Provider) error { p.conf.EnableIntrospection = on; return nil })
+}
