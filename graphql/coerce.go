@@ -246,12 +246,12 @@ func (s *Schema) literal(t *typeRef, v *ast.Value, vars variables) (any, error) 
 		case !ok:
 			return absent{}, nil
 		case x.value == nil && t.nonNull:
-			return nil, fmt.Errorf("Expected variable \"$%s\" provided to type %q not to be null.", v.Raw, t) //nolint:staticcheck // the client's text
+			return nil, coercionf("Expected variable \"$%s\" provided to type %q not to be null.", v.Raw, t)
 		}
 		return listOf(t, x.value), nil
 	case v.Kind == ast.NullValue:
 		if t.nonNull {
-			return nil, fmt.Errorf("Expected value of non-null type %q not to be null.", t) //nolint:staticcheck // the client's text
+			return nil, coercionf("Expected value of non-null type %q not to be null.", t)
 		}
 		return nil, nil
 	case t.elem != nil:
@@ -260,7 +260,7 @@ func (s *Schema) literal(t *typeRef, v *ast.Value, vars variables) (any, error) 
 		return s.literalObject(t.named, v, vars)
 	}
 	if text := leafLiteralProblem(t.named, v); text != "" {
-		return nil, fmt.Errorf("%s", text)
+		return nil, coercionf("%s", text)
 	}
 	return leafLiteral(t.named, v, vars)
 }
@@ -287,9 +287,9 @@ func (s *Schema) literalList(t *typeRef, v *ast.Value, vars variables) (any, err
 		if err != nil {
 			return nil, err
 		}
-		if x == (any)(absent{}) {
+		if x == any(absent{}) {
 			if t.elem.nonNull {
-				return nil, fmt.Errorf("Expected variable \"$%s\" provided to type %q to have a value.", c.Value.Raw, t.elem) //nolint:staticcheck // the client's text
+				return nil, coercionf("Expected variable \"$%s\" provided to type %q to have a value.", c.Value.Raw, t.elem)
 			}
 			x = nil
 		}
@@ -300,7 +300,7 @@ func (s *Schema) literalList(t *typeRef, v *ast.Value, vars variables) (any, err
 
 func (s *Schema) literalObject(t *typeDef, v *ast.Value, vars variables) (any, error) {
 	if v.Kind != ast.ObjectValue {
-		return nil, fmt.Errorf("Expected value of type %q to be an object.", t.name) //nolint:staticcheck // the client's text
+		return nil, coercionf("Expected value of type %q to be an object.", t.name)
 	}
 	out := make(map[string]any, len(v.Children))
 	for _, in := range t.inputs {
@@ -312,12 +312,12 @@ func (s *Schema) literalObject(t *typeDef, v *ast.Value, vars variables) (any, e
 			}
 		}
 		switch {
-		case x != (any)(absent{}):
+		case x != any(absent{}):
 			out[in.name] = x
 		case in.dflt != nil:
 			out[in.name] = s.defaultOf(in)
 		case in.typ.nonNull:
-			return nil, fmt.Errorf("Field %q of required type %q was not provided.", in.name, in.typ) //nolint:staticcheck // the client's text
+			return nil, coercionf("Field %q of required type %q was not provided.", in.name, in.typ)
 		}
 	}
 	if t.oneOf {
@@ -328,11 +328,11 @@ func (s *Schema) literalObject(t *typeDef, v *ast.Value, vars variables) (any, e
 
 func oneOfProblem(t *typeDef, m map[string]any) error {
 	if len(m) != 1 {
-		return fmt.Errorf("Exactly one key must be specified for OneOf type %q.", t.name) //nolint:staticcheck // the client's text
+		return coercionf("Exactly one key must be specified for OneOf type %q.", t.name)
 	}
 	for name, v := range m {
 		if v == nil {
-			return fmt.Errorf("Field %q of OneOf type %q must be non-null.", name, t.name) //nolint:staticcheck // the client's text
+			return coercionf("Field %q of OneOf type %q must be non-null.", name, t.name)
 		}
 	}
 	return nil

@@ -38,14 +38,22 @@ func TestIntrospection(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{`{ __schema { description queryType { name kind } mutationType { name } } }`, `{"__schema":{"description":"A schema.","queryType":{"name":"Root","kind":"OBJECT"},"mutationType":null}}`},
 		{`{ __type(name: "Root") { description fields { name description isDeprecated } } }`, `{"__type":{"description":"The root.","fields":[{"name":"a","description":"A field.","isDeprecated":false}]}}`},
-		{`{ __type(name: "Root") { fields(includeDeprecated: true) { name deprecationReason args { name defaultValue type { kind ofType { kind ofType { kind ofType { name } } } } } } } }`,
-			`{"__type":{"fields":[{"name":"a","deprecationReason":null,"args":[{"name":"x","defaultValue":"[{ s: \"q\\\"\", e: B, n: null, l: [1, 2] }]","type":{"kind":"NON_NULL","ofType":{"kind":"LIST","ofType":{"kind":"NON_NULL","ofType":{"name":"In"}}}}}]},{"name":"old","deprecationReason":"why","args":[]}]}}`},
-		{`{ __type(name: "Node") { kind possibleTypes { name } interfaces { name } } sub: __type(name: "Sub") { possibleTypes { name } interfaces { name } } u: __type(name: "U") { kind possibleTypes { name } fields { name } } }`,
-			`{"__type":{"kind":"INTERFACE","possibleTypes":[{"name":"T"}],"interfaces":[]},"sub":{"possibleTypes":[{"name":"T"}],"interfaces":[{"name":"Node"}]},"u":{"kind":"UNION","possibleTypes":[{"name":"T"}],"fields":null}}`},
-		{`{ __type(name: "E") { enumValues { name description } all: enumValues(includeDeprecated: true) { name isDeprecated deprecationReason } } }`,
-			`{"__type":{"enumValues":[{"name":"A","description":null},{"name":"B","description":"Second."}],"all":[{"name":"A","isDeprecated":false,"deprecationReason":null},{"name":"B","isDeprecated":false,"deprecationReason":null},{"name":"OLD","isDeprecated":true,"deprecationReason":"No longer supported"}]}}`},
-		{`{ __type(name: "One") { isOneOf inputFields { name } } in: __type(name: "In") { isOneOf inputFields { name defaultValue } } no: __type(name: "E") { isOneOf inputFields { name } } }`,
-			`{"__type":{"isOneOf":true,"inputFields":[{"name":"a"},{"name":"b"}]},"in":{"isOneOf":false,"inputFields":[{"name":"s","defaultValue":null},{"name":"e","defaultValue":"A"},{"name":"n","defaultValue":null},{"name":"l","defaultValue":null}]},"no":{"isOneOf":null,"inputFields":null}}`},
+		{
+			`{ __type(name: "Root") { fields(includeDeprecated: true) { name deprecationReason args { name defaultValue type { kind ofType { kind ofType { kind ofType { name } } } } } } } }`,
+			`{"__type":{"fields":[{"name":"a","deprecationReason":null,"args":[{"name":"x","defaultValue":"[{ s: \"q\\\"\", e: B, n: null, l: [1, 2] }]","type":{"kind":"NON_NULL","ofType":{"kind":"LIST","ofType":{"kind":"NON_NULL","ofType":{"name":"In"}}}}}]},{"name":"old","deprecationReason":"why","args":[]}]}}`,
+		},
+		{
+			`{ __type(name: "Node") { kind possibleTypes { name } interfaces { name } } sub: __type(name: "Sub") { possibleTypes { name } interfaces { name } } u: __type(name: "U") { kind possibleTypes { name } fields { name } } }`,
+			`{"__type":{"kind":"INTERFACE","possibleTypes":[{"name":"T"}],"interfaces":[]},"sub":{"possibleTypes":[{"name":"T"}],"interfaces":[{"name":"Node"}]},"u":{"kind":"UNION","possibleTypes":[{"name":"T"}],"fields":null}}`,
+		},
+		{
+			`{ __type(name: "E") { enumValues { name description } all: enumValues(includeDeprecated: true) { name isDeprecated deprecationReason } } }`,
+			`{"__type":{"enumValues":[{"name":"A","description":null},{"name":"B","description":"Second."}],"all":[{"name":"A","isDeprecated":false,"deprecationReason":null},{"name":"B","isDeprecated":false,"deprecationReason":null},{"name":"OLD","isDeprecated":true,"deprecationReason":"No longer supported"}]}}`,
+		},
+		{
+			`{ __type(name: "One") { isOneOf inputFields { name } } in: __type(name: "In") { isOneOf inputFields { name defaultValue } } no: __type(name: "E") { isOneOf inputFields { name } } }`,
+			`{"__type":{"isOneOf":true,"inputFields":[{"name":"a"},{"name":"b"}]},"in":{"isOneOf":false,"inputFields":[{"name":"s","defaultValue":null},{"name":"e","defaultValue":"A"},{"name":"n","defaultValue":null},{"name":"l","defaultValue":null}]},"no":{"isOneOf":null,"inputFields":null}}`,
+		},
 		{`{ __type(name: "Url") { specifiedByURL kind } none: __type(name: "Nope") { name } }`, `{"__type":{"specifiedByURL":"https://example.com","kind":"SCALAR"},"none":null}`},
 	} {
 		expect(t, s, c.query, `{"data":`+c.want+`}`)

@@ -49,9 +49,16 @@ const noLimit = 1 << 30
 func (l Limits) resolve() (Limits, error) {
 	d := defaultLimits()
 	for _, f := range []struct{ set, dflt *int }{
-		{&l.Tokens, &d.Tokens}, {&l.Depth, &d.Depth}, {&l.Aliases, &d.Aliases}, {&l.Selections, &d.Selections},
-		{&l.Cost, &d.Cost}, {&l.OverlapBudget, &d.OverlapBudget}, {&l.Errors, &d.Errors},
-		{&l.ResponseBytes, &d.ResponseBytes}, {&l.Concurrency, &d.Concurrency}, {&l.CacheBytes, &d.CacheBytes},
+		{&l.Tokens, &d.Tokens},
+		{&l.Depth, &d.Depth},
+		{&l.Aliases, &d.Aliases},
+		{&l.Selections, &d.Selections},
+		{&l.Cost, &d.Cost},
+		{&l.OverlapBudget, &d.OverlapBudget},
+		{&l.Errors, &d.Errors},
+		{&l.ResponseBytes, &d.ResponseBytes},
+		{&l.Concurrency, &d.Concurrency},
+		{&l.CacheBytes, &d.CacheBytes},
 	} {
 		switch {
 		case *f.set == 0:

@@ -247,7 +247,9 @@ func TestTrustedDocuments(t *testing.T) {
 	s := limited(t, graphql.Limits{}, graphql.WithTrustedDocuments(map[string]string{"b-1": `{ b }`}))
 	hash := graphql.HashOf(`{ b }`)
 	for _, req := range []graphql.Request{
-		{DocumentID: "b-1"}, {DocumentID: "sha256:" + hash}, {Query: `{ b }`},
+		{DocumentID: "b-1"},
+		{DocumentID: "sha256:" + hash},
+		{Query: `{ b }`},
 		{Extensions: json.RawMessage(`{"persistedQuery":{"version":1,"sha256Hash":"` + hash + `"}}`)},
 	} {
 		if b, _ := s.Append(t.Context(), nil, &req); string(b) != `{"data":{"b":2}}` {

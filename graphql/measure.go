@@ -34,7 +34,8 @@ func (s *Schema) checkSize(doc *ast.QueryDocument) (errs []*Error) {
 			have, most int
 			what       string
 		}{
-			{z.depth, s.limits.Depth, "levels of depth"}, {z.aliases, s.limits.Aliases, "aliases"},
+			{z.depth, s.limits.Depth, "levels of depth"},
+			{z.aliases, s.limits.Aliases, "aliases"},
 			{z.selections, s.limits.Selections, "selected fields"},
 		} {
 			if l.have > l.most {
@@ -200,7 +201,7 @@ func (c *coster) times(f *ast.Field, def *fieldDef) int {
 	v := in.value
 	if arg := f.Arguments.ForName(in.name); arg != nil {
 		c.varies = c.varies || arg.Value.Kind == ast.Variable
-		if given, err := c.s.literal(in.typ, arg.Value, c.vars); err == nil && given != (any)(absent{}) {
+		if given, err := c.s.literal(in.typ, arg.Value, c.vars); err == nil && given != any(absent{}) {
 			v = given
 		}
 	}

@@ -204,7 +204,7 @@ func (s *Schema) arguments(defs []*inputDef, args ast.ArgumentList, vars variabl
 			}
 		}
 		switch {
-		case v != (any)(absent{}):
+		case v != any(absent{}):
 			values[in.name] = v
 		case in.dflt != nil:
 			values[in.name] = in.value

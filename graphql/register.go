@@ -52,7 +52,6 @@ type resolver struct {
 
 	cost     int
 	multiply string
-	err      error
 }
 
 // FieldOption is a setting of one field.
@@ -207,7 +206,7 @@ func parentOf[P any]() func(reflect.Value) P {
 	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct:
 		return func(v reflect.Value) P { p, _ := v.Addr().Interface().(P); return p }
 	case t.Kind() == reflect.Struct:
-		return func(v reflect.Value) P { return *(v.Addr().Interface().(*P)) }
+		return func(v reflect.Value) P { return *v.Addr().Interface().(*P) }
 	}
 	return func(v reflect.Value) (p P) {
 		if v.Kind() == reflect.Struct {

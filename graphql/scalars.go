@@ -166,9 +166,9 @@ func leafJSON(t *typeDef, v any) (any, error) {
 		name, ok := v.(string)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("Enum %q cannot represent non-string value: %s.", t.name, showJSON(v)) //nolint:staticcheck // the client's text
+			return nil, coercionf("Enum %q cannot represent non-string value: %s.", t.name, showJSON(v))
 		case t.def.EnumValues.ForName(name) == nil:
-			return nil, fmt.Errorf("Value %q does not exist in %q enum.%s", name, t.name, didYouMean(name, enumNames(t))) //nolint:staticcheck // the client's text
+			return nil, coercionf("Value %q does not exist in %q enum.%s", name, t.name, didYouMean(name, enumNames(t)))
 		}
 		return t.enumValue(name), nil
 	}
@@ -181,17 +181,17 @@ func leafJSON(t *typeDef, v any) (any, error) {
 				return f, nil
 			}
 		}
-		return nil, fmt.Errorf("Float cannot represent non numeric value: %s", showJSON(v)) //nolint:staticcheck // the client's text
+		return nil, coercionf("Float cannot represent non numeric value: %s", showJSON(v))
 	case "String":
 		if s, ok := v.(string); ok {
 			return s, nil
 		}
-		return nil, fmt.Errorf("String cannot represent a non string value: %s", showJSON(v)) //nolint:staticcheck // the client's text
+		return nil, coercionf("String cannot represent a non string value: %s", showJSON(v))
 	case "Boolean":
 		if b, ok := v.(bool); ok {
 			return b, nil
 		}
-		return nil, fmt.Errorf("Boolean cannot represent a non boolean value: %s", showJSON(v)) //nolint:staticcheck // the client's text
+		return nil, coercionf("Boolean cannot represent a non boolean value: %s", showJSON(v))
 	case "ID":
 		return idJSON(v)
 	}
@@ -201,14 +201,14 @@ func leafJSON(t *typeDef, v any) (any, error) {
 func intJSON(v any) (any, error) {
 	n, ok := v.(json.Number)
 	if !ok {
-		return nil, fmt.Errorf("Int cannot represent non-integer value: %s", showJSON(v)) //nolint:staticcheck // the client's text
+		return nil, coercionf("Int cannot represent non-integer value: %s", showJSON(v))
 	}
 	f, err := n.Float64()
 	switch {
 	case err != nil || f != math.Trunc(f):
-		return nil, fmt.Errorf("Int cannot represent non-integer value: %s", n) //nolint:staticcheck // the client's text
+		return nil, coercionf("Int cannot represent non-integer value: %s", n)
 	case f < math.MinInt32 || f > math.MaxInt32:
-		return nil, fmt.Errorf("Int cannot represent non 32-bit signed integer value: %s", n) //nolint:staticcheck // the client's text
+		return nil, coercionf("Int cannot represent non 32-bit signed integer value: %s", n)
 	}
 	return int64(f), nil
 }
@@ -222,7 +222,7 @@ func idJSON(v any) (any, error) {
 			return v.String(), nil
 		}
 	}
-	return nil, fmt.Errorf("ID cannot represent value: %s", showJSON(v)) //nolint:staticcheck // the client's text
+	return nil, coercionf("ID cannot represent value: %s", showJSON(v))
 }
 
 // showJSON is a value in an error's text, cut where it is long.
@@ -275,3 +275,10 @@ func distance(a, b string, most int) int {
 	}
 	return row[len(b)]
 }
+
+// coercionError is what a client is told of a value that is not of its type.
+type coercionError string
+
+func (e coercionError) Error() string { return string(e) }
+
+func coercionf(format string, args ...any) error { return coercionError(fmt.Sprintf(format, args...)) }

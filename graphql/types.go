@@ -30,10 +30,7 @@ type typeDef struct {
 }
 
 func (t *typeDef) isAbstract() bool { return t.kind == ast.Interface || t.kind == ast.Union }
-func (t *typeDef) isComposite() bool {
-	return t.kind == ast.Object || t.kind == ast.Interface || t.kind == ast.Union
-}
-func (t *typeDef) isLeaf() bool { return t.kind == ast.Scalar || t.kind == ast.Enum }
+func (t *typeDef) isLeaf() bool     { return t.kind == ast.Scalar || t.kind == ast.Enum }
 
 // typeRef is a use of a type: named, or a list, perhaps non-null.
 type typeRef struct {

@@ -23,15 +23,23 @@ func TestService(t *testing.T) {
 	t.Cleanup(func() { transport.CloseIdleConnections(); gw.Close() })
 	client := &http.Client{Transport: transport}
 	for _, c := range []struct{ body, want string }{
-		{`{"query":"{ books(first: 2) { id title year author { name initials books { title } } } }"}`,
+		{
+			`{"query":"{ books(first: 2) { id title year author { name initials books { title } } } }"}`,
 			`{"data":{"books":[{"id":"b1","title":"Middlemarch","year":1871,"author":{"name":"George Eliot","initials":"GE","books":[{"title":"Middlemarch"},{"title":"Silas Marner"}]}},` +
-				`{"id":"b2","title":"Silas Marner","year":1861,"author":{"name":"George Eliot","initials":"GE","books":[{"title":"Middlemarch"},{"title":"Silas Marner"}]}}]}}`},
-		{`{"query":"mutation($b: NewBook!) { addBook(book: $b) { id genre year author { id } } }","variables":{"b":{"title":"Adam Bede","author":"George Eliot"}}}`,
-			`{"data":{"addBook":{"id":"b4","genre":"NOVEL","year":null,"author":{"id":"a1"}}}}`},
-		{`{"query":"{ search(text: \"W\") { __typename id ... on Author { name } } poems: books(genre: POETRY) { title } }"}`,
-			`{"data":{"search":[{"__typename":"Author","id":"a2","name":"Walt Whitman"}],"poems":[{"title":"Leaves of Grass"}]}}`},
-		{`{"query":"{ book(id: \"b9\") { id } books(first: 1000) { id } }"}`,
-			`{"data":null,"errors":[{"message":"first is 1000; 0 to 100 are allowed","locations":[{"line":1,"column":25}],"path":["books"]}]}`},
+				`{"id":"b2","title":"Silas Marner","year":1861,"author":{"name":"George Eliot","initials":"GE","books":[{"title":"Middlemarch"},{"title":"Silas Marner"}]}}]}}`,
+		},
+		{
+			`{"query":"mutation($b: NewBook!) { addBook(book: $b) { id genre year author { id } } }","variables":{"b":{"title":"Adam Bede","author":"George Eliot"}}}`,
+			`{"data":{"addBook":{"id":"b4","genre":"NOVEL","year":null,"author":{"id":"a1"}}}}`,
+		},
+		{
+			`{"query":"{ search(text: \"W\") { __typename id ... on Author { name } } poems: books(genre: POETRY) { title } }"}`,
+			`{"data":{"search":[{"__typename":"Author","id":"a2","name":"Walt Whitman"}],"poems":[{"title":"Leaves of Grass"}]}}`,
+		},
+		{
+			`{"query":"{ book(id: \"b9\") { id } books(first: 1000) { id } }"}`,
+			`{"data":null,"errors":[{"message":"first is 1000; 0 to 100 are allowed","locations":[{"line":1,"column":25}],"path":["books"]}]}`,
+		},
 	} {
 		res, err := client.Post("http://service/graphql", "application/json", strings.NewReader(c.body))
 		if err != nil {
