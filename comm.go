@@ -187,6 +187,15 @@ type Handshake struct {
 // Provider returns the name of the provider through which the client comes.
 func (h *Handshake) Provider() string { return h.provider }
 
+// Identity returns who Host.Authenticate found the client to be, for a carrier whose clients do not
+// become connections; ok is false before.
+func (h *Handshake) Identity() (id Identity, ok bool) {
+	if h.identity == nil {
+		return Identity{}, false
+	}
+	return *h.identity, true
+}
+
 // Identity is who a client is. The zero Identity is an anonymous client.
 type Identity struct {
 	// User is the name by which ToUser finds the client: at most 256 bytes.

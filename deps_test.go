@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -23,15 +24,24 @@ var arrows = map[string][]string{
 	"sse":              {module},
 	"http":             {module, module + "/js"},
 	"js":               {},
+	"graphql":          {module, module + "/sse", module + "/ws"},
 	"commtest":         {module},
+	"examples/graphql": {module, module + "/graphql"},
 	"examples/gateway": {module, module + "/http", module + "/sse", module + "/ws"},
 	"examples/wsecho":  {module + "/ws"},
 	"e2e/testgateway":  {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
+	"e2e/testgraphql":  {module, module + "/graphql"},
 	".ci/consumer":     {module, module + "/http", module + "/sse", module + "/ws"},
 }
 
-// TestArrows reads the imports of every file. Whatever comes from outside of this module must be of
-// the standard library, in tests too: a user's go.sum follows them.
+// outside are the folders that may import from another module, and from which. A user's go.sum follows
+// imports, tests included: whoever uses none of these folders needs nothing but this module.
+var outside = map[string]string{
+	"graphql":         "github.com/vektah/gqlparser/v2",
+	"e2e/testgraphql": "github.com/vektah/gqlparser/v2",
+}
+
+// TestArrows reads the imports of every file.
 func TestArrows(t *testing.T) {
 	t.Parallel()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -71,7 +81,9 @@ func checkImports(t *testing.T, name string) {
 		own := imported == module || strings.HasPrefix(imported, module+"/")
 		switch {
 		case !own && strings.Contains(strings.Split(imported, "/")[0], "."):
-			t.Errorf("%s imports %s, which is not of the standard library", name, imported)
+			if from := outside[folder]; from == "" || imported != from && !strings.HasPrefix(imported, from+"/") {
+				t.Errorf("%s imports %s, which is not of the standard library", name, imported)
+			}
 		case !own || test || strings.HasPrefix(imported, module+"/internal/"):
 		case internal:
 			t.Errorf("%s imports %s: internal packages import nothing of the module but each other", name, imported)
@@ -81,14 +93,41 @@ func checkImports(t *testing.T, name string) {
 	}
 }
 
-// The module requires nothing.
-func TestNoRequirements(t *testing.T) {
+// The module requires what the folders of outside are for, and what that requires itself.
+func TestRequirements(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "module " + module + "\n\ngo 1.26.0\n"; string(b) != want {
-		t.Errorf("go.mod is %q, want %q", b, want)
+	var direct []string
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(strings.TrimPrefix(line, "require"))
+		if len(fields) >= 2 && strings.Contains(fields[0], ".") && !strings.Contains(line, "// indirect") {
+			direct = append(direct, fields[0])
+		}
+	}
+	want := slices.Sorted(maps.Values(outside))
+	slices.Sort(direct)
+	if want = slices.Compact(want); !slices.Equal(direct, want) {
+		t.Errorf("go.mod requires %q, want %q", direct, want)
+	}
+	if strings.Contains(string(b), "replace") {
+		t.Error("go.mod replaces a module, which a user's does not")
+	}
+}
+
+// The root and what it imports are what every user links: none of it may lead to another module.
+func TestUsersOfTheCore(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{".", "ws", "sse", "http", "js", "commtest"} {
+		if outside[folder] != "" {
+			t.Errorf("%s imports %s", folder, outside[folder])
+		}
+		for _, imported := range arrows[folder] {
+			if to := strings.TrimPrefix(strings.TrimPrefix(imported, module), "/"); outside[to] != "" {
+				t.Errorf("%s imports %s, which imports %s", folder, imported, outside[to])
+			}
+		}
 	}
 }

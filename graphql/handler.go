@@ -1,0 +1,334 @@
+package graphql
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/anasamu/comm/internal/jsonscan"
+)
+
+// The media types of the GraphQL-over-HTTP draft.
+const (
+	mediaResponse = "application/graphql-response+json"
+	mediaJSON     = "application/json"
+)
+
+// HandlerOption is an option of [NewHandler], and of [New].
+type HandlerOption interface {
+	Option
+	applyHandler(*Handler) error
+}
+
+type handlerOption func(*Handler) error
+
+func (o handlerOption) applyHandler(h *Handler) error { return o(h) }
+func (o handlerOption) applyProvider(p *Provider)     { p.handlerOpts = append(p.handlerOpts, o) }
+
+// WithMaxBody bounds the body of a request, in bytes; a larger one is answered 413. The default is 1 MiB.
+func WithMaxBody(bytes int) HandlerOption {
+	return handlerOption(func(h *Handler) error {
+		if bytes < 1 {
+			return fmt.Errorf("graphql: WithMaxBody(%d): 1 or more is allowed", bytes)
+		}
+		h.maxBody = bytes
+		return nil
+	})
+}
+
+// WithBatchLimit bounds how many requests one body may hold in an array; 0 refuses arrays. The default
+// is 10. They are executed one after the other.
+func WithBatchLimit(requests int) HandlerOption {
+	return handlerOption(func(h *Handler) error {
+		if requests < 0 {
+			return fmt.Errorf("graphql: WithBatchLimit(%d): 0 or more is allowed", requests)
+		}
+		h.batch = requests
+		return nil
+	})
+}
+
+// Handler serves a schema over HTTP as the GraphQL-over-HTTP draft says: queries by GET and POST,
+// mutations by POST alone, application/graphql-response+json to clients that accept it and else
+// application/json. Only JSON bodies are read, which no other web origin can send without being asked;
+// so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
+type Handler struct {
+	s       *Schema
+	maxBody int
+	batch   int
+}
+
+// NewHandler makes the handler of a schema.
+func NewHandler(s *Schema, opts ...HandlerOption) (*Handler, error) {
+	h := &Handler{s: s, maxBody: 1 << 20, batch: 10}
+	if s == nil {
+		return nil, errors.New("graphql: NewHandler: a schema is needed")
+	}
+	var errs []error
+	for _, o := range opts {
+		if o == nil {
+			errs = append(errs, errors.New("graphql: NewHandler: an option is nil"))
+			continue
+		}
+		errs = append(errs, o.applyHandler(h))
+	}
+	return h, errors.Join(errs...)
+}
+
+// Schema is what the handler serves.
+func (h *Handler) Schema() *Schema { return h.s }
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{h: h, w: w, r: r, media: mediaJSON}
+	w.Header().Add("Vary", "Accept")
+	media, ok := accepted(r.Header.Values("Accept"))
+	switch {
+	case !ok:
+		x.refuse(http.StatusNotAcceptable, "The answer is "+mediaResponse+" or "+mediaJSON+"; accept one of them.")
+		return
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, POST")
+		x.refuse(http.StatusMethodNotAllowed, "The method "+r.Method+" is not served; use GET or POST.")
+		return
+	}
+	x.media = media
+	buf, _ := buffers.Get().(*buffer)
+	defer buf.release()
+	if r.Method == http.MethodGet {
+		x.get(buf)
+	} else {
+		x.post(buf)
+	}
+}
+
+// buffer is the memory of a request's body and of its response.
+type buffer struct{ in, out []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// maxKept bounds what goes back into the pool, so that one large response is not kept for ever.
+const maxKept = 256 << 10
+
+func (b *buffer) release() {
+	if cap(b.in)+cap(b.out) <= maxKept {
+		buffers.Put(b)
+	}
+}
+
+// exchange is one HTTP request and its answer.
+type exchange struct {
+	h     *Handler
+	w     http.ResponseWriter
+	r     *http.Request
+	media string
+}
+
+// context is the request's, with what resolvers can know of it.
+func (x *exchange) context() context.Context {
+	ctx := x.r.Context()
+	if _, ok := ctx.Value(transportKey{}).(*Transport); ok { // the provider has said it
+		return ctx
+	}
+	return WithTransport(ctx, &Transport{Name: "http", Header: x.r.Header, Request: x.r})
+}
+
+// get executes the query of a URL.
+func (x *exchange) get(buf *buffer) {
+	q := x.r.URL.Query()
+	req := &Request{
+		Query: q.Get("query"), OperationName: q.Get("operationName"), DocumentID: q.Get("documentId"), ReadOnly: true,
+		Variables: json.RawMessage(q.Get("variables")), Extensions: json.RawMessage(q.Get("extensions")),
+	}
+	for _, p := range []struct {
+		name string
+		raw  json.RawMessage
+	}{{"variables", req.Variables}, {"extensions", req.Extensions}} {
+		if len(p.raw) > 0 && !isObject(p.raw) {
+			x.refuse(http.StatusBadRequest, "The parameter "+p.name+" must be a JSON object.")
+			return
+		}
+	}
+	x.one(buf, req)
+}
+
+// isObject reports whether raw is a JSON object, or null.
+func isObject(raw []byte) bool {
+	var m map[string]json.RawMessage
+	return json.Unmarshal(raw, &m) == nil
+}
+
+// post executes what is in the body.
+func (x *exchange) post(buf *buffer) {
+	if status, text := checkContent(x.r.Header); status != 0 {
+		x.refuse(status, text)
+		return
+	}
+	var ok bool
+	if buf.in, ok = x.body(buf.in[:0]); !ok {
+		return
+	}
+	switch first := firstByte(buf.in); first {
+	case 0:
+		x.refuse(http.StatusBadRequest, "The body is empty; a JSON object with the member query is needed.")
+	case '[':
+		x.many(buf)
+	default:
+		req, err := ParseRequest(buf.in)
+		if err != nil {
+			x.refuse(http.StatusBadRequest, messageOf(err))
+			return
+		}
+		x.one(buf, req)
+	}
+}
+
+func messageOf(err error) string {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own.Message
+	}
+	return err.Error()
+}
+
+// firstByte is the first byte that is no white space of JSON, or 0.
+func firstByte(b []byte) byte {
+	for _, c := range b {
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c
+		}
+	}
+	return 0
+}
+
+// checkContent refuses bodies that are not JSON in UTF-8.
+func checkContent(header http.Header) (status int, text string) {
+	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	switch charset := strings.ToLower(params["charset"]); {
+	case err != nil || media != mediaJSON:
+		return http.StatusUnsupportedMediaType, "The Content-Type must be " + mediaJSON + "."
+	case charset != "" && charset != "utf-8" && charset != "utf8":
+		return http.StatusUnsupportedMediaType, "The charset must be utf-8."
+	}
+	if e := header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return http.StatusUnsupportedMediaType, "The Content-Encoding " + e + " is not read; send the body as it is."
+	}
+	return 0, ""
+}
+
+// body appends the body to b; false means that the request has been answered.
+func (x *exchange) body(b []byte) ([]byte, bool) {
+	body := http.MaxBytesReader(x.w, x.r.Body, int64(x.h.maxBody))
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, true
+		case err == nil:
+			continue
+		}
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			x.refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes.", x.h.maxBody))
+		} else {
+			x.refuse(http.StatusBadRequest, "The body cannot be read.")
+		}
+		return b, false
+	}
+}
+
+// one executes one request.
+func (x *exchange) one(buf *buffer, req *Request) {
+	if req.Query == "" && req.DocumentID == "" && len(req.Extensions) == 0 {
+		x.refuse(http.StatusBadRequest, "The parameter query is missing.")
+		return
+	}
+	var out Outcome
+	buf.out, out = x.h.s.Append(x.context(), buf.out[:0], req)
+	x.answer(x.status(&out), buf.out)
+}
+
+// status is 200 for everything that was executed. What was not is a client's mistake: the older media type
+// tells that in the body alone, the newer one by the status too (GraphQL-over-HTTP 6.4).
+func (x *exchange) status(out *Outcome) int {
+	switch {
+	case out.RequestError && out.Code() == CodeReadOnly:
+		x.w.Header().Set("Allow", "POST")
+		return http.StatusMethodNotAllowed
+	case out.RequestError && x.media == mediaResponse:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// many executes an array of requests.
+func (x *exchange) many(buf *buffer) {
+	var reqs []*Request
+	var texts []string
+	tooMany := errors.New("too many")
+	err := jsonscan.Array(buf.in, func(value []byte) error {
+		if len(reqs) == x.h.batch {
+			return tooMany
+		}
+		req, err := ParseRequest(value)
+		text := ""
+		if err != nil {
+			text = messageOf(err)
+		}
+		reqs, texts = append(reqs, req), append(texts, text)
+		return nil
+	})
+	switch {
+	case x.h.batch == 0:
+		x.refuse(http.StatusBadRequest, "This server takes one request at a time, not an array.")
+		return
+	case err == tooMany: //nolint:errorlint // ours, never wrapped
+		x.refuse(http.StatusBadRequest, fmt.Sprintf("An array holds more than %d requests.", x.h.batch))
+		return
+	case err != nil:
+		x.refuse(http.StatusBadRequest, "The body is not JSON.")
+		return
+	case len(reqs) == 0:
+		x.refuse(http.StatusBadRequest, "The array holds no request.")
+		return
+	}
+	ctx := x.context()
+	buf.out = append(buf.out[:0], '[')
+	for i, req := range reqs {
+		if i > 0 {
+			buf.out = append(buf.out, ',')
+		}
+		if req == nil {
+			buf.out = append(appendErrors(append(buf.out, '{'), []*Error{{Message: texts[i]}}), '}')
+			continue
+		}
+		buf.out, _ = x.h.s.Append(ctx, buf.out, req)
+	}
+	buf.out = append(buf.out, ']')
+	x.answer(http.StatusOK, buf.out)
+}
+
+// refuse answers what is wrong with the HTTP request itself.
+func (x *exchange) refuse(status int, text string) {
+	body := append(appendErrors([]byte{'{'}, []*Error{{Message: text}}), '}')
+	x.answer(status, body)
+}
+
+func (x *exchange) answer(status int, body []byte) {
+	h := x.w.Header()
+	h.Set("Content-Type", x.media+"; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // a client that has gone needs no answer
+}

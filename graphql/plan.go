@@ -1,0 +1,250 @@
+package graphql
+
+import (
+	"fmt"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/anasamu/comm/internal/jsonscan"
+)
+
+// plan is an operation with its conditions decided. The selections of each concrete type are made when
+// an object of it is first met: an operation never costs more plan than its data reaches.
+type plan struct {
+	op    *operation
+	conds map[string]bool
+	root  *selection
+}
+
+func (p *plan) begin() *plan {
+	p.root = p.compile(p.op.root, []ast.SelectionSet{p.op.def.SelectionSet})
+	return p
+}
+
+// selection is what is selected on one concrete type, fields of one key merged, in the order in which
+// the keys first occur (specification 6.3.2, CollectFields).
+type selection struct {
+	typ    *typeDef
+	fields []*planField
+	slots  int  // fields that the first pass has to look at
+	ends   bool // one of these can make the object null while others are fetched
+}
+
+// planField is one key of the response.
+type planField struct {
+	alias string
+	key   []byte // "alias":
+	def   *fieldDef
+	nodes []*ast.Field
+	typ   bool // __typename
+	deep  bool // something below blocks
+	slot  int  // in the frame of the first pass; -1 if the second reads it by itself
+	p     *plan
+
+	argsVary bool
+	args     any // *A
+	argsErr  error
+
+	subs []atomic.Pointer[selection] // by the index of the possible type
+}
+
+// perField is about what a planField occupies.
+const perField = 400
+
+// compile merges selection sets for one concrete type.
+func (p *plan) compile(t *typeDef, sets []ast.SelectionSet) *selection {
+	c := &collector{p: p, sel: &selection{typ: t}, index: make(map[string]*planField), seen: make(map[string]bool)}
+	for _, set := range sets {
+		c.walk(set)
+	}
+	for _, f := range c.sel.fields {
+		c.finish(f)
+		c.sel.ends = c.sel.ends || f.slot >= 0 && f.def.typ.nonNull
+	}
+	c.sel.ends = c.sel.ends && c.sel.slots > 1
+	if p.op.entry != nil {
+		p.op.s.cache.grow(p.op.entry, perField*(1+len(c.sel.fields)))
+	}
+	return c.sel
+}
+
+type collector struct {
+	p     *plan
+	sel   *selection
+	index map[string]*planField
+	seen  map[string]bool // fragments
+}
+
+func (c *collector) walk(set ast.SelectionSet) {
+	for _, s := range set {
+		switch s := s.(type) {
+		case *ast.Field:
+			if c.included(s.Directives) {
+				c.add(s)
+			}
+		case *ast.InlineFragment:
+			if c.included(s.Directives) && c.applies(s.TypeCondition) {
+				c.walk(s.SelectionSet)
+			}
+		case *ast.FragmentSpread:
+			if c.seen[s.Name] || !c.included(s.Directives) {
+				continue
+			}
+			c.seen[s.Name] = true
+			if c.applies(s.Definition.TypeCondition) {
+				c.walk(s.Definition.SelectionSet)
+			}
+		}
+	}
+}
+
+// included decides @skip and @include.
+func (c *collector) included(list ast.DirectiveList) bool {
+	for _, d := range list {
+		if d.Name != "skip" && d.Name != "include" {
+			continue
+		}
+		arg := d.Arguments.ForName("if")
+		on := arg.Value.Raw == "true"
+		if arg.Value.Kind == ast.Variable {
+			on = c.p.conds[arg.Value.Raw]
+		}
+		if on == (d.Name == "skip") {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *collector) applies(condition string) bool {
+	return condition == "" || c.sel.typ.applies[c.p.op.s.types[condition]]
+}
+
+func (c *collector) add(node *ast.Field) {
+	f := c.index[node.Alias]
+	if f == nil {
+		f = &planField{alias: node.Alias, p: c.p, slot: -1}
+		f.key = append(jsonscan.AppendString(nil, node.Alias), ':')
+		c.index[node.Alias] = f
+		c.sel.fields = append(c.sel.fields, f)
+	}
+	f.nodes = append(f.nodes, node)
+}
+
+// finish decides what is known of a field once its nodes are all there.
+func (c *collector) finish(f *planField) {
+	first := f.nodes[0]
+	if first.Name == "__typename" {
+		f.typ = true
+		return
+	}
+	f.def = c.sel.typ.fields[first.Name]
+	for _, n := range f.nodes {
+		f.deep = f.deep || c.p.op.deep[n]
+		if c.p.op.blocking[n] && f.slot < 0 && (f.def.blocks() || f.def.comp.composite()) {
+			f.slot = c.sel.slots
+			c.sel.slots++
+		}
+	}
+	if n := len(f.def.typ.named.possible); n > 0 {
+		f.subs = make([]atomic.Pointer[selection], n)
+	}
+	c.constants(f)
+}
+
+// constants makes the arguments once if no variable is in them.
+func (c *collector) constants(f *planField) {
+	for _, a := range f.nodes[0].Arguments {
+		if hasVariable(a.Value) {
+			f.argsVary = true
+			return
+		}
+	}
+	f.args, f.argsErr = c.p.op.s.makeArgs(f.def, f.nodes[0], nil)
+}
+
+func hasVariable(v *ast.Value) bool {
+	if v.Kind == ast.Variable {
+		return true
+	}
+	for _, c := range v.Children {
+		if hasVariable(c.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// makeArgs is a *A for the field's function, or nil where it takes none.
+func (s *Schema) makeArgs(f *fieldDef, node *ast.Field, vars variables) (args any, err error) {
+	if f.argBind == nil {
+		return nil, nil
+	}
+	defer recovered(&err)
+	values, err := s.arguments(f.args, node.Arguments, vars)
+	if err != nil {
+		return nil, err
+	}
+	args = f.r.newArgs()
+	if err := f.argBind.bind(reflect.ValueOf(args).Elem(), values); err != nil {
+		return nil, &Error{Message: err.Error()}
+	}
+	return args, nil
+}
+
+// arguments is CoerceArgumentValues (specification 6.4.1).
+func (s *Schema) arguments(defs []*inputDef, args ast.ArgumentList, vars variables) (map[string]any, error) {
+	values := make(map[string]any, len(defs))
+	for _, in := range defs {
+		arg := args.ForName(in.name)
+		var v any = absent{}
+		if arg != nil {
+			var err error
+			if v, err = s.literal(in.typ, arg.Value, vars); err != nil {
+				return nil, s.argumentError(in, arg, err)
+			}
+		}
+		switch {
+		case v != any(absent{}):
+			values[in.name] = v
+		case in.dflt != nil:
+			values[in.name] = in.value
+		case in.typ.nonNull && arg != nil:
+			return nil, errorAt(fmt.Sprintf("Argument %q of required type %q was provided the variable \"$%s\" which was not provided a runtime value.", in.name, in.typ, arg.Value.Raw), arg.Value.Position)
+		case in.typ.nonNull:
+			return nil, &Error{Message: fmt.Sprintf("Argument %q of required type %q was not provided.", in.name, in.typ)}
+		}
+	}
+	return values, nil
+}
+
+func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Error {
+	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), arg.Value.Position)
+	e.err = err
+	s.withoutHint(e)
+	return e
+}
+
+// sub is what is selected below a field on its i-th possible type.
+func (f *planField) sub(i int) *selection {
+	if sel := f.subs[i].Load(); sel != nil {
+		return sel
+	}
+	sets := make([]ast.SelectionSet, len(f.nodes))
+	for k, n := range f.nodes {
+		sets[k] = n.SelectionSet
+	}
+	f.subs[i].CompareAndSwap(nil, f.p.compile(f.def.typ.named.possible[i], sets))
+	return f.subs[i].Load()
+}
+
+// at makes an error with the places of all the field's nodes.
+func (f *planField) at(message string) *Error {
+	e := &Error{Message: message}
+	for _, n := range f.nodes {
+		e.Locations = append(e.Locations, Location{n.Position.Line, n.Position.Column})
+	}
+	return e
+}

@@ -1,0 +1,250 @@
+package graphql
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/places"
+)
+
+// Config is what the section "graphql" of a configuration file, the variables GRAPHQL_KEY and the options
+// of [New] set. The options win over the environment, and that over the file.
+type Config struct {
+	// Host and Port are an address of the provider's own. Without both it is served on the manager's;
+	// a Port alone is on every interface, a Host alone on a free port.
+	Host string `json:"host" format:"host"`
+	Port int    `json:"port" min:"0" max:"65535"`
+	// Path is where clients send their requests. The default is /graphql.
+	Path string `json:"path"`
+	// EnableIntrospection serves __schema and __type. The default is true.
+	EnableIntrospection bool `json:"enable_introspection"`
+	// EnablePlayground serves a page from which operations can be tried. The default is false.
+	EnablePlayground bool `json:"enable_playground"`
+	// MaxBody bounds the body of a request. The default is 1 MiB.
+	MaxBody conf.ByteSize `json:"max_body_size" min:"1"`
+	// BatchLimit bounds how many requests one body may hold in an array; 0 refuses arrays. The default is 10.
+	BatchLimit int `json:"batch_limit" min:"0"`
+}
+
+// Provider is the GraphQL provider of a [comm.Manager]. [New] makes one; it serves one manager.
+type Provider struct {
+	opts        []Option
+	schemaOpts  []SchemaOption
+	handlerOpts []HandlerOption
+	ownOpts     []providerOption
+	conf        Config
+	addr        string // of WithAddr
+	tls         *tls.Config
+	playground  fs.FS // of WithPlaygroundFS
+
+	mu       sync.Mutex // guards the fields below
+	resolved bool
+	handler  *Handler
+	server   *server // of the current start, or nil
+}
+
+// New makes the provider "graphql": options of the schema as for [NewSchema], of the handler as for
+// [NewHandler], and the provider's own. What is wrong with them is reported by [comm.New].
+//
+// Requests pass the manager's policy of origins and its authenticator; resolvers find the identity in
+// [TransportOf]. A refusal is answered with its status and an error as GraphQL clients read it.
+func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts)} }
+
+// Name returns "graphql".
+func (p *Provider) Name() string { return "graphql" }
+
+// Features lists what this provider serves.
+func (p *Provider) Features() []comm.Feature {
+	list := []comm.Feature{comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureQueryParams, comm.FeatureBodyParsing, comm.FeatureMiddleware}
+	if p.tls != nil {
+		list = append(list, comm.FeatureHTTPS)
+	}
+	return list
+}
+
+// Address is the provider's own address, or "" for the manager's.
+func (p *Provider) Address() string {
+	switch {
+	case p.addr != "":
+		return p.addr
+	case p.conf.Host == "" && p.conf.Port == 0:
+		return ""
+	}
+	return net.JoinHostPort(p.conf.Host, strconv.Itoa(p.conf.Port))
+}
+
+// TLSConfig is what WithTLS gave for the provider's own address; nil means the manager's.
+func (p *Provider) TLSConfig() *tls.Config { return p.tls }
+
+// Schema is what the provider serves, once comm.New has made it, and else nil.
+func (p *Provider) Schema() *Schema {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handler == nil {
+		return nil
+	}
+	return p.handler.s
+}
+
+// Configure resolves defaults, file, environment and options, and makes the schema; comm.New calls it once.
+func (p *Provider) Configure(src *comm.ConfigSource) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resolved {
+		return errors.New("graphql: a provider serves one manager")
+	}
+	p.resolved = true
+	p.conf = Config{Path: "/graphql", EnableIntrospection: true, MaxBody: 1 << 20, BatchLimit: 10}
+	errs := []error{src.Decode(&p.conf)}
+	for _, o := range p.opts {
+		if o == nil {
+			errs = append(errs, errors.New("graphql: New: an option is nil"))
+			continue
+		}
+		o.applyProvider(p)
+	}
+	for _, set := range p.ownOpts {
+		errs = append(errs, set(p))
+	}
+	errs = append(errs, conf.Check("graphql.New", &p.conf), p.check())
+	return errors.Join(append(errs, p.build())...)
+}
+
+// build makes the schema and its handler; options win over the configuration, so they come last.
+func (p *Provider) build() error {
+	s, err := NewSchema(slices.Concat([]SchemaOption{WithIntrospection(p.conf.EnableIntrospection)}, p.schemaOpts)...)
+	if err != nil {
+		return err
+	}
+	p.handler, err = NewHandler(s, slices.Concat([]HandlerOption{WithMaxBody(int(p.conf.MaxBody)), WithBatchLimit(p.conf.BatchLimit)}, p.handlerOpts)...)
+	return err
+}
+
+// check holds the settings against each other.
+func (p *Provider) check() error {
+	var errs []error
+	if path := p.conf.Path; !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " {}?#") {
+		errs = append(errs, fmt.Errorf("graphql: path %q: a path such as /graphql is needed", path))
+	}
+	if p.tls != nil && p.Address() == "" {
+		errs = append(errs, errors.New("graphql: WithTLS: needs an address of the provider's own; use comm.WithTLS for the manager's"))
+	}
+	return errors.Join(errs...)
+}
+
+// Start routes the path.
+func (p *Provider) Start(_ context.Context, h comm.Host) error {
+	p.mu.Lock()
+	if p.handler == nil {
+		p.mu.Unlock()
+		if err := p.Configure(new(comm.ConfigSource)); err != nil { // for the Host of a test
+			return err
+		}
+		p.mu.Lock()
+	}
+	p.handler.s.logTo(h.Logger())
+	s := newServer(p.handler, h)
+	p.server = s
+	p.mu.Unlock()
+	return p.route(s)
+}
+
+// route serves the path alone, not all below it, and the page.
+func (p *Provider) route(s *server) error {
+	pattern := p.conf.Path
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "{$}"
+	}
+	if p.conf.EnablePlayground {
+		s.page = strings.TrimSuffix(p.conf.Path, "/") + "/playground/"
+		page, err := p.playgroundHandler(s.page)
+		if err == nil {
+			err = s.host.Route(s.page, page)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.host.Route(pattern, s)
+}
+
+// Stop lets nobody begin any more and waits until all requests are answered, or ctx ends.
+func (p *Provider) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	s := p.server
+	p.server = nil
+	p.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.places.Close()
+	return s.places.Wait(ctx)
+}
+
+// Health answers nil while the provider is started.
+func (p *Provider) Health(context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.server == nil {
+		return comm.ErrStopped
+	}
+	return nil
+}
+
+// server is one start of a provider.
+type server struct {
+	handler   *Handler
+	host      comm.Host
+	page      string // of the playground, or empty
+	anyOrigin bool   // the policy allows every page: none gets to use a visitor's cookies
+	places    places.Places
+}
+
+func newServer(handler *Handler, h comm.Host) *server {
+	s := &server{handler: handler, host: h}
+	probe := &http.Request{Header: http.Header{"Origin": {"https://any.invalid"}}} // a name that cannot exist, RFC 6761 6.4
+	s.anyOrigin = h.CheckOrigin(probe) == nil
+	return s
+}
+
+// ServeHTTP admits a request and has the handler answer it.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.allowOrigin(w, r); err != nil {
+		s.refuse(w, r, &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
+		return
+	}
+	if r.Method == http.MethodOptions {
+		preflight(w, r)
+		return
+	}
+	if s.page != "" && wantsPage(r) {
+		http.Redirect(w, r, s.page, http.StatusSeeOther)
+		return
+	}
+	if err := s.places.Enter(0); err != nil {
+		s.refuse(w, r, comm.ErrStopped)
+		return
+	}
+	defer s.places.Leave()
+	hs, err := comm.NewHandshake(r, &comm.Frame{Hello: &comm.Hello{}})
+	if err == nil {
+		err = s.host.Authenticate(r.Context(), hs)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	ctx := WithTransport(r.Context(), &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs})
+	s.handler.ServeHTTP(w, r.WithContext(ctx))
+}

@@ -1,0 +1,8 @@
+//go:build race
+
+package graphql_test
+
+import "time"
+
+// patience is how long a hostile document may take; the race detector makes everything slower.
+const patience = 3 * time.Second

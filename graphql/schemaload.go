@@ -1,0 +1,115 @@
+package graphql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+)
+
+// load parses the SDL and has the parser's package check it; false means that there is nothing to go on with.
+func (b *builder) load() bool {
+	if len(b.sources) == 0 {
+		b.problem(nil, "there is no SDL: give some with SDL or SDLFile")
+		return false
+	}
+	doc, ok := b.parse()
+	if !ok {
+		return false
+	}
+	b.checkDocument(doc)
+	schema, err := validateDocument(doc)
+	if err != nil {
+		b.parserProblem(err)
+		return false
+	}
+	b.s.ast = schema
+	delete(schema.Directives, "defer")
+	delete(schema.Directives, "stream")
+	return true
+}
+
+// parse parses every source, so that each tells its first mistake.
+func (b *builder) parse() (*ast.SchemaDocument, bool) {
+	doc, ok := &ast.SchemaDocument{}, true
+	var text strings.Builder
+	for _, src := range append([]*ast.Source{validator.Prelude}, b.sources...) {
+		d, err := parser.ParseSchema(src)
+		if err != nil {
+			b.parserProblem(err)
+			ok = false
+			continue
+		}
+		doc.Merge(d)
+		if !src.BuiltIn {
+			text.WriteString(src.Input + "\n")
+		}
+	}
+	b.s.sdl = text.String()
+	return doc, ok
+}
+
+// validateDocument is the parser's own check. It is told bad things, so it must not take the program down.
+func validateDocument(doc *ast.SchemaDocument) (s *ast.Schema, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the schema cannot be checked: %v", r)
+		}
+	}()
+	return validator.ValidateSchemaDocument(doc)
+}
+
+func (b *builder) parserProblem(err error) {
+	var list gqlerror.List
+	if !errors.As(err, &list) {
+		if one, ok := errors.AsType[*gqlerror.Error](err); ok {
+			list = gqlerror.List{one}
+		} else {
+			b.problem(nil, "%v", err)
+			return
+		}
+	}
+	for _, e := range list {
+		p := Problem{Text: e.Message}
+		if file, ok := e.Extensions["file"].(string); ok && len(e.Locations) > 0 {
+			p.File, p.Line, p.Column = file, e.Locations[0].Line, e.Locations[0].Column
+		}
+		b.problems = append(b.problems, p)
+	}
+}
+
+// checkDocument refuses what is lost once extensions are merged.
+func (b *builder) checkDocument(doc *ast.SchemaDocument) {
+	known := make(map[string]bool)
+	for _, d := range doc.Definitions {
+		known[d.Name] = true
+	}
+	for _, e := range doc.Extensions {
+		if !known[e.Name] {
+			b.problem(e.Position, "Cannot extend type %q because it is not defined.", e.Name)
+		}
+	}
+	for _, d := range doc.Directives {
+		if d.Position != nil && !d.Position.Src.BuiltIn && reservedDirectives[d.Name] {
+			b.problem(d.Position, "The directive @%s is one of the specification and cannot be declared.", d.Name)
+		}
+	}
+	roots := make(map[string]ast.Operation)
+	for _, sd := range append(doc.Schema, doc.SchemaExtension...) {
+		for _, op := range sd.OperationTypes {
+			if other, dup := roots[op.Type]; dup {
+				b.problem(op.Position, "All root types must be different: type %q is the root of %s and of %s.", op.Type, other, op.Operation)
+			}
+			roots[op.Type] = op.Operation
+		}
+	}
+}
+
+// reservedDirectives are those whose meaning is the executor's.
+var reservedDirectives = map[string]bool{
+	"skip": true, "include": true, "deprecated": true, "specifiedBy": true, "oneOf": true, "defer": true, "stream": true,
+}
