@@ -252,8 +252,13 @@ func (n *session) supersede() {
 }
 
 func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, key addrKey, resumed bool) *Conn {
+	address := kindPrefix[targetConn] + newID()
+	id := address[len(kindPrefix[targetConn]):]
+	if a.User != "" {
+		address = kindPrefix[targetUser] + a.User
+	}
 	c := &Conn{
-		id: newID(), provider: p, manager: m, transport: t, session: s, user: a.User,
+		id: id, address: address, provider: p, manager: m, transport: t, session: s, user: a.User,
 		labels: kept(a.Labels), metadata: kept(a.Metadata), remote: hs.RemoteAddr, addrKey: key,
 		since: time.Now(), done: make(chan struct{}), resumed: resumed,
 	}

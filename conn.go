@@ -21,6 +21,7 @@ type Conn struct {
 	transport Transport
 	session   *session
 	user      string
+	address   string // of the user, or of the connection without one
 	labels    map[string]string
 	metadata  map[string]string
 	remote    net.Addr
@@ -56,12 +57,7 @@ func (c *Conn) Provider() string { return c.provider.name }
 func (c *Conn) User() string { return c.user }
 
 // Address returns where an answer would reach the client: "user:NAME", or "conn:ID" without a user.
-func (c *Conn) Address() string {
-	if c.user != "" {
-		return kindPrefix[targetUser] + c.user
-	}
-	return kindPrefix[targetConn] + c.id
-}
+func (c *Conn) Address() string { return c.address }
 
 // Session returns the secret with which the client resumes. It must not be shown to others.
 func (c *Conn) Session() string { return c.session.secret }
@@ -172,6 +168,7 @@ func (c *Conn) shut(r CloseReason) {
 	}
 	deadline := time.Now().Add(c.manager.settings.WriteTimeout)
 	c.out.finish(c, r, deadline)
+	c.letGo()
 }
 
 // kill ends the connection at once: what is queued is lost.
@@ -180,7 +177,8 @@ func (c *Conn) kill(r CloseReason) {
 	if !first {
 		return
 	}
-	c.countDrops(dropClosed, lost)
+	c.letGo()
+	c.countDrops(dropClosed, lost+c.out.forsake())
 	go c.end(r, time.Now().Add(killGrace))
 }
 
@@ -237,6 +235,14 @@ func (h *hooks) add(e hookEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
+}
+
+// note adds a join or a leave, if somebody wants to know.
+func (c *Conn) note(e hookEvent) {
+	cfg := &c.manager.cfg
+	if cfg.Observer != nil || e.kind == hookJoin && cfg.OnJoin != nil || e.kind == hookLeave && cfg.OnLeave != nil {
+		c.hooks.add(e)
+	}
 }
 
 func (h *hooks) run(c *Conn) {

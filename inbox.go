@@ -380,7 +380,7 @@ func (c *Conn) clientClose(f *Frame) error {
 	if t.kind != targetConn {
 		return fmt.Errorf("%w: close takes conn:ID", ErrTarget)
 	}
-	other := c.manager.conns.find(t.name)
+	other := c.manager.conns.find(t.name())
 	if other == nil {
 		return ErrNotFound
 	}

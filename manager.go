@@ -40,6 +40,7 @@ type Manager struct {
 	backplane *backplane
 	book      endpoints
 	writers   writers
+	order     atomic.Uint64 // the sequence number of what was published last
 	taps      taps
 
 	ctx      context.Context // lives until Close
