@@ -220,6 +220,7 @@ func (s *Schema) arguments(defs []*inputDef, args ast.ArgumentList, vars variabl
 func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Error {
 	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), arg.Value.Position)
 	e.err = err
+	s.withoutHint(e)
 	return e
 }
 
