@@ -29,13 +29,15 @@ type eventServer interface {
 
 var (
 	subLive     = column{"live", "live heap and stacks, B/subscription", "%.0f", true}
+	subHeap     = column{"heap", "heap of that", "%.0f", true}
+	subStacks   = column{"stacks", "stacks of that", "%.0f", true}
 	subRSS      = column{"rss", "RSS, B/subscription", "%.0f", true}
 	eventColumn = column{"us", "us/event and subscription", "%.2f", true}
 	eventAllocs = column{"allocs", "allocs/event and subscription", "%.1f", true}
 
 	subscriptionRow = row{
 		name: "graphqlsubs", title: "GraphQL: 1,000 subscriptions of one source, after each has had three events; in process, without a transport",
-		wants: wantsGraphQLSource, columns: []column{subLive, subRSS, eventColumn, eventAllocs, othersColumn},
+		wants: wantsGraphQLSource, columns: []column{subLive, subHeap, subStacks, subRSS, eventColumn, eventAllocs, othersColumn},
 		target: target{ratio: 1 / 2.0, among: []string{"gqlgen"}},
 		spec:   spec{Scenario: "graphqlsubs", Conns: 1000, Messages: 3, Rounds: 200},
 	}
@@ -75,7 +77,7 @@ func driveGraphQLSource(s *spec) (metrics, error) {
 }
 
 func (r *subscriptions) measure(ctx context.Context, s *spec) (metrics, error) {
-	live := liveBytes()
+	heap, stacks := liveBytes()
 	rss, _ := resident()
 	if err := r.open(ctx); err != nil {
 		return nil, err
@@ -84,7 +86,9 @@ func (r *subscriptions) measure(ctx context.Context, s *spec) (metrics, error) {
 		return nil, err
 	}
 	rssAfter, _ := resident() // before anybody forces a collection
-	m := metrics{"rss": float64(rssAfter-rss) / float64(r.n), "live": float64(liveBytes()-live) / float64(r.n)}
+	heapAfter, stacksAfter := liveBytes()
+	m := metrics{"rss": float64(rssAfter-rss) / float64(r.n), "heap": (heapAfter - heap) / float64(r.n), "stacks": (stacksAfter - stacks) / float64(r.n)}
+	m["live"] = m["heap"] + m["stacks"]
 	if err := startProfile(s.Profile); err != nil {
 		return nil, err
 	}
@@ -101,12 +105,13 @@ func (r *subscriptions) measure(ctx context.Context, s *spec) (metrics, error) {
 }
 
 // liveBytes is what the heap's objects and the goroutines' stacks occupy after a collection.
-func liveBytes() int64 {
-	runtime.GC()
-	runtime.GC() // what the first one has found to have a finalizer, and the pools
+func liveBytes() (heap, stacks float64) {
+	for range 3 { // a stack shrinks by half each time, and pools give back in two steps
+		runtime.GC()
+	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return float64(m.HeapAlloc), float64(m.StackInuse)
 }
 
 // open subscribes all, and waits until the source has them.
