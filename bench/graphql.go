@@ -34,6 +34,7 @@ var graphQLRows = []row{
 	graphQLRow("graphqlobjects", "a list of 100 objects with 4 fields each", target{ratio: 1 / 5.0}, target{absolute: 40}, target{metric: "allocs", absolute: 20}),
 	graphQLRow("graphqlbatch", "100 parents with 10 children each, all fetched by one call where the library can", target{ratio: 1 / 2.0}),
 	graphQLRow("graphqlresolve", "100 parents with 10 children each, fetched by a call for each parent that may block", target{ratio: 1 / 2.0}),
+	graphQLRow("graphqlwait", "the same while each of these calls takes 1 ms, with the limits on calls at once that each library has by default", target{}),
 	graphQLRow("graphqluncached", "a medium query with variables, fragments and arguments, its text new each time: parse, validate, plan, execute", target{ratio: 1 / 1.5}),
 	subscriptionRow,
 }
@@ -128,7 +129,7 @@ func (r *requests) verify(want any) error {
 // runFor sends requests for a while. All have the same answer, so its length
 // tells one that went wrong.
 func (r *requests) runFor(d time.Duration) (n int, err error) {
-	const between = 16 // requests between two looks at the clock
+	const between = 4 // requests between two looks at the clock
 	for end := time.Now().Add(d); time.Now().Before(end); n += between {
 		for range between {
 			if r.buf, err = r.Answer(r.buf[:0], r.bodies[r.next]); err != nil {

@@ -26,6 +26,7 @@ var graphQLCases = map[string]graphQLCase{
 	},
 	"graphqlbatch":   {query: `{ parents { id batch { id name } } }`, data: func() any { return parentsWith("batch") }},
 	"graphqlresolve": {query: `{ parents { id each { id name } } }`, data: func() any { return parentsWith("each") }},
+	"graphqlwait":    {query: `{ parents { id wait { id name } } }`, data: func() any { return parentsWith("wait") }},
 	"graphqluncached": {
 		query:     mediumQuery,
 		variables: object{"id": "user-7", "friends": 3, "filter": object{"minAge": 30, "admin": false}, "ages": true},

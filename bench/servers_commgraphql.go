@@ -53,6 +53,9 @@ func newCommQueries() (*commQueries, error) {
 		graphql.Resolve("Parent.each", func(_ context.Context, p *gqlschema.Parent, _ graphql.NoArgs) ([]*gqlschema.Child, error) {
 			return gqlschema.Children[p.ID], nil
 		}),
+		graphql.Resolve("Parent.wait", func(_ context.Context, p *gqlschema.Parent, _ graphql.NoArgs) ([]*gqlschema.Child, error) {
+			return gqlschema.WaitForChildren(p), nil
+		}),
 		graphql.Subscribe("Subscription.tick", q.ticks),
 	)
 	q.schema = s

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	gophers "github.com/graph-gophers/graphql-go"
 
@@ -112,6 +113,11 @@ func (u *gophersUser) Friends(a struct{ First int32 }) []*gophersUser {
 func (p *gophersParent) Batch() []*gophersChild { return p.children }
 
 func (p *gophersParent) Each(context.Context) ([]*gophersChild, error) { return p.children, nil }
+
+func (p *gophersParent) Wait(context.Context) ([]*gophersChild, error) {
+	time.Sleep(gqlschema.Wait)
+	return p.children, nil
+}
 
 type gophersServer struct{ schema *gophers.Schema }
 

@@ -81,6 +81,7 @@ func graphQLGoParent() *graphqlgo.Object {
 		"id":    goField(goMust(graphqlgo.Int), func(p *gqlschema.Parent, _ args) any { return p.ID }),
 		"batch": children,
 		"each":  children,
+		"wait":  goField(goList(child), func(p *gqlschema.Parent, _ args) any { return gqlschema.WaitForChildren(p) }),
 	}})
 }
 

@@ -46,6 +46,7 @@ type ComplexityRoot struct {
 type ParentResolver interface {
 	Batch(ctx context.Context, objs []*gqlschema.Parent) ([][]*gqlschema.Child, error)
 	Each(ctx context.Context, obj *gqlschema.Parent) ([]*gqlschema.Child, error)
+	Wait(ctx context.Context, obj *gqlschema.Parent) ([]*gqlschema.Child, error)
 }
 type QueryResolver interface {
 	Hello(ctx context.Context) (string, error)
@@ -193,6 +194,7 @@ type Parent {
   id: Int!
   batch: [Child!]!
   each: [Child!]!
+  wait: [Child!]!
 }
 
 type Child {
@@ -230,6 +232,8 @@ func (ec *executionContext) childFields_Parent(ctx context.Context, field graphq
 		return ec.fieldContext_Parent_batch(ctx, field)
 	case "each":
 		return ec.fieldContext_Parent_each(ctx, field)
+	case "wait":
+		return ec.fieldContext_Parent_wait(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Parent", field.Name)
 }
@@ -658,6 +662,38 @@ func (ec *executionContext) _Parent_each(ctx context.Context, field graphql.Coll
 	)
 }
 func (ec *executionContext) fieldContext_Parent_each(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Parent",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Child(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Parent_wait(ctx context.Context, field graphql.CollectedField, obj *gqlschema.Parent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Parent_wait(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Parent().Wait(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*gqlschema.Child) graphql.Marshaler {
+			return ec.marshalNChild2ᚕᚖgithubᚗcomᚋanasamuᚋcommᚋbenchᚋinternalᚋgqlschemaᚐChildᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Parent_wait(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Parent",
 		Field:      field,
@@ -2330,6 +2366,12 @@ func (ec *executionContext) _Parent(ctx context.Context, sel ast.SelectionSet, o
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Parent_each(ctx, field, obj)
+				})
+		case "wait":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Parent_wait(ctx, field, obj)
 				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

@@ -46,6 +46,10 @@ func (parents) Each(_ context.Context, p *gqlschema.Parent) ([]*gqlschema.Child,
 	return gqlschema.Children[p.ID], nil
 }
 
+func (parents) Wait(_ context.Context, p *gqlschema.Parent) ([]*gqlschema.Child, error) {
+	return gqlschema.WaitForChildren(p), nil
+}
+
 func (users) Friends(_ context.Context, u *gqlschema.User, first int) ([]*gqlschema.User, error) {
 	return u.Friends(first), nil
 }

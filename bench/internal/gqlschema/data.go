@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // SDL is the schema. gqlgen's code is made of the same file.
@@ -100,6 +101,15 @@ func (u *User) Friends(first int) []*User {
 		list = append(list, Users[(u.index+1+i)%len(Users)])
 	}
 	return list
+}
+
+// Wait is how long a store in another process might take.
+const Wait = time.Millisecond
+
+// WaitForChildren is what a resolver does that blocks.
+func WaitForChildren(p *Parent) []*Child {
+	time.Sleep(Wait)
+	return Children[p.ID]
 }
 
 // Search gives the first users that a filter lets through.
