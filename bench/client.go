@@ -21,6 +21,9 @@ var scenarios = map[string]func(*spec) (metrics, error){
 	"enqueue":   driveProbe,
 	"joinleave": driveProbe,
 
+	"graphql":     driveGraphQL,
+	"graphqlsubs": driveGraphQLSource,
+
 	holdScenario: driveHold,
 }
 
@@ -29,7 +32,7 @@ func drive(s *spec) (metrics, error) {
 	if !ok {
 		return nil, fmt.Errorf("no scenario %q", s.Scenario)
 	}
-	if rowNamed(s.Row).wants != wantsProbe {
+	if !rowNamed(s.Row).wants.inProcess() {
 		runtime.LockOSThread() // the loop is one thread
 	}
 	return f(s)

@@ -88,7 +88,7 @@ func open(s *spec) (hub, error) {
 		return sub.(streamer).Streams(s)
 	case wants == wantsStaller:
 		return sub.(staller).Stall(s)
-	case wants == wantsProbe:
+	case wants.inProcess():
 		return echoing{}, nil // the client process measures in process
 	default:
 		return sub.(jobber).Job(s)

@@ -134,6 +134,7 @@ func TestVerdict(t *testing.T) {
 		{row{columns: []column{rateColumn}, target: target{ratio: 2}}, "at least 2.00 x gws. comm has 2.00 x: **met**"},
 		{row{columns: []column{rateColumn}, target: target{ratio: 4}}, "comm has 2.00 x: **not met**, 50 % of it"},
 		{row{columns: []column{cpuColumn}, target: target{ratio: 2.5}}, "at most 2.50 x gobwas. comm has 5.00 x: **not met**, 50 % of it"},
+		{row{columns: []column{rateColumn, cpuColumn}, also: []target{{metric: "cpu", absolute: 10}}}, "Target: at most 10.00 server CPU, us/msg. comm has 20.00: **not met**, 50 % of it"},
 		{row{columns: []column{rateColumn}, target: target{zero: true}}, "Target: 0. comm has 20: **not met**"},
 	} {
 		if got := verdict(c.r, results); !strings.Contains(got, c.want) {

@@ -15,7 +15,14 @@ const (
 	wantsJob
 	wantsStaller
 	wantsProbe
+	wantsGraphQL
+	wantsGraphQLSource
 )
+
+// inProcess reports whether the client process measures itself.
+func (w wants) inProcess() bool {
+	return w == wantsProbe || w == wantsGraphQL || w == wantsGraphQLSource
+}
 
 // row is one row of the table.
 type row struct {
@@ -25,6 +32,7 @@ type row struct {
 	spec    spec
 	columns []column // the first is the one that the target is about
 	target  target
+	also    []target // more of them
 	not     []string // subjects that the row makes no sense for
 	only    []string // if set: the only subjects
 }
@@ -37,8 +45,9 @@ type column struct {
 	lower  bool // is better
 }
 
-// target is what the first column is to reach.
+// target is what a column is to reach.
 type target struct {
+	metric   string   // the column's; "" for the first
 	ratio    float64  // of comm to the best rival; 0 for none
 	absolute float64  // the value itself; 0 for none
 	zero     bool     // the value is 0
@@ -102,7 +111,7 @@ var rows = slices.Concat([]row{
 	cheap("deflate128", "echo 128 B of text, permessage-deflate without takeover, one in flight", 0, compressed),
 	fast("deflate128x16", "echo 128 B of text, permessage-deflate without takeover, 16 in flight", 0, compressed),
 	echoRow("allocs", "allocations of the whole server process per echoed message", target{zero: true}, allocColumn, plain),
-}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows)
+}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows, graphQLRows)
 
 func rowNamed(name string) row {
 	i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
@@ -131,6 +140,10 @@ func (r row) can(s subject) bool {
 		_, ok = s.(staller)
 	case wantsProbe:
 		_, ok = s.(prober)
+	case wantsGraphQL:
+		_, ok = s.(querier)
+	case wantsGraphQLSource:
+		_, ok = s.(subscriber)
 	}
 	return ok
 }

@@ -77,42 +77,60 @@ const oursPrefix = "comm"
 
 func ours(s subject) bool { return strings.HasPrefix(s.Name(), oursPrefix) }
 
-// verdict compares comm with the target.
+// verdict compares comm with the row's targets.
 func verdict(r row, results []*result) string {
-	c := r.columns[0]
-	own, best := contenders(r, results)
+	var lines []string
+	for _, t := range append([]target{r.target}, r.also...) {
+		if v := t.verdict(r.column(t.metric), results); v != "" {
+			lines = append(lines, v)
+		}
+	}
+	return strings.Join(lines, "\n\n")
+}
+
+// column is the one of a metric, "" the first.
+func (r row) column(metric string) column {
+	i := slices.IndexFunc(r.columns, func(c column) bool { return c.metric == metric })
+	return r.columns[max(i, 0)]
+}
+
+func (t target) verdict(c column, results []*result) string {
+	own, best := t.contenders(c, results)
 	if own == nil {
 		return ""
 	}
 	have := median(own.values(c.metric))
-	switch t := r.target; {
+	what := ""
+	if t.metric != "" {
+		what = " " + c.title
+	}
+	switch {
 	case t.zero:
-		return fmt.Sprintf("Target: 0. comm has "+c.format+": %s.", have, met(have < 0.0005, 0))
+		return fmt.Sprintf("Target: 0%s. comm has "+c.format+": %s.", what, have, met(have < 0.0005, 0))
 	case t.absolute > 0:
-		return fmt.Sprintf("Target: at most "+c.format+". comm has "+c.format+": %s.", t.absolute, have, met(have <= t.absolute, t.absolute/have))
+		return fmt.Sprintf("Target: at most "+c.format+"%s. comm has "+c.format+": %s.", t.absolute, what, have, met(have <= t.absolute, t.absolute/have))
 	case best == nil:
 		return ""
 	}
 	ratio := have / median(best.values(c.metric))
-	if r.target.ratio == 0 {
+	if t.ratio == 0 {
 		return fmt.Sprintf("No target. comm has %.2f x %s.", ratio, best.subject.Name())
 	}
-	share, word := ratio/r.target.ratio, "at least"
+	share, word := ratio/t.ratio, "at least"
 	if c.lower {
 		share, word = 1/share, "at most"
 	}
-	return fmt.Sprintf("Target: %s %.2f x %s. comm has %.2f x: %s.", word, r.target.ratio, best.subject.Name(), ratio, met(share >= 1, share))
+	return fmt.Sprintf("Target: %s %.2f x %s. comm has %.2f x: %s.", word, t.ratio, best.subject.Name(), ratio, met(share >= 1, share))
 }
 
 // contenders are comm and the best of the rivals that the target is about.
-func contenders(r row, results []*result) (own, best *result) {
-	c := r.columns[0]
+func (t target) contenders(c column, results []*result) (own, best *result) {
 	for _, res := range results {
 		switch name := res.subject.Name(); {
 		case len(res.values(c.metric)) == 0:
 		case name == oursPrefix:
 			own = res
-		case ours(res.subject), r.target.among != nil && !slices.Contains(r.target.among, name):
+		case ours(res.subject), t.among != nil && !slices.Contains(t.among, name):
 		case best == nil || better(c, res, best):
 			best = res
 		}

@@ -152,11 +152,7 @@ func Subscribe[A, R any](coord string, f func(context.Context, A) (iter.Seq2[R, 
 			return nil, err
 		}
 		return func(yield func(reflect.Value, error) bool) {
-			for v, err := range seq {
-				if !yield(valueOf(&v), err) {
-					return
-				}
-			}
+			seq(func(v R, err error) bool { return yield(valueOf(&v), err) })
 		}, nil
 	}
 	return register(r)

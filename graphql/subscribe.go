@@ -79,46 +79,59 @@ func (st *Stream) create(f *planField, args any) (seq iter.Seq2[reflect.Value, e
 // Responses yields each response, whole and as JSON. The bytes are the loop's until its next turn. The
 // source runs on the caller's goroutine and only while the loop asks for more. When the loop ends, by
 // itself or by break, the source's context ends too. It can be ranged over once.
-func (st *Stream) Responses() iter.Seq2[[]byte, Outcome] {
-	return func(yield func([]byte, Outcome) bool) {
-		if st.taken.Swap(true) {
-			return
-		}
-		defer st.cancel()
-		if st.op.kind != Subscription {
-			yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
-			return
-		}
-		var buf []byte
-		st.events(func(ev event) bool {
-			if st.ctx.Err() != nil {
-				return false
-			}
-			var out Outcome
-			buf, out = st.s.execute(st.ctx, buf[:0], st.op, st.vars, &ev)
-			return yield(buf, out)
-		})
+func (st *Stream) Responses() iter.Seq2[[]byte, Outcome] { return st.responses }
+
+// responses is where the goroutine of a subscription waits for its next event, so it and what it calls
+// keep little on the stack: a few hundred bytes more would double the stack of every subscription.
+func (st *Stream) responses(yield func([]byte, Outcome) bool) {
+	if st.taken.Swap(true) {
+		return
+	}
+	d := &delivery{st: st, yield: yield}
+	defer d.end()
+	if st.op.kind == Subscription {
+		st.source(d.event)
+	} else {
+		d.once()
 	}
 }
 
-// events goes through the source. Its panic is its last event; one of the loop's body goes on upwards.
-func (st *Stream) events(each func(event) bool) {
-	inside := false
-	defer func() {
-		if inside {
-			return
-		}
-		if r := recover(); r != nil {
-			each(event{err: newPanicError(r)})
-		}
-	}()
-	for v, err := range st.source {
-		inside = true
-		more := each(event{v, err})
-		inside = false
-		if !more {
-			return
-		}
+// delivery is one loop over the responses of a stream.
+type delivery struct {
+	st     *Stream
+	yield  func([]byte, Outcome) bool
+	buf    []byte
+	inside bool // not in the source, but in the executor or in the loop's body
+	over   bool // the loop wants no more
+}
+
+// once is for an operation that has one response.
+func (d *delivery) once() {
+	d.inside = true
+	d.yield(d.st.s.execute(d.st.ctx, nil, d.st.op, d.st.vars, nil))
+}
+
+// event executes the operation for one event. A source that goes on after it was told to end is told again.
+func (d *delivery) event(v reflect.Value, err error) bool {
+	if d.over || d.st.ctx.Err() != nil {
+		return false
+	}
+	d.inside = true
+	var out Outcome
+	d.buf, out = d.st.s.execute(d.st.ctx, d.buf[:0], d.st.op, d.st.vars, &event{v, err})
+	d.over = !d.yield(d.buf, out)
+	d.inside = false
+	return !d.over
+}
+
+// end makes the source's panic its last event; one of the loop's body goes on upwards.
+func (d *delivery) end() {
+	defer d.st.cancel()
+	if d.inside {
+		return
+	}
+	if r := recover(); r != nil {
+		d.event(reflect.Value{}, newPanicError(r))
 	}
 }
 
