@@ -15,6 +15,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/crossorigin"
 	"github.com/anasamu/comm/internal/places"
 )
 
@@ -214,18 +215,17 @@ func (p *Provider) Health(context.Context) error {
 
 // server is one start of a provider.
 type server struct {
-	handler   *Handler
-	host      comm.Host
-	page      string // of the playground, or empty
-	anyOrigin bool   // the policy allows every page: none gets to use a visitor's cookies
-	hall      *hall
-	places    places.Places
+	handler *Handler
+	host    comm.Host
+	page    string // of the playground, or empty
+	origins crossorigin.Policy
+	hall    *hall
+	places  places.Places
 }
 
 func newServer(handler *Handler, h comm.Host) (*server, error) {
 	s := &server{handler: handler, host: h}
-	probe := &http.Request{Header: http.Header{"Origin": {"https://any.invalid"}}} // a name that cannot exist, RFC 6761 6.4
-	s.anyOrigin = h.CheckOrigin(probe) == nil
+	s.origins = crossorigin.New(h.CheckOrigin, allowedMethods, allowedHeaders)
 	var err error
 	s.hall, err = newHall(handler, h)
 	return s, err
@@ -233,12 +233,12 @@ func newServer(handler *Handler, h comm.Host) (*server, error) {
 
 // ServeHTTP admits a request and has the handler answer it.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := s.allowOrigin(w, r); err != nil {
+	if err := s.origins.Allow(w, r); err != nil {
 		refuseRequest(w, r, &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
 	if r.Method == http.MethodOptions {
-		preflight(w, r)
+		s.origins.Preflight(w, r)
 		return
 	}
 	if s.page != "" && wantsPage(r) {
