@@ -1,6 +1,10 @@
 package comm
 
-import "github.com/anasamu/comm/internal/queue"
+import (
+	"sync"
+
+	"github.com/anasamu/comm/internal/queue"
+)
 
 // feed holds what a topic published lately, once for all members whose writers are at work: its
 // followers. A publish does not touch them; each one's writer takes what is its own from the feed.
@@ -23,6 +27,28 @@ type fed struct {
 
 // place is what a follower is sent next, and the bytes before it.
 type place struct{ next, bytes uint64 }
+
+// feedPool: feeds are used again: topics with few members are followed for a moment at a time.
+var feedPool = sync.Pool{New: func() any { return new(feed) }}
+
+// followers returns how many members follow.
+func (t *topic) followers() int {
+	if t.feed == nil {
+		return 0
+	}
+	return len(t.feed.at)
+}
+
+// free gives back a feed that nobody follows.
+func (f *feed) free() {
+	f.ring.Drain()
+	if cap(f.at) <= keepFollowers {
+		feedPool.Put(f)
+	}
+}
+
+// keepFollowers is the largest feed that is kept to be used again.
+const keepFollowers = 1024
 
 func (f *feed) add(e *envelope, seq uint64) {
 	f.ring.Push(fed{e, seq})
@@ -51,7 +77,10 @@ func (t *topic) feeds(p *publication, e *envelope) bool {
 // where most of what they have before them is not for them: such become members like others, which the
 // caller goes on with.
 func (t *topic) publishFed(p *publication, e *envelope) {
-	f := &t.feed
+	f := t.feed
+	if f == nil {
+		return
+	}
 	oldest := f.ring.Put()
 	for i := 0; i < len(f.at); {
 		if n, bytes := f.behind(f.at[i]); p.tooFar(n, bytes+e.size) {
@@ -61,11 +90,11 @@ func (t *topic) publishFed(p *publication, e *envelope) {
 		oldest = min(oldest, f.at[i].next)
 		i++
 	}
-	f.forget(oldest)
-	n := len(f.at)
-	if n == 0 {
+	if t.feed == nil { // the last one was too far behind
 		return
 	}
+	f.forget(oldest)
+	n := len(f.at)
 	f.add(e, p.seq)
 	if p.only != nil || p.delivery.Pending != nil {
 		n = p.expectAll(t.members[:n])
@@ -107,7 +136,10 @@ func (p *publication) expectAll(members []*member) (n int) {
 
 // follow makes members[i] a follower, to be sent e first.
 func (t *topic) follow(i int, e *envelope, seq uint64) {
-	f := &t.feed
+	if t.feed == nil {
+		t.feed = feedPool.Get().(*feed)
+	}
+	f := t.feed
 	if last := f.ring.At(f.ring.Put() - 1); last == nil || last.seq != seq {
 		f.add(e, seq)
 	}
@@ -117,14 +149,14 @@ func (t *topic) follow(i int, e *envelope, seq uint64) {
 
 // unfollow makes follower i a member like others.
 func (t *topic) unfollow(i int) {
-	f := &t.feed
+	f := t.feed
 	last := len(f.at) - 1
 	t.swap(i, last)
 	f.at[i] = f.at[last]
 	f.at = f.at[:last]
 	if last == 0 {
-		f.ring.Clear()
-		f.at = nil
+		t.feed = nil
+		f.free()
 	}
 }
 
@@ -139,7 +171,7 @@ func (t *topic) detach(i int) (rest []fed) {
 
 // unread returns what waits for follower i.
 func (t *topic) unread(i int) (rest []fed) {
-	f := &t.feed
+	f := t.feed
 	for n := f.at[i].next; n < f.ring.Put(); n++ {
 		if v := f.ring.At(n); v.e.filter.match(t.members[i].conn) {
 			rest = append(rest, *v)
@@ -151,13 +183,13 @@ func (t *topic) unread(i int) (rest []fed) {
 // swap exchanges two members. Places are the caller's.
 func (t *topic) swap(i, j int) {
 	t.members[i], t.members[j] = t.members[j], t.members[i]
-	t.members[i].index, t.members[j].index = i, j
+	t.members[i].index, t.members[j].index = int32(i), int32(j)
 }
 
 // following returns m's place among the followers.
 func (t *topic) following(m *member) (i int, ok bool) {
-	i = m.index
-	return i, i < len(t.feed.at) && t.members[i] == m
+	i = int(m.index)
+	return i, i < t.followers() && t.members[i] == m
 }
 
 // let detaches a member whose connection is to take no more.

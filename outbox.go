@@ -21,12 +21,16 @@ type outbox struct {
 	writing bool          // the writer runs, or will
 	closing bool          // nothing more is accepted
 	dead    bool          // the transport is closed or being closed
-	last    *CloseReason  // with closing: say this and end when empty
+	last    *ending       // with closing: say this and end when empty
 	run     func()        // Conn.write, stored: a go statement with a method allocates
 	shared  bool          // by one of the manager's writers
 	writer  *writer       // which of them is in the transport's Write; its own
+}
 
-	deadline time.Time // with last: when the queue must have left
+// ending is how a connection ends in good order.
+type ending struct {
+	reason   CloseReason
+	deadline time.Time // when the queue must have left
 }
 
 const (
@@ -169,7 +173,7 @@ func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) {
 	if o.closing {
 		return
 	}
-	o.closing, o.last, o.deadline = true, &r, deadline
+	o.closing, o.last = true, &ending{r, deadline}
 	if o.wake() {
 		c.startWriter()
 	}
@@ -231,7 +235,7 @@ func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
 	batch, last := c.next(s)
 	switch {
 	case last != nil:
-		go c.end(*last, c.out.deadline)
+		go c.end(last.reason, last.deadline)
 		return false
 	case len(batch) == 0:
 		return false
@@ -265,7 +269,7 @@ func (o *outbox) Waiting() {
 }
 
 // next returns the next batch. An empty batch without last means that the writer has ended.
-func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
+func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
 	o := &c.out
 	for {
 		upTo := c.manager.order.Load() // before anything is looked at: see merge
@@ -285,7 +289,7 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 		case o.dead:
 			o.mu.Unlock()
 			return nil, nil
-		case o.last != nil && time.Now().After(o.deadline):
+		case o.last != nil && time.Now().After(o.last.deadline):
 			last = o.giveUp()
 			o.mu.Unlock()
 			return nil, last
@@ -316,7 +320,7 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 }
 
 // giveUp makes the caller the one that ends the connection, for the reason it returns.
-func (o *outbox) giveUp() *CloseReason {
+func (o *outbox) giveUp() *ending {
 	last := o.last
 	o.last, o.dead, o.replays = nil, true, nil
 	o.q.Clear()

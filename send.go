@@ -208,7 +208,7 @@ func (f *filter) match(c *Conn) bool {
 		return false
 	}
 	for k, v := range f.labels {
-		if got, ok := c.labels[k]; !ok || got != v {
+		if got, ok := c.labels.Get(k); !ok || got != v {
 			return false
 		}
 	}

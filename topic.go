@@ -18,11 +18,11 @@ type topic struct {
 
 	mu       sync.Mutex
 	members  []*member // those that follow the feed come first
-	feed     feed
-	log      Log  // nil without history
-	dead     bool // removed from the directory: look it up again
+	feed     *feed     // nil while nobody follows
+	log      Log       // nil without history
+	dead     bool      // removed from the directory: look it up again
 	priority Priority
-	keep     time.Time // until then a client that was lost may come back for the log
+	keep     int64 // Unix nanoseconds until when then a client that was lost may come back for the log
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
 	// joined and left are the frames that many members were told last, to be told to others.
@@ -31,17 +31,17 @@ type topic struct {
 
 // member is one connection in one topic. Its fields are guarded by topic.mu.
 type member struct {
-	conn  *Conn
-	topic *topic
-	index int // in topic.members
-	// start is the first offset that the client has seen or will be given, across resumes.
-	start uint64
+	conn     *Conn
+	topic    *topic
+	index    int32 // in topic.members
+	byClient bool
 	// replaying members are given the log by their writer, from cursor on, once everything that
 	// stood in the lane at the barrier has left. Publishes only append to the log.
 	replaying bool
-	cursor    uint64
-	barrier   uint64
-	byClient  bool
+	// start is the first offset that the client has seen or will be given, across resumes.
+	start   uint64
+	cursor  uint64
+	barrier uint64
 }
 
 // add makes c a member, live from now on or, with a position, replaying from there. It queues the
@@ -53,7 +53,7 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 	if t.dead {
 		return false
 	}
-	m.topic, m.index = t, len(t.members)
+	m.topic, m.index = t, int32(len(t.members))
 	t.members = append(t.members, m)
 	if t.log == nil {
 		if t.kind == targetGroup {
@@ -123,7 +123,7 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 			t.unfollow(i)
 		}
 	}
-	last := len(t.members) - 1
+	last := int32(len(t.members) - 1)
 	if m.index <= last && t.members[m.index] == m {
 		t.members[m.index] = t.members[last]
 		t.members[m.index].index = m.index
@@ -136,7 +136,7 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	m.replaying = false
 	delete(t.again, m)
 	if !tell && t.log != nil {
-		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow)
+		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow).UnixNano()
 	}
 	if tell {
 		left := Frame{Op: OpLeft, ID: id, Group: t.group()}
@@ -178,7 +178,7 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 	followers, killed, feeds := 0, 0, t.feeds(p, e)
 	if feeds {
 		t.publishFed(p, e)
-		followers, killed = len(t.feed.at), len(p.kill)
+		followers, killed = t.followers(), len(p.kill)
 	}
 	for i := followers; i < len(t.members); i++ { // one that becomes a follower changes places with one that was looked at
 		m := t.members[i]
@@ -297,7 +297,7 @@ func (d *directory) release(t *topic, store Store, now time.Time) {
 	if t.dead || len(t.members) > 0 || t.kind == targetAll {
 		return
 	}
-	if t.log != nil && (!t.log.Expire(now) || now.Before(t.keep)) {
+	if t.log != nil && (!t.log.Expire(now) || now.UnixNano() < t.keep) {
 		return
 	}
 	t.dead = true

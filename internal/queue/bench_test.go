@@ -13,7 +13,7 @@ func BenchmarkQueuePushTake(b *testing.B) {
 		for _, n := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("policy=%d/batch=%d", policy, n), func(b *testing.B) {
 				var q queue.Queue[*message]
-				q.Limit(1024, 1<<20, policy)
+				q.Limit(&queue.Limits{Messages: 1024, Bytes: 1 << 20, Policy: policy})
 				v, batch := &message{size: 128}, make([]*message, 0, n)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -35,7 +35,7 @@ func BenchmarkQueueFull(b *testing.B) {
 	for _, policy := range []queue.Policy{queue.DropOldest, queue.DropNewest, queue.LatestByKey} {
 		b.Run(fmt.Sprintf("policy=%d", policy), func(b *testing.B) {
 			var q queue.Queue[*message]
-			q.Limit(1024, 1<<20, policy)
+			q.Limit(&queue.Limits{Messages: 1024, Bytes: 1 << 20, Policy: policy})
 			v := &message{size: 128}
 			if policy == queue.LatestByKey {
 				v.key = "price"

@@ -49,21 +49,23 @@ type Queue[T Message] struct {
 	normal  Ring[item[T]]
 	others  *[Lanes]Ring[item[T]] // high and low, where they are used: most connections never do
 	keys    map[string]uint64     // LatestByKey: key -> place in its lane
-	rounds  Rounds
-	count   int
+	limits  *Limits
 	bytes   int
-	policy  Policy
-
-	maxCount, maxBytes int
+	count   int32
+	rounds  Rounds
 }
 
-// Limit sets the bounds and the policy. An empty queue admits one message of any size.
-func (q *Queue[T]) Limit(messages, bytes int, p Policy) {
-	q.maxCount, q.maxBytes, q.policy = messages, bytes, p
+// Limits bound queues, which share them. An empty queue admits one message of any size.
+type Limits struct {
+	Messages, Bytes int
+	Policy          Policy
 }
+
+// Limit sets the bounds and the policy, which must not change.
+func (q *Queue[T]) Limit(l *Limits) { q.limits = l }
 
 // Len returns the number of messages in the lanes; Bytes their size; Control the number of control items.
-func (q *Queue[T]) Len() int { return q.count }
+func (q *Queue[T]) Len() int { return int(q.count) }
 
 // Bytes returns the counted size of the messages in the lanes.
 func (q *Queue[T]) Bytes() int { return q.bytes }
@@ -109,7 +111,7 @@ func (q *Queue[T]) PushOrdered(lane int, v T, seq uint64) {
 func (q *Queue[T]) Push(lane int, v T, seq uint64, kept bool) (r Result, dropped int) {
 	it := item[T]{value: v, seq: seq, kept: kept}
 	size := v.Size()
-	if q.policy == LatestByKey && !kept && v.Key() != "" {
+	if q.limits.Policy == LatestByKey && !kept && v.Key() != "" {
 		replaced, gone := q.replace(lane, it)
 		if replaced {
 			return Replaced, 1
@@ -124,9 +126,9 @@ func (q *Queue[T]) Push(lane int, v T, seq uint64, kept bool) (r Result, dropped
 		return Queued, 0
 	}
 	switch {
-	case kept || q.policy == Disconnect || q.policy == Block:
+	case kept || q.limits.Policy == Disconnect || q.limits.Policy == Block:
 		return Full, 0
-	case q.policy == DropNewest:
+	case q.limits.Policy == DropNewest:
 		return Dropped, 0
 	}
 	for !q.fits(size) {
@@ -222,7 +224,7 @@ func (q *Queue[T]) TakeLane(dst []T, lane int, upTo uint64, n, maxBytes int) (ou
 
 // Clear drops everything and returns how many messages were lost.
 func (q *Queue[T]) Clear() int {
-	n := q.count
+	n := q.Len()
 	q.control.Clear()
 	for i := range Lanes {
 		if r := q.lane(i); r != nil {
@@ -234,11 +236,11 @@ func (q *Queue[T]) Clear() int {
 }
 
 func (q *Queue[T]) fits(size int) bool {
-	return q.count == 0 || q.count < q.maxCount && q.bytes+size <= q.maxBytes
+	return q.count == 0 || q.Len() < q.limits.Messages && q.bytes+size <= q.limits.Bytes
 }
 
 func (q *Queue[T]) put(lane int, it item[T]) {
-	if q.policy == LatestByKey && !it.kept {
+	if q.limits.Policy == LatestByKey && !it.kept {
 		q.remember(it.value.Key(), lane)
 	}
 	q.use(lane).Push(it)
@@ -269,7 +271,7 @@ func (q *Queue[T]) replace(lane int, it item[T]) (replaced bool, dropped int) {
 		return false, 0
 	}
 	grows := it.value.Size() - old.value.Size()
-	if q.count > 1 && q.bytes+grows > q.maxBytes {
+	if q.count > 1 && q.bytes+grows > q.limits.Bytes {
 		q.drop(lane, at>>2, old)
 		return false, 1
 	}

@@ -62,7 +62,7 @@ func (m message) Key() string { return m.key }
 // full is a queue of 4 messages and 100 bytes.
 func full(p queue.Policy) *queue.Queue[message] {
 	q := new(queue.Queue[message])
-	q.Limit(4, 100, p)
+	q.Limit(&queue.Limits{Messages: 4, Bytes: 100, Policy: p})
 	return q
 }
 
@@ -178,7 +178,7 @@ func TestPolicies(t *testing.T) {
 func TestShares(t *testing.T) {
 	t.Parallel()
 	var q queue.Queue[message]
-	q.Limit(1000, 1<<20, queue.Disconnect)
+	q.Limit(&queue.Limits{Messages: 1000, Bytes: 1 << 20, Policy: queue.Disconnect})
 	for i := range 130 {
 		for lane, name := range []string{"h", "n", "l"} {
 			q.Push(lane, item(fmt.Sprint(name, i), 1), 0, false)
@@ -195,7 +195,7 @@ func TestShares(t *testing.T) {
 	}
 	// An empty lane leaves its share to the others.
 	var low queue.Queue[message]
-	low.Limit(1000, 1<<20, queue.Disconnect)
+	low.Limit(&queue.Limits{Messages: 1000, Bytes: 1 << 20, Policy: queue.Disconnect})
 	for i := range 100 {
 		low.Push(2, item(fmt.Sprint("l", i), 1), 0, false)
 	}
@@ -235,7 +235,7 @@ func TestControlAndOrdered(t *testing.T) {
 func TestLane(t *testing.T) {
 	t.Parallel()
 	var q queue.Queue[message]
-	q.Limit(10, 1000, queue.DropOldest)
+	q.Limit(&queue.Limits{Messages: 10, Bytes: 1000, Policy: queue.DropOldest})
 	if _, ok := q.Head(1); ok {
 		t.Fatal("an empty lane has a head")
 	}
@@ -301,7 +301,7 @@ func TestRandom(t *testing.T) {
 	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest, queue.DropNewest, queue.LatestByKey, queue.Block} {
 		rng := rand.New(rand.NewPCG(7, uint64(policy)))
 		var q queue.Queue[numbered]
-		q.Limit(50, 2000, policy)
+		q.Limit(&queue.Limits{Messages: 50, Bytes: 2000, Policy: policy})
 		pushed, left, lost := 0, 0, 0
 		last, lanes := [queue.Lanes]int{-1, -1, -1}, map[int]int{}
 		for range 50_000 {

@@ -9,13 +9,13 @@ const normalLane = 1
 
 // shares is how many messages of each lane go into one round, so that a full high lane
 // never starves the low one.
-var shares = [Lanes]int{8, 4, 1}
+var shares = [Lanes]int8{8, 4, 1}
 
 // Rounds says which lane's turn it is: 8 high, 4 normal and 1 low. A lane that waits alone goes on
 // as long as it does. The zero value begins with high.
 type Rounds struct {
-	lane int
-	left int // messages of that lane left in this round
+	lane int8
+	left int8 // messages of that lane left in this round
 	on   bool
 }
 
@@ -43,8 +43,8 @@ func (r *Rounds) Next(waiting [Lanes]bool) (lane, n int) {
 	if lanes == 1 {
 		return lane, math.MaxInt
 	}
-	return r.lane, r.left
+	return int(r.lane), int(r.left)
 }
 
 // Spend counts n messages of the lane that Next returned.
-func (r *Rounds) Spend(n int) { r.left = max(r.left-n, 0) }
+func (r *Rounds) Spend(n int) { r.left = int8(max(int(r.left)-n, 0)) }
