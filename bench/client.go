@@ -23,6 +23,7 @@ var scenarios = map[string]func(*spec) (metrics, error){
 
 	"graphql":     driveGraphQL,
 	"graphqlsubs": driveGraphQLSource,
+	"graphqlws":   driveGraphQLHub,
 
 	holdScenario: driveHold,
 }

@@ -86,6 +86,8 @@ func open(s *spec) (hub, error) {
 		return sub.(hubber).Hub(s)
 	case wants == wantsStreams:
 		return sub.(streamer).Streams(s)
+	case wants == wantsGraphQLHub:
+		return sub.(graphQLHubber).GraphQLHub(s)
 	case wants == wantsStaller:
 		return sub.(staller).Stall(s)
 	case wants.inProcess():

@@ -29,7 +29,7 @@ var (
 	graphQLColumns = []column{opColumn, opCPUColumn, opAllocsColumn, opBytesColumn, othersColumn}
 )
 
-var graphQLRows = []row{
+var graphQLRows = append([]row{
 	graphQLRow("graphqlhello", "{ hello }, a document that was seen before", target{ratio: 1 / 2.5}, target{absolute: 2}, target{metric: "allocs", absolute: 10}),
 	graphQLRow("graphqlobjects", "a list of 100 objects with 4 fields each", target{ratio: 1 / 5.0}, target{absolute: 40}, target{metric: "allocs", absolute: 20}),
 	graphQLRow("graphqlbatch", "100 parents with 10 children each, all fetched by one call where the library can", target{ratio: 1 / 2.0}),
@@ -37,7 +37,7 @@ var graphQLRows = []row{
 	graphQLRow("graphqlwait", "the same while each of these calls takes 1 ms, with the limits on calls at once that each library has by default", target{}),
 	graphQLRow("graphqluncached", "a medium query with variables, fragments and arguments, its text new each time: parse, validate, plan, execute", target{ratio: 1 / 1.5}),
 	subscriptionRow,
-}
+}, socketRows...)
 
 func graphQLRow(name, title string, first target, also ...target) row {
 	return row{

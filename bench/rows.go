@@ -17,6 +17,7 @@ const (
 	wantsProbe
 	wantsGraphQL
 	wantsGraphQLSource
+	wantsGraphQLHub
 )
 
 // inProcess reports whether the client process measures itself.
@@ -144,6 +145,8 @@ func (r row) can(s subject) bool {
 		_, ok = s.(querier)
 	case wantsGraphQLSource:
 		_, ok = s.(subscriber)
+	case wantsGraphQLHub:
+		_, ok = s.(graphQLHubber)
 	}
 	return ok
 }

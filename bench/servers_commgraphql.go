@@ -104,3 +104,15 @@ func (q *commQueries) Subscribe(ctx context.Context, request []byte, each func([
 	}
 	return nil
 }
+
+func (commGraphQL) GraphQLHub(s *spec) (hub, error) {
+	q, err := newCommQueries()
+	if err != nil {
+		return nil, err
+	}
+	h, err := graphql.NewHandler(q.schema)
+	if err != nil {
+		return nil, err
+	}
+	return serveGraphQL(s, h, &q.source)
+}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/anasamu/comm/bench/internal/gqlgen"
@@ -23,7 +25,7 @@ func init() { register(gqlgenSubject{}) }
 func (gqlgenSubject) Name() string   { return "gqlgen" }
 func (gqlgenSubject) Module() string { return "github.com/99designs/gqlgen" }
 func (gqlgenSubject) Config() string {
-	return "GraphQL: generated code, its executor with the query cache of handler.NewDefaultServer (LRU of 1,000; none where every text is new), a batch resolver for graphqlbatch"
+	return "GraphQL: generated code, its executor with the query cache of handler.NewDefaultServer (LRU of 1,000; none where every text is new), a batch resolver for graphqlbatch; transport.Websocket with its defaults"
 }
 
 // gqlgenServer decodes and encodes as gqlgen's transports do.
@@ -92,3 +94,11 @@ func (g *gqlgenServer) Subscribe(ctx context.Context, request []byte, each func(
 
 // errorsOf is the error of a response that is one.
 func errorsOf(response []byte) error { return errors.New("refused: " + string(response)) }
+
+func (gqlgenSubject) GraphQLHub(s *spec) (hub, error) {
+	r := &gqlgen.Resolvers{}
+	h := handler.New(gqlgen.NewExecutableSchema(gqlgen.Config{Resolvers: r}))
+	h.AddTransport(transport.Websocket{})
+	h.SetQueryCache(lru.New[*ast.QueryDocument](1000))
+	return serveGraphQL(s, h, &r.Source)
+}
