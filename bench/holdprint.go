@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -59,7 +60,7 @@ func printCarriage(b *strings.Builder, c carriage, m metrics) {
 	fmt.Fprintf(b, "| %s | %s |", c.title, grouped(m["n"]))
 	for _, col := range holdColumns {
 		if col.metric == goColumn.metric {
-			fmt.Fprintf(b, " %.2g |", m[col.metric])
+			fmt.Fprintf(b, " %.2g |", math.Round(100*m[col.metric])/100)
 			continue
 		}
 		fmt.Fprintf(b, " %s |", grouped(m[col.metric]))
