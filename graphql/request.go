@@ -63,6 +63,8 @@ type Outcome struct {
 	Errors []*Error
 	// RequestError tells that nothing was executed: the response has no entry "data".
 	RequestError bool
+	// HasNext tells that this is a part of a response, and more of it follows.
+	HasNext bool
 }
 
 // Code is the extension "code" of the first error, or empty.

@@ -21,7 +21,8 @@ type Stream struct {
 }
 
 // Subscribe begins any operation: the responses of a subscription are those of its source's events, a
-// query or a mutation has one, which is executed when it is taken. If the request is refused, or the
+// query or a mutation has one, which is executed when it is taken, and more if parts of it are put off; see
+// [WithIncremental]. If the request is refused, or the
 // source cannot be made, the stream is nil, the bytes are the one response there is, and the outcome
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
@@ -49,6 +50,9 @@ func (st *Stream) Kind() OperationKind { return st.op.kind }
 func (st *Stream) open() *Error {
 	p, err := st.op.plan(st.vars)
 	if err != nil {
+		return err
+	}
+	if err := st.op.notInParts(st.vars); err != nil {
 		return err
 	}
 	if len(p.root.fields) != 1 || p.root.fields[0].def == nil {
@@ -86,7 +90,7 @@ func (st *Stream) Responses() iter.Seq2[[]byte, Outcome] {
 		}
 		defer st.cancel()
 		if st.op.kind != Subscription {
-			yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
+			st.execute(yield)
 			return
 		}
 		var buf []byte
@@ -99,6 +103,20 @@ func (st *Stream) Responses() iter.Seq2[[]byte, Outcome] {
 			return yield(buf, out)
 		})
 	}
+}
+
+// execute yields the one response of an operation, or those of one in parts.
+func (st *Stream) execute(yield func([]byte, Outcome) bool) {
+	if !st.op.parts {
+		yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
+		return
+	}
+	p, err := st.op.planInParts(st.vars)
+	if err != nil {
+		yield(st.s.refuse(st.ctx, nil, st.op, []*Error{err}))
+		return
+	}
+	st.deliver(p, yield)
 }
 
 // events goes through the source. Its panic is its last event; one of the loop's body goes on upwards.
