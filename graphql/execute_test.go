@@ -122,6 +122,10 @@ func TestErrorPlaces(t *testing.T) {
 
 func TestMutationsAreSerial(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, mutationsAreSerial)
+}
+
+func mutationsAreSerial(t *testing.T) {
 	var mu sync.Mutex
 	var log []string
 	note := func(what string) {
@@ -142,7 +146,7 @@ func TestMutationsAreSerial(t *testing.T) {
 			return nil, graphql.Errorf("failed")
 		}),
 		graphql.Resolve("Step.below", func(_ context.Context, st *step, _ graphql.NoArgs) (int, error) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Second) // long enough for the next root field, were it not to wait
 			note(fmt.Sprint("below ", st.N))
 			return st.N, nil
 		}),
