@@ -135,7 +135,7 @@ func TestHTTP(t *testing.T) {
 			t.Errorf("%s: %v", name, c.got.header)
 		}
 	}
-	if got := send(h, "DELETE", "/", ""); got.header.Get("Allow") != "GET, POST" {
+	if got := send(h, "DELETE", "/", ""); got.header.Get("Allow") != "GET, POST, PUT, DELETE" {
 		t.Error(got)
 	}
 	if got := get(q("mutation { b }")); got.header.Get("Allow") != "POST" {

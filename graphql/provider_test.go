@@ -123,7 +123,7 @@ func TestProvider(t *testing.T) {
 	if r := g.ask(`{ a }`, "Authorization", "Bearer secret", "Origin", "https://app.example.com"); r.status != 200 || r.header.Get("Access-Control-Allow-Origin") != "https://app.example.com" || r.header.Get("Access-Control-Allow-Credentials") != "true" {
 		t.Error(r)
 	}
-	if r := g.do("OPTIONS", g.url, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST"); r.status != 204 || !strings.Contains(r.header.Get("Access-Control-Allow-Headers"), "Content-Type") || r.header.Get("Access-Control-Allow-Methods") != "GET, POST, OPTIONS" {
+	if r := g.do("OPTIONS", g.url, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST"); r.status != 204 || !strings.Contains(r.header.Get("Access-Control-Allow-Headers"), "Content-Type") || r.header.Get("Access-Control-Allow-Methods") != "GET, POST, PUT, DELETE, OPTIONS" {
 		t.Error(r)
 	}
 	if r := g.do("GET", g.url+"/below", ""); r.status != 404 {
