@@ -66,4 +66,3 @@ func parts(t testing.TB, s *graphql.Schema, query string, variables ...string) (
 	}
 	return list
 }
-

@@ -51,6 +51,11 @@ var rootValue = reflect.ValueOf(new(Root)).Elem()
 // wrong is in the response. For a subscription use [Schema.Subscribe].
 func (s *Schema) Append(ctx context.Context, dst []byte, req *Request) ([]byte, Outcome) {
 	op, vars, errs := s.accept(req)
+	return s.answer(ctx, dst, op, vars, errs)
+}
+
+// answer executes what was accepted and appends its one response.
+func (s *Schema) answer(ctx context.Context, dst []byte, op *operation, vars variables, errs []*Error) ([]byte, Outcome) {
 	if errs != nil {
 		return s.refuse(ctx, dst, op, errs)
 	}
@@ -77,7 +82,7 @@ func (s *Schema) accept(req *Request) (*operation, variables, []*Error) {
 		}}
 	}
 	s.keep(req, query)
-	vars, errs := s.coerceVariables(op, req.Variables)
+	vars, errs := s.coerceVariables(op, req.Variables, req.Files)
 	if errs != nil {
 		return op, nil, errs
 	}

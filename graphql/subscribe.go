@@ -31,8 +31,7 @@ func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, 
 		body, out := s.refuse(ctx, nil, op, errs)
 		return nil, body, out
 	}
-	st := &Stream{s: s, op: op, vars: vars}
-	st.ctx, st.cancel = context.WithCancel(ctx)
+	st := newStream(ctx, s, op, vars)
 	if op.kind == Subscription {
 		if err := st.open(); err != nil {
 			st.cancel()
@@ -41,6 +40,12 @@ func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, 
 		}
 	}
 	return st, nil, Outcome{Kind: op.kind}
+}
+
+func newStream(ctx context.Context, s *Schema, op *operation, vars variables) *Stream {
+	st := &Stream{s: s, op: op, vars: vars}
+	st.ctx, st.cancel = context.WithCancel(ctx)
+	return st
 }
 
 // Kind is the kind of the operation.
