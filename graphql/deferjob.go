@@ -99,7 +99,7 @@ func (d *delivery) fields(r *run, j *job) {
 		r.path = append(r.path[:0], t.path...)
 		r.errs, r.more, r.fatal, r.later = nil, 0, nil, d.putOff(t.scope)
 		start := len(r.buf)
-		ok := r.object(sel, t.v, fr, int32(k))
+		ok := r.object(sel, t.v, fr, int32(k)) && (len(r.buf) <= r.most || r.tooLarge())
 		j.done = append(j.done, r.done(start, ok, 0))
 	}
 }
@@ -139,11 +139,8 @@ func (d *delivery) elements(r *run, j *job) done {
 			r.buf = append(r.buf, ',')
 		}
 		r.path[len(r.path)-1].index = s.next + i
-		if r.complete(s.f, elem, list.Index(i), cur) && len(r.buf) <= r.most {
+		if r.complete(s.f, elem, list.Index(i), cur) && (len(r.buf) <= r.most || r.tooLarge()) {
 			continue
-		}
-		if len(r.buf) > r.most {
-			r.tooLarge()
 		}
 		r.later.cut(start)
 		out := r.done(start, false, mark)

@@ -37,7 +37,7 @@ type delivery struct {
 	goesOn  []*streamed // can go on
 	waiting []*job
 	running int
-	bytes   atomic.Int64 // of all responses so far
+	bytes   atomic.Int64 // of all data so far
 	out     response
 	buf     []byte
 
@@ -74,7 +74,7 @@ func (d *delivery) left() int { return max(0, d.s.limits.ResponseBytes-int(d.byt
 // deliver executes an operation and yields its responses.
 func (st *Stream) deliver(p *plan, yield func([]byte, Outcome) bool) {
 	d := newDelivery(st.ctx, st.s, st.op, st.vars)
-	began := time.Now()
+	began, size := time.Now(), 0
 	all := Outcome{Kind: st.op.kind}
 	defer func() {
 		d.lazy.end(errUnfinished)
@@ -82,13 +82,14 @@ func (st *Stream) deliver(p *plan, yield func([]byte, Outcome) bool) {
 		if st.s.observer != nil {
 			st.s.observer.Operation(st.ctx, OperationEvent{
 				Kind: st.op.kind, Name: st.s.names.of(st.op), Start: began, Duration: time.Since(began),
-				Errors: all.Errors, RequestError: all.RequestError, Bytes: int(d.bytes.Load()),
+				Errors: all.Errors, RequestError: all.RequestError, Bytes: size,
 			})
 		}
 	}()
 	out := d.first(p)
 	all.Errors, all.RequestError = slices.Clip(out.Errors), out.RequestError
 	for n := 1; ; n++ {
+		size += len(d.buf)
 		if !yield(d.buf, out) || !out.HasNext {
 			return
 		}
