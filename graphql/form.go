@@ -193,14 +193,15 @@ func (u *uploading) field(b []byte, p *form.Part) ([]byte, error) {
 	most := u.x.h.maxBody
 	start := len(b)
 	for {
-		if len(b)-start > most {
-			return nil, &formError{http.StatusRequestEntityTooLarge, fmt.Sprintf("The field %q is larger than %d bytes.", p.FormName(), most)}
-		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
 		n, err := p.Read(b[len(b):cap(b)])
-		if b = b[:len(b)+n]; err == io.EOF {
+		b = b[:len(b)+n]
+		if len(b)-start > most {
+			return nil, &formError{http.StatusRequestEntityTooLarge, fmt.Sprintf("The field %q is larger than %d bytes.", p.FormName(), most)}
+		}
+		if err == io.EOF {
 			return b, nil
 		}
 		if err != nil {
@@ -271,6 +272,8 @@ func (u *uploading) file(name string, p *form.Part) error {
 		return badForm("The file %q is not in the map.", clip(name))
 	case places == nil:
 		return badForm("The file %q is there twice.", clip(name))
+	case p.FileName() == "":
+		return badForm("The field %q is no file: it has no filename.", clip(name))
 	}
 	f := &Upload{Filename: p.FileName(), ContentType: p.Header.Get("Content-Type")}
 	u.files = append(u.files, f)
