@@ -22,6 +22,7 @@ type deferUsage struct {
 
 // split is what is put off on a concrete type.
 type split struct {
+	now    *selection    // what is not put off
 	opened []*deferUsage // fragments that begin on this type
 	later  []*laterSet
 }
@@ -131,6 +132,16 @@ func (c *collector) divide(under []*deferUsage) {
 	if len(sp.opened) > 0 || len(sp.later) > 0 {
 		c.sel.split = sp
 	}
+}
+
+// settle copies what is not put off, once that is finished: the writer needs it without its split.
+func (sel *selection) settle() {
+	if sel.split == nil {
+		return
+	}
+	now := *sel
+	now.split = nil
+	sel.split.now = &now
 }
 
 func (sp *split) set(t *typeDef, usages []*deferUsage) *laterSet {

@@ -50,8 +50,11 @@ func WithUploads(l UploadLimits) HandlerOption {
 			name      string
 			set, dflt int64
 		}{
-			{"Files", int64(l.Files), 10}, {"FileBytes", l.FileBytes, 10 << 20}, {"TotalBytes", l.TotalBytes, 50 << 20},
-			{"MapEntries", int64(l.MapEntries), 100}, {"Memory", l.Memory, 1 << 20},
+			{"Files", int64(l.Files), 10},
+			{"FileBytes", l.FileBytes, 10 << 20},
+			{"TotalBytes", l.TotalBytes, 50 << 20},
+			{"MapEntries", int64(l.MapEntries), 100},
+			{"Memory", l.Memory, 1 << 20},
 		} {
 			if f.set < 0 {
 				return fmt.Errorf("graphql: WithUploads: %s is %d: 1 or more is allowed, or 0 for the default of %d", f.name, f.set, f.dflt)

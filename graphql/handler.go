@@ -61,8 +61,9 @@ func WithBatchLimit(requests int) HandlerOption {
 
 // Handler serves a schema over HTTP as the GraphQL-over-HTTP draft says: queries by GET and POST,
 // mutations by POST alone, application/graphql-response+json to clients that accept it and else
-// application/json. Only JSON bodies are read, which no other web origin can send without being asked;
-// so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
+// application/json, and in parts to those that accept multipart/mixed, see [WithIncremental]. Only JSON bodies
+// are read, and with [WithUploads] forms that have a header of their own, which no other web origin can send
+// without being asked; so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
 //
 // On the same path it serves subscriptions, and every other operation, to those who ask for them: over
 // WebSocket by the subprotocols graphql-transport-ws and graphql-ws, and as Server-Sent Events to requests that

@@ -72,10 +72,13 @@ func (s *Schema) newOperation(doc *ast.QueryDocument, query, name string) (*oper
 	}
 	op := &operation{
 		s: s, def: def, kind: OperationKind(def.Operation), name: def.Name, query: query,
-		root: s.types[s.rootDef(def.Operation).Name], blocking: make(map[*ast.Field]bool), deep: make(map[*ast.Field]bool), loads: make(map[*ast.Field]bool), plans: make(map[uint64]*plan),
+		root: s.types[s.rootDef(def.Operation).Name], blocking: make(map[*ast.Field]bool), deep: make(map[*ast.Field]bool), plans: make(map[uint64]*plan),
 	}
 	for _, v := range def.VariableDefinitions {
 		op.vars = append(op.vars, &varDef{v.Variable, s.ref(v.Type), v.DefaultValue, v.Position})
+	}
+	if s.incremental {
+		op.loads = make(map[*ast.Field]bool)
 	}
 	l := &looker{op: op, fragments: make(map[string]lookedAt)}
 	l.set(def.SelectionSet)

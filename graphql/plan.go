@@ -78,6 +78,7 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*def
 		c.divide(under)
 	}
 	c.finishAll(c.sel)
+	c.sel.settle()
 	return c.sel
 }
 

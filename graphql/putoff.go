@@ -112,7 +112,7 @@ func (r *run) divided(sel *selection, v reflect.Value, fr *frame, k int32) bool 
 			}
 		}
 	}
-	if !r.fields(sel, v, fr, k) || !r.mayPutOff(len(opened)) {
+	if !r.object(sel.split.now, v, fr, k) || !r.mayPutOff(len(opened)) {
 		return false
 	}
 	p.fragments = append(p.fragments, opened...)

@@ -35,11 +35,6 @@ func (r *run) object(sel *selection, v reflect.Value, fr *frame, k int32) bool {
 	if sel.split != nil {
 		return r.divided(sel, v, fr, k)
 	}
-	return r.fields(sel, v, fr, k)
-}
-
-// fields writes the fields of one object that are not put off.
-func (r *run) fields(sel *selection, v reflect.Value, fr *frame, k int32) bool {
 	r.buf = append(r.buf, '{')
 	for i, f := range sel.fields {
 		if i > 0 {
