@@ -77,7 +77,7 @@ func (b *builder) bindUpload(t *typeDef) {
 			if u, ok := v.(*Upload); ok {
 				return u, nil
 			}
-			return nil, errors.New("Upload can only be a file of a multipart request.") //nolint:staticcheck // a sentence for the client
+			return nil, coercionf("Upload can only be a file of a multipart request.")
 		},
 		write: func(b []byte, _ reflect.Value) ([]byte, error) {
 			return b, &Error{Message: "Upload cannot be an output."}
