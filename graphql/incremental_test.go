@@ -379,7 +379,7 @@ func TestIncrementalLimits(t *testing.T) {
 		t.Error(got)
 	}
 	s, _ = waiting(t, closed, graphql.WithLimits(graphql.Limits{ResponseBytes: 100}))
-	got = parts(t, s, `{ one { id ... @defer { a: wait b: wait c: wait dddddddddddddddddddddddddddddddddd: wait } ... @defer(label: "e") { eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee: wait id2: id a1: id a2: id a3: id a4: id } } list { ... @defer(label: "x") { wait xxxxxxxxxxxxxxxxxxxxxxxxxxx: wait yyyyyyyyyyyyyyyyyyyy: id } } }`)
+	got = parts(t, s, `{ one { id ... @defer { a: wait b: wait c: wait dddddddddddddddddddddddddddddddddd: wait } ... @defer(label: "e") { eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee: wait id2: id a1: id a2: id a3: id a4: id } } list { ... @defer(label: "x") { wait zzzzzzzzzzzzzzzzzzzzzzzzzzz: wait yyyyyyyyyyyyyyyyyyyy: id } } }`)
 	if !strings.Contains(strings.Join(got, ""), "limit of 100 bytes of a response") {
 		t.Error(got)
 	}
@@ -438,4 +438,19 @@ type observed struct{ events []graphql.OperationEvent }
 
 func (o *observed) Operation(_ context.Context, e graphql.OperationEvent) {
 	o.events = append(o.events, e)
+}
+
+// FuzzIncremental: whatever the document is, its responses can be put together, and all that is promised comes.
+func FuzzIncremental(f *testing.F) {
+	s := incrementalSchema(f)
+	for _, c := range incrementalCases {
+		f.Add(c.query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		got := parts(t, s, query)
+		if !strings.Contains(got[0], `"hasNext":true`) {
+			return
+		}
+		merge(t, got)
+	})
 }
