@@ -79,6 +79,9 @@ func (b *builder) bindLeaves() {
 		}
 		t.scalar = sc.scalar
 	}
+	if t := b.s.types["Upload"]; t != nil && t.kind == ast.Scalar && t.scalar == nil {
+		b.bindUpload(t)
+	}
 }
 
 func (b *builder) checkEnum(t *typeDef) {

@@ -21,8 +21,11 @@ type variable struct {
 type variables map[string]variable
 
 // coerceVariables reads the JSON of a request's variables against their definitions.
-func (s *Schema) coerceVariables(op *operation, raw json.RawMessage) (variables, []*Error) {
+func (s *Schema) coerceVariables(op *operation, raw json.RawMessage, files map[string]*Upload) (variables, []*Error) {
 	given, err := decodeVariables(raw)
+	if err == nil && len(files) > 0 {
+		err = placeFiles(given, files)
+	}
 	if err != nil {
 		return nil, []*Error{err}
 	}

@@ -74,7 +74,8 @@ type group struct {
 // fetcher runs the calls of one request: the caller's goroutine always, and as many others as there are
 // calls to make, up to a limit. None of them ever waits for another call, so nesting cannot lock them.
 type fetcher struct {
-	r *run
+	r    *run
+	crew *crew // of an operation in parts
 
 	mu      sync.Mutex // guards the fields below, and what they point to
 	wake    sync.Cond  // for the caller
@@ -231,7 +232,7 @@ func (x *fetcher) hire() {
 		x.wake.Signal()
 		spare--
 	}
-	for ; spare > 0 && x.workers < x.r.s.limits.Concurrency-1; spare-- {
+	for ; spare > 0 && x.workers < x.r.s.limits.Concurrency-1 && x.crew.join(); spare-- {
 		x.workers++
 		x.coming++
 		x.wg.Go(func() { x.work(false) })
@@ -254,6 +255,7 @@ func (x *fetcher) work(caller bool) {
 		case !caller:
 			x.workers--
 			x.mu.Unlock()
+			x.crew.leave()
 			return
 		case x.open == 0:
 			x.mu.Unlock()
@@ -410,13 +412,17 @@ func (x *fetcher) expand(f *planField, fr *frame) {
 	x.mu.Lock()
 	dead := slices.Clone(fr.dead)
 	x.mu.Unlock()
+	most := noLimit
+	if f.stream != nil {
+		most, _ = f.stream.initialCount(x.r.s, x.r.vars) // the writer tells what is wrong with it
+	}
 	for k := range fr.inst {
 		s.base[k] = -1
 		if s.err(int32(k)) != nil || dead != nil && dead[k] {
 			continue
 		}
 		s.base[k] = int32(len(s.nodes))
-		x.r.s.objects(f.def.comp, s.vals[k], func(v reflect.Value) {
+		x.r.s.objects(f.def.comp, s.vals[k], most, func(v reflect.Value) {
 			v = canonical(v)
 			i, err := x.r.s.typeIndex(f, f.def.comp, v)
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,8 +61,9 @@ func WithBatchLimit(requests int) HandlerOption {
 
 // Handler serves a schema over HTTP as the GraphQL-over-HTTP draft says: queries by GET and POST,
 // mutations by POST alone, application/graphql-response+json to clients that accept it and else
-// application/json. Only JSON bodies are read, which no other web origin can send without being asked;
-// so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
+// application/json, and in parts to those that accept multipart/mixed, see [WithIncremental]. Only JSON bodies
+// are read, and with [WithUploads] forms that have a header of their own, which no other web origin can send
+// without being asked; so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
 //
 // On the same path it serves subscriptions, and every other operation, to those who ask for them: over
 // WebSocket by the subprotocols graphql-transport-ws and graphql-ws, and as Server-Sent Events to requests that
@@ -69,6 +72,7 @@ type Handler struct {
 	s       *Schema
 	maxBody int
 	batch   int
+	uploads *UploadLimits // nil refuses them
 
 	// Of subscribers.
 	operations  int
@@ -121,6 +125,12 @@ func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{h: h, w: w, r: r, media: mediaJSON}
 	w.Header().Add("Vary", "Accept")
 	media, ok := accepted(r.Header.Values("Accept"))
+	if h.s.incremental {
+		if format, parts := acceptedParts(r.Header.Values("Accept")); parts {
+			x.parts = &multipart{format, !ok}
+			ok = true
+		}
+	}
 	switch {
 	case !ok:
 		x.refuse(http.StatusNotAcceptable, "The answer is "+mediaResponse+" or "+mediaJSON+"; accept one of them.")
@@ -130,7 +140,9 @@ func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request) {
 		x.refuse(http.StatusMethodNotAllowed, "The method "+r.Method+" is not served; use GET or POST.")
 		return
 	}
-	x.media = media
+	if media != "" {
+		x.media = media
+	}
 	buf, _ := buffers.Get().(*buffer)
 	defer buf.release()
 	if r.Method == http.MethodGet {
@@ -160,6 +172,8 @@ type exchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	media string
+	parts *multipart // nil for clients that take one response
+	files map[string]*Upload
 }
 
 // context is the request's, with what resolvers can know of it.
@@ -239,13 +253,21 @@ func isObject(raw []byte) bool {
 
 // post executes what is in the body.
 func (x *exchange) post(buf *buffer) {
-	if status, text := checkContent(x.r.Header); status != 0 {
-		x.refuse(status, text)
-		return
-	}
 	var ok bool
-	if buf.in, ok = x.body(buf.in[:0]); !ok {
-		return
+	if x.h.uploads != nil && isForm(x.r.Header) {
+		u := &uploading{x: x, limits: x.h.uploads}
+		defer u.remove()
+		if buf.in, ok = u.read(buf.in[:0]); !ok {
+			return
+		}
+	} else {
+		if status, text := checkContent(x.r.Header); status != 0 {
+			x.refuse(status, text)
+			return
+		}
+		if buf.in, ok = x.body(buf.in[:0]); !ok {
+			return
+		}
 	}
 	switch first := firstByte(buf.in); first {
 	case 0:
@@ -323,8 +345,25 @@ func (x *exchange) one(buf *buffer, req *Request) {
 	if !x.asks(req) {
 		return
 	}
+	req.Files = filesOf(x.files, "")
 	var out Outcome
-	buf.out, out = x.h.s.Append(x.context(), buf.out[:0], req)
+	if x.parts == nil {
+		buf.out, out = x.h.s.Append(x.context(), buf.out[:0], req)
+		x.answer(x.status(&out), buf.out)
+		return
+	}
+	ctx := x.context()
+	op, vars, errs := x.h.s.accept(req)
+	if errs == nil && op.parts && op.kind != Subscription {
+		x.inParts(newStream(ctx, x.h.s, op, vars))
+		return
+	}
+	buf.out, out = x.h.s.answer(ctx, buf.out[:0], op, vars, errs)
+	if x.parts.alone {
+		x.beginParts(x.status(&out))
+		_, _ = x.w.Write(slices.Concat([]byte(boundary+beginPart), buf.out, []byte(boundary+lastPart)))
+		return
+	}
 	x.answer(x.status(&out), buf.out)
 }
 
@@ -354,6 +393,9 @@ func (x *exchange) many(buf *buffer) {
 		text := ""
 		if err != nil {
 			text = messageOf(err)
+		}
+		if req != nil && x.files != nil {
+			req.Files = filesOf(x.files, strconv.Itoa(len(reqs))+".")
 		}
 		reqs, texts = append(reqs, req), append(texts, text)
 		return nil

@@ -26,6 +26,12 @@ type Limits struct {
 	Errors int
 	// ResponseBytes bounds one response. The default is 16 MiB.
 	ResponseBytes int
+	// Pending bounds the deferred fragments and streamed lists of one operation, each counted for every object
+	// that it is on. The default is 5,000. See [WithIncremental].
+	Pending int
+	// Parts bounds the responses of one operation with @defer or @stream; what is missing then is completed
+	// with an error. The default is 10,000. Together they are held to ResponseBytes, and to Time.
+	Parts int
 	// Time ends the context of an operation's resolvers; it does not bound how long a subscription lives,
 	// only each of its events. The default is 30 s.
 	Time time.Duration
@@ -38,7 +44,7 @@ type Limits struct {
 func defaultLimits() Limits {
 	return Limits{
 		Tokens: 10_000, Depth: 15, Aliases: 50, Selections: 5_000, Cost: 5_000, OverlapBudget: 500_000,
-		Errors: 100, ResponseBytes: 16 << 20, Time: 30 * time.Second, Concurrency: 32, CacheBytes: 16 << 20,
+		Errors: 100, ResponseBytes: 16 << 20, Pending: 5_000, Parts: 10_000, Time: 30 * time.Second, Concurrency: 32, CacheBytes: 16 << 20,
 	}
 }
 
@@ -57,6 +63,8 @@ func (l Limits) resolve() (Limits, error) {
 		{&l.OverlapBudget, &d.OverlapBudget},
 		{&l.Errors, &d.Errors},
 		{&l.ResponseBytes, &d.ResponseBytes},
+		{&l.Pending, &d.Pending},
+		{&l.Parts, &d.Parts},
 		{&l.Concurrency, &d.Concurrency},
 		{&l.CacheBytes, &d.CacheBytes},
 	} {

@@ -27,8 +27,13 @@ type operation struct {
 
 	entry *cacheEntry
 
-	mu    sync.Mutex // guards plans
-	plans map[uint64]*plan
+	delays []string            // the variables that switch @defer and @stream
+	parts  bool                // one of these directives is in the operation
+	loads  map[*ast.Field]bool // fields that are fetched for many parents at once, or have such below them
+
+	mu      sync.Mutex // guards the fields below
+	plans   map[uint64]*plan
+	inParts map[uint64]*plan
 }
 
 // maxPlans bounds the plans of one operation that are kept: one for each combination of its conditions.
@@ -72,10 +77,15 @@ func (s *Schema) newOperation(doc *ast.QueryDocument, query, name string) (*oper
 	for _, v := range def.VariableDefinitions {
 		op.vars = append(op.vars, &varDef{v.Variable, s.ref(v.Type), v.DefaultValue, v.Position})
 	}
-	l := &looker{op: op, fragments: make(map[string]bool)}
+	if s.incremental {
+		op.loads = make(map[*ast.Field]bool)
+	}
+	l := &looker{op: op, fragments: make(map[string]lookedAt)}
 	l.set(def.SelectionSet)
 	slices.Sort(op.conds)
 	op.conds = slices.Compact(op.conds)
+	slices.Sort(op.delays)
+	op.delays = slices.Compact(op.delays)
 	if l.introspects != nil && !s.introspection {
 		return nil, errorAt("Introspection is switched off: the fields __schema and __type are not served.", l.introspects)
 	}
@@ -102,41 +112,53 @@ func chooseOperation(doc *ast.QueryDocument, name string) (*ast.OperationDefinit
 // looker goes once over an operation: which fields block, what conditions there are, does it introspect.
 type looker struct {
 	op          *operation
-	fragments   map[string]bool
+	fragments   map[string]lookedAt
 	introspects *ast.Position
 }
 
-// set reports whether anything in set blocks.
-func (l *looker) set(set ast.SelectionSet) (blocks bool) {
+// lookedAt is what is known of a selection set: whether anything in it blocks, and is fetched in a batch.
+type lookedAt struct{ blocks, loads bool }
+
+func (a lookedAt) or(b lookedAt) lookedAt { return lookedAt{a.blocks || b.blocks, a.loads || b.loads} }
+
+func (l *looker) set(set ast.SelectionSet) (all lookedAt) {
 	for _, sel := range set {
 		switch sel := sel.(type) {
 		case *ast.Field:
 			l.conditions(sel.Directives)
+			l.delaying(sel.Directives)
 			if sel.Name == "__schema" || sel.Name == "__type" {
 				l.introspects = sel.Position
 			}
-			below := l.set(sel.SelectionSet)
-			if below {
+			in := l.set(sel.SelectionSet)
+			if in.blocks {
 				l.op.deep[sel] = true
 			}
-			if below || l.field(sel) {
+			if in.blocks || l.field(sel) {
 				l.op.blocking[sel] = true
-				blocks = true
+				in.blocks = true
 			}
+			if l.op.s.incremental && (in.loads || l.batches(sel)) {
+				l.op.loads[sel] = true
+				in.loads = true
+			}
+			all = all.or(in)
 		case *ast.InlineFragment:
 			l.conditions(sel.Directives)
-			blocks = l.set(sel.SelectionSet) || blocks
+			l.delaying(sel.Directives)
+			all = all.or(l.set(sel.SelectionSet))
 		case *ast.FragmentSpread:
 			l.conditions(sel.Directives)
+			l.delaying(sel.Directives)
 			in, ok := l.fragments[sel.Name]
 			if !ok {
 				in = l.set(sel.Definition.SelectionSet)
 				l.fragments[sel.Name] = in
 			}
-			blocks = in || blocks
+			all = all.or(in)
 		}
 	}
-	return blocks
+	return all
 }
 
 // field reports whether a field blocks on any object that it may be on.

@@ -172,6 +172,10 @@ func (o *overlap) sameShape(groups []keyed, path []string) {
 				o.conflict(path, g.key, first, f, fmt.Sprintf("they return conflicting types %q and %q", typeOfField(a), typeOfField(b)))
 				ok = false
 			}
+			if o.s.incremental && (isStreamed(first.field) || isStreamed(f.field)) {
+				o.conflict(path, g.key, first, f, "they have overlapping stream directives")
+				ok = false
+			}
 		}
 		if scopes := o.below(g.fields); ok && len(scopes) > 0 {
 			o.sameShape(o.collect(scopes), through(path, g.key, g.fields))

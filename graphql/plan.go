@@ -15,11 +15,12 @@ import (
 type plan struct {
 	op    *operation
 	conds map[string]bool
+	parts bool // @defer and @stream are obeyed
 	root  *selection
 }
 
 func (p *plan) begin() *plan {
-	p.root = p.compile(p.op.root, []ast.SelectionSet{p.op.def.SelectionSet})
+	p.root = p.compile(p.op.root, []ast.SelectionSet{p.op.def.SelectionSet}, nil, nil)
 	return p
 }
 
@@ -30,6 +31,7 @@ type selection struct {
 	fields []*planField
 	slots  int  // fields that the first pass has to look at
 	ends   bool // one of these can make the object null while others are fetched
+	split  *split
 }
 
 // planField is one key of the response.
@@ -48,25 +50,35 @@ type planField struct {
 	argsErr  error
 
 	subs []atomic.Pointer[selection] // by the index of the possible type
+
+	// Of plans in parts.
+	usages []*deferUsage // of each node
+	under  []*deferUsage // of the selection that the field is in
+	stream *streamUsage
 }
 
 // perField is about what a planField occupies.
 const perField = 400
 
-// compile merges selection sets for one concrete type.
-func (p *plan) compile(t *typeDef, sets []ast.SelectionSet) *selection {
+// compile merges selection sets for one concrete type. usages are the fragments that the sets are deferred
+// by and under those that the selection will be executed for; both are nil but in plans in parts.
+func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*deferUsage) *selection {
 	c := &collector{p: p, sel: &selection{typ: t}, index: make(map[string]*planField), seen: make(map[string]bool)}
-	for _, set := range sets {
-		c.walk(set)
+	for i, set := range sets {
+		if usages == nil {
+			c.walk(set, nil)
+		} else {
+			c.walk(set, usages[i])
+		}
 	}
-	for _, f := range c.sel.fields {
-		c.finish(f)
-		c.sel.ends = c.sel.ends || f.slot >= 0 && f.def.typ.nonNull
-	}
-	c.sel.ends = c.sel.ends && c.sel.slots > 1
 	if p.op.entry != nil {
 		p.op.s.cache.grow(p.op.entry, perField*(1+len(c.sel.fields)))
 	}
+	if p.parts {
+		c.divide(under)
+	}
+	c.finishAll(c.sel)
+	c.sel.settle()
 	return c.sel
 }
 
@@ -75,26 +87,33 @@ type collector struct {
 	sel   *selection
 	index map[string]*planField
 	seen  map[string]bool // fragments
+
+	opened   []*deferUsage // of plans in parts
+	deferred map[spreadIn]bool
 }
 
-func (c *collector) walk(set ast.SelectionSet) {
+func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
 	for _, s := range set {
 		switch s := s.(type) {
 		case *ast.Field:
 			if c.included(s.Directives) {
-				c.add(s)
+				c.add(s, in)
 			}
 		case *ast.InlineFragment:
 			if c.included(s.Directives) && c.applies(s.TypeCondition) {
-				c.walk(s.SelectionSet)
+				c.walk(s.SelectionSet, c.usage(s.Directives, in))
 			}
 		case *ast.FragmentSpread:
 			if c.seen[s.Name] || !c.included(s.Directives) {
 				continue
 			}
+			if c.p.parts {
+				c.spread(s, in)
+				continue
+			}
 			c.seen[s.Name] = true
 			if c.applies(s.Definition.TypeCondition) {
-				c.walk(s.Definition.SelectionSet)
+				c.walk(s.Definition.SelectionSet, nil)
 			}
 		}
 	}
@@ -122,7 +141,7 @@ func (c *collector) applies(condition string) bool {
 	return condition == "" || c.sel.typ.applies[c.p.op.s.types[condition]]
 }
 
-func (c *collector) add(node *ast.Field) {
+func (c *collector) add(node *ast.Field, in *deferUsage) {
 	f := c.index[node.Alias]
 	if f == nil {
 		f = &planField{alias: node.Alias, p: c.p, slot: -1}
@@ -131,25 +150,39 @@ func (c *collector) add(node *ast.Field) {
 		c.sel.fields = append(c.sel.fields, f)
 	}
 	f.nodes = append(f.nodes, node)
+	if c.p.parts {
+		f.usages = append(f.usages, in)
+	}
 }
 
-// finish decides what is known of a field once its nodes are all there.
-func (c *collector) finish(f *planField) {
+// finishAll decides what is known of a selection once its fields are all there.
+func (c *collector) finishAll(sel *selection) {
+	for _, f := range sel.fields {
+		c.finish(sel, f)
+		sel.ends = sel.ends || f.slot >= 0 && f.def.typ.nonNull
+	}
+	sel.ends = sel.ends && sel.slots > 1
+}
+
+func (c *collector) finish(sel *selection, f *planField) {
 	first := f.nodes[0]
 	if first.Name == "__typename" {
 		f.typ = true
 		return
 	}
-	f.def = c.sel.typ.fields[first.Name]
+	f.def = sel.typ.fields[first.Name]
 	for _, n := range f.nodes {
 		f.deep = f.deep || c.p.op.deep[n]
 		if c.p.op.blocking[n] && f.slot < 0 && (f.def.blocks() || f.def.comp.composite()) {
-			f.slot = c.sel.slots
-			c.sel.slots++
+			f.slot = sel.slots
+			sel.slots++
 		}
 	}
 	if n := len(f.def.typ.named.possible); n > 0 {
-		f.subs = make([]atomic.Pointer[selection], n)
+		f.subs = newSubs(n)
+	}
+	if c.p.parts {
+		f.stream = c.p.streamOf(f)
 	}
 	c.constants(f)
 }
@@ -227,6 +260,8 @@ func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Erro
 	return e
 }
 
+func newSubs(n int) []atomic.Pointer[selection] { return make([]atomic.Pointer[selection], n) }
+
 // sub is what is selected below a field on its i-th possible type.
 func (f *planField) sub(i int) *selection {
 	if sel := f.subs[i].Load(); sel != nil {
@@ -236,7 +271,7 @@ func (f *planField) sub(i int) *selection {
 	for k, n := range f.nodes {
 		sets[k] = n.SelectionSet
 	}
-	f.subs[i].CompareAndSwap(nil, f.p.compile(f.def.typ.named.possible[i], sets))
+	f.subs[i].CompareAndSwap(nil, f.p.compile(f.def.typ.named.possible[i], sets, f.usages, f.under))
 	return f.subs[i].Load()
 }
 

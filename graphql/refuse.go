@@ -9,7 +9,7 @@ import (
 const (
 	servedMethods  = "GET, POST, PUT, DELETE"
 	allowedMethods = servedMethods + ", OPTIONS"
-	allowedHeaders = "Accept, Authorization, Content-Type, X-GraphQL-Event-Stream-Token, traceparent, tracestate"
+	allowedHeaders = "Accept, Authorization, Content-Type, X-GraphQL-Event-Stream-Token, GraphQL-Require-Preflight, Apollo-Require-Preflight, traceparent, tracestate"
 )
 
 // refuseRequest answers a request that is not admitted with what err means to a client.

@@ -26,8 +26,8 @@ import (
 //     connection_init, the connection of the gateway. Resolvers read it with [TransportOf].
 //
 // What a transport must know of an operation before it runs is in [Outcome]; everything about a failure
-// is in the bytes already. Uploaded files come as the value of a scalar: a multipart transport replaces
-// the nulls of the variables before it makes the Request, and hands the files over in [Transport.Files].
+// is in the bytes already. Uploaded files come as the value of a scalar: a transport hands them
+// over in the Request, and they take the place of nulls of the variables.
 
 // Request is one GraphQL request, as every transport makes it.
 type Request struct {
@@ -41,6 +41,9 @@ type Request struct {
 	Extensions json.RawMessage
 	// DocumentID names a trusted document.
 	DocumentID string
+	// Files are put in the place of nulls in Variables, by their path there: "file", "input.photo", "files.0".
+	// See [Upload].
+	Files map[string]*Upload
 	// ReadOnly refuses everything but queries, with [CodeReadOnly]: an HTTP GET must not change anything.
 	ReadOnly bool
 }
@@ -63,6 +66,8 @@ type Outcome struct {
 	Errors []*Error
 	// RequestError tells that nothing was executed: the response has no entry "data".
 	RequestError bool
+	// HasNext tells that this is a part of a response, and more of it follows.
+	HasNext bool
 }
 
 // Code is the extension "code" of the first error, or empty.
@@ -92,8 +97,6 @@ type Transport struct {
 	Manager *comm.Manager
 	// Handshake is the handshake that the gateway's authenticator has accepted.
 	Handshake *comm.Handshake
-	// Files are what a multipart request has uploaded, by the path of the variable.
-	Files map[string]any
 }
 
 type transportKey struct{}

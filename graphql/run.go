@@ -34,6 +34,7 @@ type run struct {
 
 	fetcher fetcher
 	space   space
+	later   *putOff // of an operation in parts
 }
 
 type madeArgs struct {
@@ -50,6 +51,11 @@ var rootValue = reflect.ValueOf(new(Root)).Elem()
 // wrong is in the response. For a subscription use [Schema.Subscribe].
 func (s *Schema) Append(ctx context.Context, dst []byte, req *Request) ([]byte, Outcome) {
 	op, vars, errs := s.accept(req)
+	return s.answer(ctx, dst, op, vars, errs)
+}
+
+// answer executes what was accepted and appends its one response.
+func (s *Schema) answer(ctx context.Context, dst []byte, op *operation, vars variables, errs []*Error) ([]byte, Outcome) {
 	if errs != nil {
 		return s.refuse(ctx, dst, op, errs)
 	}
@@ -76,7 +82,7 @@ func (s *Schema) accept(req *Request) (*operation, variables, []*Error) {
 		}}
 	}
 	s.keep(req, query)
-	vars, errs := s.coerceVariables(op, req.Variables)
+	vars, errs := s.coerceVariables(op, req.Variables, req.Files)
 	if errs != nil {
 		return op, nil, errs
 	}
@@ -134,8 +140,14 @@ func (s *Schema) execute(ctx context.Context, dst []byte, op *operation, vars va
 	if err != nil {
 		return s.refuse(ctx, dst, op, []*Error{err})
 	}
+	return s.executePlan(ctx, dst, p, vars, ev, nil)
+}
+
+// executePlan executes what of a plan is not put off; later takes that, and is nil if the plan has no parts.
+func (s *Schema) executePlan(ctx context.Context, dst []byte, p *plan, vars variables, ev *event, later *putOff) ([]byte, Outcome) {
+	op := p.op
 	r, _ := runs.Get().(*run)
-	r.s, r.op, r.vars, r.buf, r.ctx, r.most = s, op, vars, dst, ctx, len(dst)+s.limits.ResponseBytes
+	r.s, r.op, r.vars, r.buf, r.ctx, r.most, r.later = s, op, vars, dst, ctx, len(dst)+s.limits.ResponseBytes, later
 	var began time.Time
 	if s.observer != nil {
 		began = time.Now()
@@ -151,7 +163,7 @@ func (s *Schema) execute(ctx context.Context, dst []byte, op *operation, vars va
 	size := len(dst)
 	*r = run{path: r.path[:0]} //nolint:govet // nobody holds its locks any more
 	runs.Put(r)
-	if s.observer != nil {
+	if s.observer != nil && later == nil { // what has parts is over with the last
 		s.observer.Operation(ctx, OperationEvent{
 			Kind: op.kind, Name: s.names.of(op), Start: began, Duration: time.Since(began), Errors: out.Errors, RequestError: out.RequestError, Bytes: size,
 		})
@@ -171,13 +183,20 @@ func (r *run) all(p *plan, ev *event) {
 	}
 	if !ok || r.fatal != nil {
 		r.buf = append(r.buf[:start], "null"...)
+		if r.later != nil {
+			r.later.cut(0)
+		}
 	}
 	if r.fatal != nil {
 		r.errs = append(r.errs, r.fatal)
 	}
 	if r.more > 0 {
-		r.errs = append(r.errs, limitError(fmt.Sprintf("errors of a response: %d are left out", r.more), r.s.limits.Errors))
+		r.errs = append(r.errs, r.tooManyErrors())
 	}
+}
+
+func (r *run) tooManyErrors() *Error {
+	return limitError(fmt.Sprintf("errors of a response: %d are left out", r.more), r.s.limits.Errors)
 }
 
 // blocking is for operations that call resolvers: it has a context that ends with it.
@@ -276,7 +295,9 @@ func (r *run) throughMiddleware(ctx context.Context, p *plan, ev *event, start i
 			return errors.New("graphql: an operation middleware has called next twice")
 		}
 		executed = true
-		r.ctx = ctx
+		if r.ctx = ctx; r.later != nil {
+			r.later.ctx = ctx
+		}
 		r.all(p, ev)
 		o.errs = r.errs
 		return nil
@@ -290,6 +311,9 @@ func (r *run) throughMiddleware(ctx context.Context, p *plan, ev *event, start i
 	}
 	if err == nil {
 		err = errors.New("graphql: an operation middleware has neither called next nor refused")
+	}
+	if r.later != nil {
+		r.later.cut(0)
 	}
 	r.buf = append(r.buf[:start], '{')
 	e := r.s.present(ctx, err, nil, nil)
@@ -326,13 +350,7 @@ func (r *run) fail(f *planField, err error) {
 		r.more++
 		return
 	}
-	path := make([]any, len(r.path))
-	for i, p := range r.path {
-		if path[i] = p.index; p.key != "" {
-			path[i] = p.key
-		}
-	}
-	r.errs = append(r.errs, r.s.present(r.ctx, err, f, path))
+	r.errs = append(r.errs, r.s.present(r.ctx, err, f, show(r.path)))
 }
 
 // present makes the error that the client is told.

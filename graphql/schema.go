@@ -31,6 +31,7 @@ type Schema struct {
 	hostLogger    atomic.Pointer[slog.Logger]
 	unmasked      bool
 	introspection bool
+	incremental   bool
 	persisted     *persistedQueries
 	trusted       *trustedDocuments
 	intro         *introSchema
@@ -49,6 +50,7 @@ type builder struct {
 	operationMW   []OperationMiddleware
 	limits        Limits
 	introspection bool
+	incremental   bool
 	unmasked      bool
 	presenter     func(context.Context, *Error)
 	logger        *slog.Logger
@@ -84,7 +86,7 @@ func (b *builder) build() (*Schema, error) {
 	b.s = &Schema{
 		types: make(map[string]*typeDef), limits: limits, cache: newDocumentCache(limits.CacheBytes),
 		operationMW: b.operationMW, presenter: b.presenter, observer: b.observer, logger: b.logger,
-		unmasked: b.unmasked, introspection: b.introspection, names: newNameSet(),
+		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, names: newNameSet(),
 		persisted: newPersistedQueries(b.persistedSize), trusted: newTrustedDocuments(b.trusted),
 	}
 	if b.federation != nil {
@@ -101,7 +103,7 @@ func (b *builder) build() (*Schema, error) {
 		slices.SortStableFunc(b.problems, compareProblems)
 		return nil, &SchemaError{slices.Compact(b.problems)}
 	}
-	b.s.rules = validationRules()
+	b.s.rules = validationRules(b.incremental)
 	return b.s, nil
 }
 

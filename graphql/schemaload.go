@@ -28,8 +28,7 @@ func (b *builder) load() bool {
 		return false
 	}
 	b.s.ast = schema
-	delete(schema.Directives, "defer")
-	delete(schema.Directives, "stream")
+	b.declareIncremental(schema)
 	return true
 }
 

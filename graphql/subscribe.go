@@ -21,7 +21,8 @@ type Stream struct {
 }
 
 // Subscribe begins any operation: the responses of a subscription are those of its source's events, a
-// query or a mutation has one, which is executed when it is taken. If the request is refused, or the
+// query or a mutation has one, which is executed when it is taken, and more if parts of it are put off; see
+// [WithIncremental]. If the request is refused, or the
 // source cannot be made, the stream is nil, the bytes are the one response there is, and the outcome
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
@@ -30,8 +31,7 @@ func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, 
 		body, out := s.refuse(ctx, nil, op, errs)
 		return nil, body, out
 	}
-	st := &Stream{s: s, op: op, vars: vars}
-	st.ctx, st.cancel = context.WithCancel(ctx)
+	st := newStream(ctx, s, op, vars)
 	if op.kind == Subscription {
 		if err := st.open(); err != nil {
 			st.cancel()
@@ -42,6 +42,12 @@ func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, 
 	return st, nil, Outcome{Kind: op.kind}
 }
 
+func newStream(ctx context.Context, s *Schema, op *operation, vars variables) *Stream {
+	st := &Stream{s: s, op: op, vars: vars}
+	st.ctx, st.cancel = context.WithCancel(ctx)
+	return st
+}
+
 // Kind is the kind of the operation.
 func (st *Stream) Kind() OperationKind { return st.op.kind }
 
@@ -49,6 +55,9 @@ func (st *Stream) Kind() OperationKind { return st.op.kind }
 func (st *Stream) open() *Error {
 	p, err := st.op.plan(st.vars)
 	if err != nil {
+		return err
+	}
+	if err := st.op.notInParts(st.vars); err != nil {
 		return err
 	}
 	if len(p.root.fields) != 1 || p.root.fields[0].def == nil {
@@ -87,7 +96,7 @@ func (st *Stream) responses(yield func([]byte, Outcome) bool) {
 	if st.taken.Swap(true) {
 		return
 	}
-	d := &delivery{st: st, yield: yield}
+	d := &loop{st: st, yield: yield}
 	defer d.end()
 	if st.op.kind == Subscription {
 		st.source(d.event)
@@ -96,8 +105,8 @@ func (st *Stream) responses(yield func([]byte, Outcome) bool) {
 	}
 }
 
-// delivery is one loop over the responses of a stream.
-type delivery struct {
+// loop is one loop over the responses of a stream.
+type loop struct {
 	st     *Stream
 	yield  func([]byte, Outcome) bool
 	buf    []byte
@@ -105,14 +114,28 @@ type delivery struct {
 	over   bool // the loop wants no more
 }
 
-// once is for an operation that has one response.
-func (d *delivery) once() {
+// once is for an operation that is executed once.
+func (d *loop) once() {
 	d.inside = true
-	d.yield(d.st.s.execute(d.st.ctx, nil, d.st.op, d.st.vars, nil))
+	d.st.execute(d.yield)
+}
+
+// execute yields the one response of an operation, or those of one in parts.
+func (st *Stream) execute(yield func([]byte, Outcome) bool) {
+	if !st.op.parts {
+		yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
+		return
+	}
+	p, err := st.op.planInParts(st.vars)
+	if err != nil {
+		yield(st.s.refuse(st.ctx, nil, st.op, []*Error{err}))
+		return
+	}
+	st.deliver(p, yield)
 }
 
 // event executes the operation for one event. A source that goes on after it was told to end is told again.
-func (d *delivery) event(v reflect.Value, err error) bool {
+func (d *loop) event(v reflect.Value, err error) bool {
 	if d.over || d.st.ctx.Err() != nil {
 		return false
 	}
@@ -125,7 +148,7 @@ func (d *delivery) event(v reflect.Value, err error) bool {
 }
 
 // end makes the source's panic its last event; one of the loop's body goes on upwards.
-func (d *delivery) end() {
+func (d *loop) end() {
 	defer d.st.cancel()
 	if d.inside {
 		return

@@ -17,7 +17,7 @@ import (
 
 // validationRules are the rules of section 5 of the specification. Four of the parser's package are
 // replaced: two accept or refuse wrongly, one has no bound, and one is not told the same twice.
-func validationRules() []validator.Rule {
+func validationRules(incremental bool) []validator.Rule {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.OverlappingFieldsCanBeMergedRule.Name)
 	r.RemoveRule(rules.SingleFieldSubscriptionsRule.Name)
@@ -29,6 +29,9 @@ func validationRules() []validator.Rule {
 		list = append(list, validator.Rule{Name: name, RuleFunc: f})
 	}
 	list = append(list, valuesRule, subscriptionRule)
+	if incremental {
+		list = append(list, incrementalRules...)
+	}
 	slices.SortFunc(list, func(a, b validator.Rule) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }

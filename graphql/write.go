@@ -32,6 +32,9 @@ func (r *run) object(sel *selection, v reflect.Value, fr *frame, k int32) bool {
 	if len(r.buf) > r.most {
 		return r.tooLarge()
 	}
+	if sel.split != nil {
+		return r.divided(sel, v, fr, k)
+	}
 	r.buf = append(r.buf, '{')
 	for i, f := range sel.fields {
 		if i > 0 {
@@ -211,6 +214,9 @@ func (r *run) complete(f *planField, c *completer, v reflect.Value, cur *cursor)
 		return ok
 	}
 	r.buf = append(r.buf[:start], "null"...)
+	if r.later != nil {
+		r.later.cut(start)
+	}
 	return true
 }
 
@@ -286,10 +292,17 @@ func (r *run) list(f *planField, c *completer, v reflect.Value, cur *cursor) boo
 		r.fail(f, mismatch(c, v))
 		return false
 	}
+	n, at := v.Len(), len(r.buf)
+	streams := f.stream != nil && r.path[len(r.path)-1].key != "" // the field's own list, not one within it
+	if streams {
+		var ok bool
+		if n, ok = r.streamFrom(f, c, v); !ok {
+			return false
+		}
+	}
 	r.buf = append(r.buf, '[')
 	r.path = append(r.path, pathStep{})
 	step := len(r.path) - 1
-	n := v.Len()
 	for i := range n {
 		if i > 0 {
 			r.buf = append(r.buf, ',')
@@ -300,22 +313,25 @@ func (r *run) list(f *planField, c *completer, v reflect.Value, cur *cursor) boo
 		r.path[step].index = i
 		if !r.complete(f, c.elem, v.Index(i), cur) {
 			r.path = r.path[:step]
-			r.pass(c.elem, v, i+1, cur)
+			r.pass(c.elem, v, i+1, n, cur)
 			return false
 		}
 	}
 	r.path = r.path[:step]
 	r.buf = append(r.buf, ']')
+	if n < v.Len() {
+		r.stream(f, c, v, n, at)
+	}
 	return true
 }
 
 // pass moves the cursor over the objects of elements that are not written any more.
-func (r *run) pass(elem *completer, list reflect.Value, from int, cur *cursor) {
+func (r *run) pass(elem *completer, list reflect.Value, from, to int, cur *cursor) {
 	if cur == nil {
 		return
 	}
-	for i := from; i < list.Len(); i++ {
-		r.s.objects(elem, list.Index(i), func(reflect.Value) { cur.next++ })
+	for i := from; i < to; i++ {
+		r.s.objects(elem, list.Index(i), noLimit, func(reflect.Value) { cur.next++ })
 	}
 }
 
@@ -339,8 +355,9 @@ func (r *run) completeObject(f *planField, c *completer, v reflect.Value, cur *c
 	return r.object(f.sub(i), v, nil, 0)
 }
 
-// objects calls found for each object in a value, in the order in which they are written.
-func (s *Schema) objects(c *completer, v reflect.Value, found func(reflect.Value)) {
+// objects calls found for each object in a value, in the order in which they are written. Of a list it looks
+// at the first elements alone, up to most.
+func (s *Schema) objects(c *completer, v reflect.Value, most int, found func(reflect.Value)) {
 	if c.kind == compDynamic {
 		var ok bool
 		if v, ok = unwrap(v); !ok {
@@ -357,8 +374,8 @@ func (s *Schema) objects(c *completer, v reflect.Value, found func(reflect.Value
 		if k := v.Kind(); k != reflect.Slice && k != reflect.Array {
 			return
 		}
-		for i := range v.Len() {
-			s.objects(c.elem, v.Index(i), found)
+		for i := range min(v.Len(), most) {
+			s.objects(c.elem, v.Index(i), noLimit, found)
 		}
 	case c.kind == compObject || c.kind == compAbstract:
 		found(v)

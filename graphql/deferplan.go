@@ -1,0 +1,304 @@
+package graphql
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/anasamu/comm/internal/jsonscan"
+)
+
+// What a plan in parts knows beside other plans: a field belongs to the fragments that defer all of its
+// nodes, and the fields of one object are divided by that. The names and the rules are those of
+// graphql-js 17.
+
+// deferUsage is one use of @defer on a concrete type.
+type deferUsage struct {
+	label  []byte // as JSON, or nil
+	node   *ast.Directive
+	parent *deferUsage
+}
+
+// split is what is put off on a concrete type.
+type split struct {
+	now    *selection    // what is not put off
+	opened []*deferUsage // fragments that begin on this type
+	later  []*laterSet
+}
+
+// laterSet is the fields of one object that belong to the same deferred fragments.
+type laterSet struct {
+	usages []*deferUsage
+	sel    *selection
+	loads  bool // something in it is fetched for many parents at once
+}
+
+// streamUsage is the @stream of a field.
+type streamUsage struct {
+	label   []byte
+	initial *ast.Value // nil is 0
+	items   *planField // how the rest of the list is executed: for no deferred fragment
+}
+
+// spreadIn is a fragment that is used within a deferred one.
+type spreadIn struct {
+	name string
+	in   *ast.Directive
+}
+
+// usage is the deferred fragment that a selection set belongs to: that of its own @defer, or the one it is in.
+func (c *collector) usage(list ast.DirectiveList, in *deferUsage) *deferUsage {
+	d := c.p.delaying(list, "defer")
+	if d == nil {
+		return in
+	}
+	u := &deferUsage{label: labelOf(d), node: d, parent: in}
+	c.opened = append(c.opened, u)
+	return u
+}
+
+// spread walks a fragment. What has been selected at once needs not be looked at again, and what a deferred
+// fragment has selected not again for the same.
+func (c *collector) spread(s *ast.FragmentSpread, in *deferUsage) {
+	if !c.applies(s.Definition.TypeCondition) {
+		return
+	}
+	d := c.p.delaying(s.Directives, "defer")
+	key := spreadIn{s.Name, d}
+	if d == nil && in != nil {
+		key.in = in.node
+	}
+	if c.deferred[key] {
+		return
+	}
+	if key.in == nil {
+		c.seen[s.Name] = true
+	} else {
+		if c.deferred == nil {
+			c.deferred = make(map[spreadIn]bool)
+		}
+		c.deferred[key] = true
+	}
+	c.walk(s.Definition.SelectionSet, c.usage(s.Directives, in))
+}
+
+// delaying finds a directive that is switched on.
+func (p *plan) delaying(list ast.DirectiveList, name string) *ast.Directive {
+	if !p.parts {
+		return nil
+	}
+	d := list.ForName(name)
+	if d == nil {
+		return nil
+	}
+	if arg := d.Arguments.ForName("if"); arg != nil {
+		on := arg.Value.Raw == "true"
+		if arg.Value.Kind == ast.Variable {
+			on = p.conds[arg.Value.Raw]
+		}
+		if !on {
+			return nil
+		}
+	}
+	return d
+}
+
+func labelOf(d *ast.Directive) []byte {
+	if arg := d.Arguments.ForName("label"); arg != nil && arg.Value.Kind != ast.NullValue {
+		return jsonscan.AppendString(nil, arg.Value.Raw)
+	}
+	return nil
+}
+
+// divide moves the fields that the selection is not executed for to sets of their own.
+func (c *collector) divide(under []*deferUsage) {
+	sp := &split{opened: c.opened}
+	all := c.sel.fields
+	c.sel.fields = nil
+	for _, f := range all {
+		f.under = deferredBy(f.usages)
+		if sameUsages(f.under, under) {
+			c.sel.fields = append(c.sel.fields, f)
+			continue
+		}
+		set := sp.set(c.sel.typ, f.under)
+		set.sel.fields = append(set.sel.fields, f)
+		set.loads = set.loads || slices.ContainsFunc(f.nodes, func(n *ast.Field) bool { return c.p.op.loads[n] })
+	}
+	for _, set := range sp.later {
+		c.finishAll(set.sel)
+	}
+	if len(sp.opened) > 0 || len(sp.later) > 0 {
+		c.sel.split = sp
+	}
+}
+
+// settle copies what is not put off, once that is finished: the writer needs it without its split.
+func (sel *selection) settle() {
+	if sel.split == nil {
+		return
+	}
+	now := *sel
+	now.split = nil
+	sel.split.now = &now
+}
+
+func (sp *split) set(t *typeDef, usages []*deferUsage) *laterSet {
+	for _, s := range sp.later {
+		if sameUsages(s.usages, usages) {
+			return s
+		}
+	}
+	s := &laterSet{usages: usages, sel: &selection{typ: t}}
+	sp.later = append(sp.later, s)
+	return s
+}
+
+// deferredBy are the fragments that a field waits for: none if one of its nodes is not deferred, and no
+// fragment that lies within another of them.
+func deferredBy(usages []*deferUsage) (set []*deferUsage) {
+	for _, u := range usages {
+		if u == nil {
+			return nil
+		}
+		if !slices.Contains(set, u) {
+			set = append(set, u)
+		}
+	}
+	within := func(u *deferUsage) bool {
+		for p := u.parent; p != nil; p = p.parent {
+			if slices.Contains(set, p) {
+				return true
+			}
+		}
+		return false
+	}
+	var outer []*deferUsage
+	for _, u := range set {
+		if !within(u) {
+			outer = append(outer, u)
+		}
+	}
+	return outer
+}
+
+func sameUsages(a, b []*deferUsage) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, u := range a {
+		if !slices.Contains(b, u) {
+			return false
+		}
+	}
+	return true
+}
+
+// streamOf is the @stream of a field that is a list; nodes that are merged have none, or are one alone.
+func (p *plan) streamOf(f *planField) *streamUsage {
+	d := p.delaying(f.nodes[0].Directives, "stream")
+	if d == nil || f.def.typ.elem == nil {
+		return nil
+	}
+	u := &streamUsage{label: labelOf(d)}
+	if arg := d.Arguments.ForName("initialCount"); arg != nil {
+		u.initial = arg.Value
+	}
+	items := &planField{alias: f.alias, key: f.key, def: f.def, nodes: f.nodes, deep: f.deep, slot: 0, p: p}
+	items.usages = make([]*deferUsage, len(f.nodes))
+	if f.subs != nil {
+		items.subs = newSubs(len(f.subs))
+	}
+	u.items = items
+	return u
+}
+
+// initialCount is how many elements of a streamed list are not put off.
+func (u *streamUsage) initialCount(s *Schema, vars variables) (int, error) {
+	if u.initial == nil {
+		return 0, nil
+	}
+	v, err := s.literal(initialCountType, u.initial, vars)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := v.(int64)
+	switch {
+	case v == any(absent{}):
+		return 0, nil
+	case !ok || n < 0:
+		return 0, &Error{Message: fmt.Sprintf("Argument \"initialCount\" of @stream must be a positive integer or 0, not %v.", v)}
+	}
+	return int(n), nil
+}
+
+// initialCountType is Int!, and has its own default.
+var initialCountType = &typeRef{
+	nonNull: true, named: &typeDef{name: "Int", kind: ast.Scalar}, src: ast.NonNullNamedType("Int", nil),
+}
+
+// delaying notes the @defer and @stream of a selection.
+func (l *looker) delaying(list ast.DirectiveList) {
+	for _, d := range list {
+		if d.Name != "defer" && d.Name != "stream" {
+			continue
+		}
+		l.op.parts = true
+		if arg := d.Arguments.ForName("if"); arg != nil && arg.Value.Kind == ast.Variable {
+			l.op.delays = append(l.op.delays, arg.Value.Raw)
+		}
+	}
+}
+
+// batches reports whether a field is fetched for many parents at once on any object that it may be on.
+func (l *looker) batches(f *ast.Field) bool {
+	if f.ObjectDefinition == nil {
+		return false
+	}
+	for _, p := range l.op.s.types[f.ObjectDefinition.Name].possible {
+		if d := p.fields[f.Name]; d != nil && d.r != nil && d.r.kind == kindBatch {
+			return true
+		}
+	}
+	return false
+}
+
+// planInParts is plan for an execution in parts.
+func (op *operation) planInParts(vars variables) (*plan, *Error) {
+	if !op.parts {
+		return op.plan(vars)
+	}
+	var mask uint64
+	conds := make(map[string]bool)
+	for i, name := range slices.Concat(op.conds, op.delays) {
+		v, given := vars[name]
+		on, ok := v.value.(bool)
+		if !given && i >= len(op.conds) {
+			on, ok = true, true // the default of @defer and @stream
+		}
+		if !ok {
+			return nil, &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
+		}
+		if conds[name] = on; on && i < 64 {
+			mask |= 1 << i
+		}
+	}
+	p := &plan{op: op, conds: conds, parts: true}
+	if len(op.conds)+len(op.delays) > 64 {
+		return p.begin(), nil
+	}
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if known := op.inParts[mask]; known != nil {
+		return known, nil
+	}
+	p.begin()
+	if op.inParts == nil {
+		op.inParts = make(map[uint64]*plan)
+	}
+	if len(op.inParts) < maxPlans {
+		op.inParts[mask] = p
+	}
+	return p, nil
+}
