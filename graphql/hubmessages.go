@@ -1,0 +1,165 @@
+package graphql
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// hubEvent is one of the types below.
+type hubEvent any
+
+type hubMessage struct {
+	ID, Type    string
+	Content     json.RawMessage
+	ContentType string
+	From, To    *string
+	Timestamp   time.Time
+	Headers     json.RawMessage
+	Metadata    json.RawMessage
+	Position    *string
+}
+
+type hubJoined struct {
+	Group    string
+	Position *string
+}
+
+type hubLeft struct {
+	Group    string
+	Position *string
+}
+
+type hubGap struct {
+	Log, From string
+	To        *string
+	Position  *string
+}
+
+// hubMessages is the source of Subscription.messages.
+func hubMessages(ctx context.Context, args struct {
+	Group Opt[string]
+	After string
+},
+) (iter.Seq2[hubEvent, error], error) {
+	s := TransportOf(ctx).Subscriber
+	group, ok := args.Group.Get()
+	if !ok {
+		return ownMessages(ctx, s, args.After)
+	}
+	what := "messages of " + strconv.Quote("group:"+shorten(group))
+	after, err := afterOf(group, args.After)
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	if s == nil {
+		return nil, hubError(what, ErrNoGateway)
+	}
+	frames, err := s.Join(ctx, group, after)
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	return hubEvents(frames, what), nil
+}
+
+// afterOf is the position that a client gives back.
+func afterOf(group, text string) (comm.Position, error) {
+	after, err := comm.ParsePosition(text)
+	if err != nil {
+		return after, &comm.PeerError{Code: comm.CodeBadPosition, Message: err.Error()}
+	}
+	if _, ok := after.Get("group:" + group); !ok && text != "" {
+		return after, &comm.PeerError{
+			Code:    comm.CodeBadPosition,
+			Message: "after " + strconv.Quote(shorten(text)) + " is of other logs: allowed is the position of an event of this group",
+		}
+	}
+	return after, nil
+}
+
+// ownMessages is what reaches the connection by another way than a group.
+func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hubEvent, error], error) {
+	const what = "messages"
+	switch {
+	case after != "":
+		return nil, hubError(what, &comm.PeerError{Code: comm.CodeBadPosition, Message: "after needs a group: only what was said in a group can be had again"})
+	case s == nil:
+		return nil, hubError(what, ErrNoGateway)
+	}
+	frames, err := s.Frames(ctx, isOwnMessage)
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	return hubEvents(frames, what), nil
+}
+
+func isOwnMessage(f *comm.Frame) bool {
+	if f.Op == comm.OpGap {
+		return !strings.HasPrefix(f.Log.Log, "group:")
+	}
+	return f.Op == comm.OpMessage && !strings.HasPrefix(f.Log.Log, "group:") && !strings.HasPrefix(f.Message.To(), "group:")
+}
+
+// hubEvents turns frames into events.
+func hubEvents(frames iter.Seq2[*comm.Frame, error], what string) iter.Seq2[hubEvent, error] {
+	return func(yield func(hubEvent, error) bool) {
+		for f, err := range frames {
+			var e hubEvent
+			if err == nil {
+				e, err = eventOf(f)
+			} else {
+				err = hubError(what, err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func eventOf(f *comm.Frame) (hubEvent, error) {
+	switch f.Op {
+	case comm.OpJoined:
+		return hubJoined{f.Group, positionOf(f.Log)}, nil
+	case comm.OpLeft:
+		return hubLeft{f.Group, positionOf(f.Log)}, nil
+	case comm.OpGap:
+		return gapOf(f), nil
+	}
+	return messageFrom(f)
+}
+
+func gapOf(f *comm.Frame) hubGap {
+	g := hubGap{Log: f.Log.Log, From: strconv.FormatUint(f.GapFrom, 10)}
+	if f.Log.Offset > 0 {
+		g.To = orNull(strconv.FormatUint(f.Log.Offset, 10))
+		g.Position = groupPosition(f.Log)
+	}
+	return g
+}
+
+// groupPosition is the position that after takes: one of a group.
+func groupPosition(l comm.LogPosition) *string {
+	if !strings.HasPrefix(l.Log, "group:") {
+		return nil
+	}
+	return positionOf(l)
+}
+
+func messageFrom(f *comm.Frame) (hubEvent, error) {
+	m := f.Message
+	content, err := contentOf(m)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := rawOf(m.Headers())
+	return hubMessage{
+		ID: m.ID(), Type: m.Type(), Content: content, ContentType: m.ContentType(), From: orNull(m.From()), To: orNull(m.To()),
+		Timestamp: m.Timestamp(), Headers: headers, Metadata: m.Metadata(), Position: groupPosition(f.Log),
+	}, err
+}
