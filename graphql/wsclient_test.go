@@ -143,6 +143,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type wsClient struct {
 	t testing.TB
 	*ws.Conn
+	patience time.Duration // of hear
 }
 
 // dialWS connects; dial may be nil.
@@ -160,7 +161,7 @@ func dialWS(t testing.TB, url string, dial func(context.Context, string, string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.CloseNow() })
-	return &wsClient{t, c}
+	return &wsClient{t, c, 10 * time.Second}
 }
 
 // say sends a message; a client that the server is closing may fail.
@@ -174,7 +175,7 @@ func (c *wsClient) say(message string) {
 // hear returns the next message, or how the connection was closed.
 func (c *wsClient) hear() string {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), c.patience)
 	defer cancel()
 	_, b, err := c.Read(ctx, nil)
 	if err == nil {
