@@ -36,9 +36,8 @@ type hubLeft struct {
 }
 
 type hubGap struct {
-	Log, From string
-	To        *string
-	Position  *string
+	Log, First     string
+	Last, Position *string
 }
 
 // hubMessages is the source of Subscription.messages.
@@ -135,9 +134,9 @@ func eventOf(f *comm.Frame) (hubEvent, error) {
 }
 
 func gapOf(f *comm.Frame) hubGap {
-	g := hubGap{Log: f.Log.Log, From: strconv.FormatUint(f.GapFrom, 10)}
+	g := hubGap{Log: f.Log.Log, First: strconv.FormatUint(f.GapFrom, 10)}
 	if f.Log.Offset > 0 {
-		g.To = orNull(strconv.FormatUint(f.Log.Offset, 10))
+		g.Last = orNull(strconv.FormatUint(f.Log.Offset, 10))
 		g.Position = groupPosition(f.Log)
 	}
 	return g

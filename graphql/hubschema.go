@@ -132,9 +132,9 @@ type HubGap implements HubEvent {
   "group:NAME, user:NAME or all."
   log: String!
   "The first lost offset."
-  from: String!
+  first: String!
   "The last lost offset; null if the log's epoch is over, and nobody knows."
-  to: String
+  last: String
   position: String
 }
 "What became of a message on this node: matched = queued + dropped + closed."
