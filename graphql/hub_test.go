@@ -231,17 +231,22 @@ func TestHubMeeting(t *testing.T) {
 
 	// What the connection itself gets, and everybody.
 	c.watch("own", "")
-	eventually(t, "the subscription", func() bool {
-		msg, _ := comm.NewMessage("note", []byte{1, 2}, comm.WithFrom("service"))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		sent, err := g.Send(ctx, comm.ToConn(own.ID), msg, comm.WithAck())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = sent.Pending.Wait(ctx)
-		return err == nil
-	})
+	if e := c.event("HubJoined"); e.Group != "" || e.Position != "" {
+		t.Errorf("%+v", e)
+	}
+	note, err := comm.NewMessage("note", []byte{1, 2}, comm.WithFrom("service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	sent, err := g.Send(ctx, comm.ToConn(own.ID), note, comm.WithAck())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if acked, err := sent.Pending.Wait(ctx); acked != 1 || err != nil {
+		t.Error(acked, err)
+	}
 	if e := c.event("HubMessage"); string(e.Content) != `"AQI="` || e.ContentType != "application/octet-stream" || e.From != "service" || e.Position != "" {
 		t.Errorf("%+v", e)
 	}

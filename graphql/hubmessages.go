@@ -26,7 +26,7 @@ type hubMessage struct {
 }
 
 type hubJoined struct {
-	Group    string
+	Group    *string
 	Position *string
 }
 
@@ -94,7 +94,12 @@ func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hu
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	return hubEvents(frames, what), nil
+	events := hubEvents(frames, what)
+	return func(yield func(hubEvent, error) bool) {
+		if yield(hubJoined{}, nil) {
+			events(yield)
+		}
+	}, nil
 }
 
 func isOwnMessage(f *comm.Frame) bool {
@@ -124,7 +129,7 @@ func hubEvents(frames iter.Seq2[*comm.Frame, error], what string) iter.Seq2[hubE
 func eventOf(f *comm.Frame) (hubEvent, error) {
 	switch f.Op {
 	case comm.OpJoined:
-		return hubJoined{f.Group, positionOf(f.Log)}, nil
+		return hubJoined{&f.Group, positionOf(f.Log)}, nil
 	case comm.OpLeft:
 		return hubLeft{f.Group, positionOf(f.Log)}, nil
 	case comm.OpGap:

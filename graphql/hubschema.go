@@ -123,10 +123,14 @@ type HubMessage implements HubEvent {
   metadata: HubJSON
   position: String
 }
-"The client is in the group. What follows is all that has been said since position."
-type HubJoined implements HubEvent { group: String!, position: String }
+"The client is in the group: the first event. What follows is all that has been said since position."
+type HubJoined implements HubEvent {
+  "Null for messages without a group."
+  group: String
+  position: String
+}
 "The service has taken the client out of the group: the last event."
-type HubLeft implements HubEvent { group: String!, position: String }
+type HubLeft implements HubEvent { group: String, position: String }
 "Messages of a log are lost. The client should read anew what they would have told."
 type HubGap implements HubEvent {
   "group:NAME, user:NAME or all."
