@@ -30,13 +30,15 @@ var arrows = map[string][]string{
 	"examples/gateway": {module, module + "/http", module + "/sse", module + "/ws"},
 	"examples/wsecho":  {module + "/ws"},
 	"e2e/testgateway":  {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
+	"e2e/testgraphql":  {module, module + "/graphql"},
 	".ci/consumer":     {module, module + "/http", module + "/sse", module + "/ws"},
 }
 
 // outside are the folders that may import from another module, and from which. A user's go.sum follows
 // imports, tests included: whoever uses none of these folders needs nothing but this module.
 var outside = map[string]string{
-	"graphql": "github.com/vektah/gqlparser/v2",
+	"graphql":         "github.com/vektah/gqlparser/v2",
+	"e2e/testgraphql": "github.com/vektah/gqlparser/v2",
 }
 
 // TestArrows reads the imports of every file.

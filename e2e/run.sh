@@ -42,8 +42,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 say "building"
-(cd .. && go build -o "$dir/" ./examples/gateway ./e2e/testgateway)
-export TESTGATEWAY="$dir/testgateway"
+(cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/testgraphql)
+export TESTGATEWAY="$dir/testgateway" GRAPHQL_PROGRAM="$dir/graphql" TESTGRAPHQL="$dir/testgraphql"
 
 port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
 export GATEWAY_URL="http://127.0.0.1:$port"

@@ -19,14 +19,19 @@ import (
 type eventStream struct {
 	single bool
 	s      *Subscriber
+	stream *sse.Stream   // once begun is closed
+	begun  chan struct{} // operations of the single connection mode may come before the response has begun
 
-	mu     sync.Mutex  // guards the fields below
-	stream *sse.Stream // nil until it is accepted
-	closed bool        // it was closed before that
+	mu     sync.Mutex // guards closed, and the moment of begun
+	closed bool       // perhaps before it has begun
 
 	writing atomic.Bool // a write has not ended well yet
 	counted int64       // bytes the hub was told of; under Subscriber.say
 	buf     []byte      // under Subscriber.say
+}
+
+func newEventStream(single bool) *eventStream {
+	return &eventStream{single: single, begun: make(chan struct{})}
 }
 
 // accept begins the response, unless the stream was closed meanwhile.
@@ -37,6 +42,7 @@ func (e *eventStream) accept(a *sse.Acceptor, w http.ResponseWriter, r *http.Req
 	}
 	e.mu.Lock()
 	e.stream = stream
+	close(e.begun)
 	closed := e.closed
 	e.mu.Unlock()
 	if closed {
@@ -78,6 +84,11 @@ func (e *eventStream) complete(id string) error {
 
 // send sends one event, and waits while the client does not read.
 func (e *eventStream) send(event string, data []byte) error {
+	select {
+	case <-e.begun:
+	case <-e.s.ctx.Done():
+		return context.Cause(e.s.ctx)
+	}
 	e.writing.Store(true)
 	err := e.stream.Send(context.Background(), sse.Event{Type: event, Data: data})
 	if err == nil {

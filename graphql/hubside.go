@@ -28,13 +28,17 @@ type hubSide struct {
 	mu     sync.Mutex // guards the fields below, and what takers remember
 	takers []*taker   // replaced, never changed
 	asked  map[string]chan *comm.Frame
-	groups map[string]*groupUse
+	seen   map[string]comm.LogPosition // how far the connection has been given each log it is in
+	// replayed is whether the frame that takers are asked about was given to the connection before.
+	replayed bool
+
+	groups map[string]*groupUse // under joins
 
 	waiter comm.Waiter // told before Write waits; nil if nobody is
 }
 
 func newHubSide(s *Subscriber, host comm.Host) *hubSide {
-	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), groups: make(map[string]*groupUse)}
+	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), seen: make(map[string]comm.LogPosition), groups: make(map[string]*groupUse)}
 }
 
 // TellWaiting implements comm.WaitTeller.
@@ -67,6 +71,7 @@ func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bo
 	if mindRoom && slices.ContainsFunc(h.takers, (*taker).full) {
 		return nil, true
 	}
+	h.see(f)
 	for _, t := range h.takers {
 		if t.keep(f) {
 			chosen = append(chosen, t)
@@ -77,6 +82,21 @@ func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bo
 		h.decline(f)
 	}
 	return chosen, false
+}
+
+// see notes how far a log has come.
+func (h *hubSide) see(f *comm.Frame) {
+	h.replayed = false
+	switch log := f.Log.Log; {
+	case log == "":
+	case f.Op == comm.OpMessage:
+		p := h.seen[log]
+		if h.replayed = p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset; !h.replayed {
+			h.seen[log] = f.Log
+		}
+	case f.Op == comm.OpLeft && !isOwn(f.ID):
+		delete(h.seen, log)
+	}
 }
 
 // answered tells who has asked.

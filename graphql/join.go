@@ -33,7 +33,8 @@ type membership struct {
 
 // Join makes the connection a member of a group in the client's name, so that the authorizer decides, and
 // yields first the joined frame and then the group's messages and gaps, in order. f.Log of each frame is the
-// position from which a client goes on that has seen it: give it back in after. An entry of after for the
+// position from which a client goes on that has seen it: give it back in after. Of a message to several groups a
+// connection is given one copy, and f.Log.Log says of which. An entry of after for the
 // group's log ("group:NAME") has the messages behind it come first; one that the log no longer reaches begins
 // with a gap frame, from f.GapFrom to f.Log.Offset, or of an epoch that is over.
 //
@@ -74,7 +75,10 @@ func (m *membership) keep(f *comm.Frame) bool {
 	}
 	switch f.Op {
 	case comm.OpMessage:
-		return f.Log.Log == m.log && m.advance(f.Log) || f.Log.Log == "" && addresses(f.Message, m.log)
+		if f.Log.Log == m.log {
+			return m.advance(f.Log)
+		}
+		return !m.h.replayed && addresses(f.Message, m.log)
 	case comm.OpGap:
 		return f.Log.Log == m.log && m.gap(f)
 	case comm.OpLeft:
@@ -114,7 +118,8 @@ func (m *membership) gap(f *comm.Frame) bool {
 	return m.advance(f.Log)
 }
 
-// addresses reports whether a message that stands in no log was sent to the group.
+// addresses reports whether a message that does not come from the group's log was sent to the group: one that
+// stands in no log, or one to several groups, of which a connection is given one copy.
 func addresses(m *comm.Message, group string) bool {
 	for to := range strings.SplitSeq(m.To(), ",") {
 		if to == group {
@@ -231,9 +236,17 @@ func (m *membership) leave() {
 	if use.given {
 		return
 	}
+	defer m.unsee()
 	ctx, cancel := context.WithTimeout(h.s.ctx, hubTime)
 	defer cancel()
 	_ = h.exit(ctx, m.group) // the connection has ended, and with it this
+}
+
+// unsee forgets how far the group's log had come: the connection has left it.
+func (m *membership) unsee() {
+	m.h.mu.Lock()
+	defer m.h.mu.Unlock()
+	delete(m.h.seen, m.log)
 }
 
 // hubTime bounds the wait for the hub's answer where no operation's context does. A leave is waited for so that

@@ -28,7 +28,8 @@ func (p *plan) begin() *plan {
 type selection struct {
 	typ    *typeDef
 	fields []*planField
-	slots  int // fields that the first pass has to look at
+	slots  int  // fields that the first pass has to look at
+	ends   bool // one of these can make the object null while others are fetched
 }
 
 // planField is one key of the response.
@@ -60,7 +61,9 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet) *selection {
 	}
 	for _, f := range c.sel.fields {
 		c.finish(f)
+		c.sel.ends = c.sel.ends || f.slot >= 0 && f.def.typ.nonNull
 	}
+	c.sel.ends = c.sel.ends && c.sel.slots > 1
 	if p.op.entry != nil {
 		p.op.s.cache.grow(p.op.entry, perField*(1+len(c.sel.fields)))
 	}

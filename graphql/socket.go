@@ -288,13 +288,13 @@ func (k *socket) begin(m *wsMessage) error {
 	if req.Query == "" && req.DocumentID == "" && len(req.Extensions) == 0 {
 		return k.invalid(m.id, "the payload has no query")
 	}
-	op, err := k.s.enter(m.id)
+	op, err := k.s.enter(m.id, req)
 	if errors.Is(err, errDuplicateID) {
 		if !k.d.old {
 			return subscriberExists(m.id)
 		}
 		k.s.stop(m.id) // the old protocol begins it anew
-		op, err = k.s.enter(m.id)
+		op, err = k.s.enter(m.id, req)
 	}
 	switch {
 	case errors.Is(err, errLeaving): // a drain: the client finds its operation unanswered, and comes back

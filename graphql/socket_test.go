@@ -156,3 +156,72 @@ func TestSocketOrigin(t *testing.T) {
 		t.Error("bad options of the socket are accepted")
 	}
 }
+
+// Sources end with their client, whether it says goodbye or not.
+func TestSocketVanishes(t *testing.T) {
+	t.Parallel()
+	n, _, url := serveNews(t)
+	for name, leave := range map[string]func(c *wsClient){
+		"cut":   func(c *wsClient) { _ = c.CloseNow() },
+		"close": func(c *wsClient) { _ = c.Close(t.Context(), ws.StatusNormal, "") },
+	} {
+		c := initWS(t, url, nil)
+		for _, id := range []string{"1", "2", "3"} {
+			subscribe(c, id, `subscription { forever }`)
+			c.hears(next(id, "forever", ""))
+		}
+		subscribe(c, "4", `subscription { forever(pad: 1000) }`)
+		c.hear()
+		if open, _ := n.state(); open != 4 {
+			t.Errorf("%s: %d sources are open", name, open)
+		}
+		leave(c)
+		eventually(t, "the sources of "+name, func() bool { open, _ := n.state(); return open == 0 })
+	}
+}
+
+// The context of an operation ends with complete.
+func TestCompleteEndsTheSource(t *testing.T) {
+	t.Parallel()
+	n, _, url := serveNews(t)
+	c := initWS(t, url, nil)
+	subscribe(c, "1", `subscription { forever }`)
+	subscribe(c, "2", `subscription { forever }`)
+	c.hear()
+	c.hear()
+	c.say(`{"id":"1","type":"complete"}`)
+	eventually(t, "one source", func() bool { open, _ := n.state(); return open == 1 })
+	c.say(`{"id":"2","type":"complete"}`)
+	eventually(t, "the other", func() bool { open, _ := n.state(); return open == 0 })
+	c.say(`{"type":"ping"}`)
+	c.hears(`{"type":"pong"}`) // nothing is said of either
+}
+
+// The requests of one connection hold no more than four of the largest.
+func TestRequestsHeld(t *testing.T) {
+	t.Parallel()
+	_, _, url := serveNews(t, graphql.WithMaxBody(1000))
+	c := initWS(t, url, nil)
+	pad := strings.Repeat(" ", 800)
+	for _, id := range []string{"1", "2", "3", "4"} {
+		subscribe(c, id, pad+`subscription { forever }`)
+		c.hears(next(id, "forever", ""))
+	}
+	subscribe(c, "5", pad+`subscription { forever }`)
+	if got := c.hear(); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, "limit of 4000 bytes of requests") {
+		t.Error(got)
+	}
+	c.say(`{"id":"1","type":"complete"}`)
+	c.say(`{"id":"2","type":"complete"}`)
+	eventually(t, "room", func() bool {
+		subscribe(c, "6", pad+`{ a }`)
+		for got := c.hear(); ; got = c.hear() {
+			switch {
+			case strings.Contains(got, `"error"`):
+				return false
+			case strings.Contains(got, `"complete"`):
+				return true
+			}
+		}
+	})
+}

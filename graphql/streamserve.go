@@ -9,7 +9,6 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/jsonscan"
-	"github.com/anasamu/comm/sse"
 )
 
 // The protocol is GraphQL over Server-Sent Events, of the library graphql-sse.
@@ -148,7 +147,7 @@ func (l *hall) serveStream(w http.ResponseWriter, r *http.Request) {
 	if token := streamToken(r); token != "" {
 		l.openSingle(x, token, hs, done)
 	} else if req, ok := x.timedRequest(l.settings.HandshakeTimeout); ok {
-		l.hold(x, new(eventStream), hs, done, func(e *eventStream) { e.s.runAlone(req) }, req)
+		l.hold(x, &held{e: newEventStream(false), hs: hs, done: done, serve: func(s *Subscriber) { s.runAlone(req) }, get: req})
 	}
 }
 
@@ -160,54 +159,65 @@ func (l *hall) openSingle(x *exchange, token string, hs *comm.Handshake, done fu
 		return
 	}
 	defer l.reserved.drop(place)
-	l.hold(x, &eventStream{single: true}, hs, done, func(e *eventStream) {
-		l.reserved.open(place, e.s)
-		<-e.stream.Done()
-	}, nil)
+	e := newEventStream(true)
+	l.hold(x, &held{e: e, hs: hs, done: done, place: place, serve: func(*Subscriber) { <-e.stream.Done() }})
 }
 
 // runAlone runs the one operation of a stream.
 func (s *Subscriber) runAlone(req *Request) {
-	if op, err := s.enter(""); err == nil { // it fails only when the subscriber is leaving
+	if op, err := s.enter("", req); err == nil { // it fails only when the subscriber is leaving
 		s.run(op, req)
 	}
 }
 
-// hold has a stream admitted, serves it, and tells the manager how it ended. req is the one that a GET has
-// brought, or nil.
-func (l *hall) hold(x *exchange, e *eventStream, hs *comm.Handshake, done func(), serve func(*eventStream), req *Request) {
+// held is a stream that is to be served.
+type held struct {
+	e     *eventStream
+	hs    *comm.Handshake
+	done  func()            // ends the handshake's share of the limits
+	serve func(*Subscriber) // until the stream or its operation ends
+	place *reservation      // of the single connection mode
+	get   *Request          // of the distinct connections mode
+}
+
+// hold has a stream admitted, serves it, and tells the manager how it ended.
+func (l *hall) hold(x *exchange, f *held) {
 	t := l.transport("sse", x.r)
-	s := newSubscriber(x.r.Context(), l.h, e, t)
-	e.s = s
+	s := newSubscriber(x.r.Context(), l.h, f.e, t)
+	f.e.s = s
 	defer s.wait()
-	if err := l.attach(x.r.Context(), s, t, hs); err != nil {
+	if err := l.attach(x.r.Context(), s, t, f.hs); err != nil {
 		s.cancel(err)
 		refuseRequest(x.w, x.r, admissionError(err))
 		return
 	}
-	done()
+	f.done()
 	l.keep(s)
 	defer l.forget(s)
 	r := comm.CloseReason{Kind: comm.ReasonProtocol, Text: "a mutation by GET"}
-	if req == nil || x.mayRead(req) {
-		r = e.serve(l.streams, x, serve)
+	if f.get == nil || x.mayRead(f.get) {
+		r = l.answer(x, f)
 	}
 	s.cancel(r)
 	if s.Conn() != nil {
 		s.hub.detach(r)
 	}
-	e.close(r, time.Now().Add(goodbyeTime))
+	f.e.close(r, time.Now().Add(goodbyeTime))
 }
 
-// serve begins the response and has it written until it ends; it says why that was.
-func (e *eventStream) serve(a *sse.Acceptor, x *exchange, serve func(*eventStream)) comm.CloseReason {
-	if err := e.accept(a, x.w, x.r); err != nil {
+// answer writes the stream until it ends, and says why that was. What has begun in the client's eyes can be
+// found by its operations.
+func (l *hall) answer(x *exchange, f *held) comm.CloseReason {
+	if f.place != nil {
+		l.reserved.open(f.place, f.e.s)
+	}
+	if err := f.e.accept(l.streams, x.w, x.r); err != nil {
 		return comm.CloseReason{Kind: comm.ReasonLost, Err: err}
 	}
-	stop := context.AfterFunc(e.stream.Context(), func() { e.s.cancel(e.stream.Err()) })
+	stop := context.AfterFunc(f.e.stream.Context(), func() { f.e.s.cancel(f.e.stream.Err()) })
 	defer stop()
-	serve(e)
-	return e.reason()
+	f.serve(f.e.s)
+	return f.e.reason()
 }
 
 // admissionError says of an admission that ran out of time that another attempt may succeed.
@@ -250,7 +260,7 @@ func (l *hall) serveOperation(w http.ResponseWriter, r *http.Request) {
 		x.answer(x.status(&out), body)
 		return
 	}
-	op, err := s.enter(id)
+	op, err := s.enter(id, req)
 	if err != nil {
 		x.refuse(enterStatus(err), enterText(err))
 		return

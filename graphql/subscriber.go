@@ -50,6 +50,8 @@ type Subscriber struct {
 
 	mu       sync.Mutex // guards the fields below
 	ops      map[string]*running
+	active   int  // operations that count against the limit
+	held     int  // bytes of their requests
 	draining bool // subscriptions have ended, and no operation begins
 
 	hub *hubSide // nil where there is no gateway
@@ -69,6 +71,8 @@ type carrier interface {
 // running is one operation that has begun.
 type running struct {
 	id     string
+	size   int  // of its request
+	over   bool // it counts no more; under Subscriber.mu
 	ctx    context.Context
 	cancel context.CancelFunc
 	kind   OperationKind // under Subscriber.mu; empty until the request has been accepted
@@ -118,35 +122,55 @@ var (
 	errLeaving     = errors.New("graphql: the subscriber is leaving")
 )
 
+// requestsHeld is how many requests of the largest size the operations of one connection may hold together: their
+// documents and variables stay as long as they run.
+const requestsHeld = 4
+
 // enter makes an operation known by its id, unless one of that id runs, or too many do.
-func (s *Subscriber) enter(id string) (*running, error) {
+func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, dup := s.ops[id]; dup {
 		return nil, errDuplicateID
 	}
-	most := s.h.operations
-	switch s.busy.Enter(most) {
-	case places.ErrClosed:
-		return nil, errLeaving
-	case places.ErrFull:
+	size := len(req.Query) + len(req.Variables) + len(req.Extensions)
+	if bytes := requestsHeld * s.h.maxBody; s.held+size > bytes {
+		return nil, limitError("bytes of requests at once on one connection", bytes)
+	}
+	if most := s.h.operations; s.active >= most {
 		return nil, limitError("operations at once on one connection", most)
 	}
-	op := &running{id: id}
+	if s.busy.Enter(0) != nil {
+		return nil, errLeaving
+	}
+	s.active++
+	op := &running{id: id, size: size}
+	s.held += size
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.ops[id] = op
 	return op, nil
 }
 
-// leave forgets an operation whose goroutine ends.
+// leave is the end of an operation's goroutine.
 func (s *Subscriber) leave(op *running) {
 	op.cancel()
+	s.release(op)
+	s.busy.Leave()
+}
+
+// release frees what an operation has taken: its id, and its share of the limits.
+func (s *Subscriber) release(op *running) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op.over {
+		return
+	}
+	op.over = true
+	s.active--
+	s.held -= op.size
 	if s.ops[op.id] == op {
 		delete(s.ops, op.id)
 	}
-	s.mu.Unlock()
-	s.busy.Leave()
 }
 
 // stop ends an operation of which its client wants no more; nothing is said of it any more. It reports
@@ -169,21 +193,29 @@ func (s *Subscriber) run(op *running, req *Request) {
 	defer s.leave(op)
 	st, body, out := s.h.s.Subscribe(op.ctx, req)
 	if st == nil {
-		s.speak(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
+		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
 		return
 	}
 	defer st.Close()
 	s.began(op, st.Kind())
 	for body, out := range st.Responses() {
 		if out.RequestError {
-			s.speak(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
+			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
 			return
 		}
 		if !s.speak(op, func() error { return s.carrier.next(op.id, body) }) {
 			return
 		}
 	}
-	s.speak(op, func() error { return s.carrier.complete(op.id) })
+	s.conclude(op, func() error { return s.carrier.complete(op.id) })
+}
+
+// conclude says the last of an operation. Its client may begin another one with the id as soon as it hears that.
+func (s *Subscriber) conclude(op *running, f func() error) {
+	s.speak(op, func() error {
+		s.release(op)
+		return f()
+	})
 }
 
 // began notes the kind of an operation; a subscription that a drain has overtaken ends.

@@ -144,7 +144,7 @@ func TestReservationsExpire(t *testing.T) {
 		if got := request(t, c, "PUT", newsURL, ""); first.status != 201 || got.status != 503 || got.header.Get("Retry-After") != "30" {
 			t.Error(first, got)
 		}
-		time.Sleep(30 * time.Second)
+		time.Sleep(31 * time.Second)
 		second := request(t, c, "PUT", newsURL, "")
 		if got := request(t, c, "GET", newsURL+"?token="+first.body, "", "Accept", streamType); second.status != 201 || got.status != 404 {
 			t.Error(second, got)

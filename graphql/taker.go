@@ -127,8 +127,8 @@ func (h *hubSide) remove(t *taker) {
 }
 
 // Frames yields what the hub sends to the connection from now on, in its order, as far as keep wants it: by
-// default messages and calls, among them those of groups. f.Log is the position of a message of a log. It
-// takes until the loop or ctx ends; ctx is that of a subscription's source, or any other that surely ends. The
+// default messages and calls, among them those of groups. f.Log is the position of a message of a log; what a
+// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a subscription's source, or any other that surely ends. The
 // frames must not be modified. A call is answered by [Subscriber.Tell] with a reply of its id.
 //
 // keep is called on the connection's writer with all frames but those that answer Ask: it must be quick, and
@@ -140,7 +140,7 @@ func (s *Subscriber) Frames(ctx context.Context, keep func(*comm.Frame) bool) (i
 	h := s.hub
 	t := newTaker(func(f *comm.Frame) bool {
 		switch {
-		case f.Op == comm.OpWelcome || isOwn(f.ID):
+		case f.Op == comm.OpWelcome || isOwn(f.ID) || h.replayed:
 			return false
 		case keep == nil:
 			return f.Op == comm.OpMessage || f.Op == comm.OpCall
@@ -184,13 +184,15 @@ func (h *hubSide) loop(ctx context.Context, t *taker, release func()) iter.Seq2[
 	}
 }
 
-// give has the loop's body work on a frame, and acknowledges it.
+// give has the loop's body work on a frame, and acknowledges it if that went on.
 func (h *hubSide) give(f *comm.Frame, yield func(*comm.Frame, error) bool) (more bool) {
-	more = yield(f, nil)
+	if !yield(f, nil) {
+		return false
+	}
 	if f.Ack && f.Op == comm.OpMessage {
 		_ = h.tell(&comm.Frame{Op: comm.OpAck, ID: f.ID}) // it has closed: then nobody waits for the ack
 	}
-	return more
+	return true
 }
 
 // ownPrefix begins the ids of frames that are given to the hub in the client's name.
