@@ -91,16 +91,16 @@ func (m *meeter) next(t *testing.T) *comm.Message {
 }
 
 const everyField = `__typename position ... on HubMessage { id type content contentType from to timestamp headers metadata }
-	... on HubJoined { group } ... on HubLeft { group } ... on HubGap { log first last }`
+	... on HubJoined { group } ... on HubLeft { group } ... on HubGap { log epoch first last }`
 
 // hubEvent is any event of messages.
 type hubEvent struct {
-	Typename                             string `json:"__typename"`
-	Position, Group                      string
-	ID, Type, From, To, Log, First, Last string
-	Content, Headers, Metadata           json.RawMessage
-	ContentType                          string
-	Timestamp                            time.Time
+	Typename                                    string `json:"__typename"`
+	Position, Group                             string
+	ID, Type, From, To, Log, Epoch, First, Last string
+	Content, Headers, Metadata                  json.RawMessage
+	ContentType                                 string
+	Timestamp                                   time.Time
 }
 
 // watch subscribes to messages.

@@ -278,7 +278,7 @@ func (c *hubCarrier) event(op *hubOp, data json.RawMessage) error {
 	case "HubGap":
 		f.Op = comm.OpGap
 		f.GapFrom, _ = strconv.ParseUint(e.First, 10, 64)
-		f.Log.Log = e.Log
+		f.Log.Log, f.Log.Epoch = e.Log, e.Epoch
 	default:
 		return c.message(f, e)
 	}

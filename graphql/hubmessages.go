@@ -36,7 +36,8 @@ type hubLeft struct {
 }
 
 type hubGap struct {
-	Log, First     string
+	Log, Epoch     string
+	First          string
 	Last, Position *string
 }
 
@@ -63,7 +64,7 @@ func hubMessages(ctx context.Context, args struct {
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	return hubEvents(frames, what), nil
+	return hubEvents(frames, what, "group:"+group), nil
 }
 
 // afterOf is the position that a client gives back.
@@ -94,7 +95,7 @@ func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hu
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	events := hubEvents(frames, what)
+	events := hubEvents(frames, what, "")
 	return func(yield func(hubEvent, error) bool) {
 		if yield(hubJoined{}, nil) {
 			events(yield)
@@ -109,13 +110,13 @@ func isOwnMessage(f *comm.Frame) bool {
 	return f.Op == comm.OpMessage && !strings.HasPrefix(f.Log.Log, "group:") && !strings.HasPrefix(f.Message.To(), "group:")
 }
 
-// hubEvents turns frames into events.
-func hubEvents(frames iter.Seq2[*comm.Frame, error], what string) iter.Seq2[hubEvent, error] {
+// hubEvents turns frames into events, whose positions are those of one log or none.
+func hubEvents(frames iter.Seq2[*comm.Frame, error], what, log string) iter.Seq2[hubEvent, error] {
 	return func(yield func(hubEvent, error) bool) {
 		for f, err := range frames {
 			var e hubEvent
 			if err == nil {
-				e, err = eventOf(f)
+				e, err = eventOf(f, log)
 			} else {
 				err = hubError(what, err)
 			}
@@ -126,37 +127,32 @@ func hubEvents(frames iter.Seq2[*comm.Frame, error], what string) iter.Seq2[hubE
 	}
 }
 
-func eventOf(f *comm.Frame) (hubEvent, error) {
+func eventOf(f *comm.Frame, log string) (hubEvent, error) {
+	var at *string
+	if f.Log.Log == log { // a message to several groups stands in another log
+		at = positionOf(f.Log)
+	}
 	switch f.Op {
 	case comm.OpJoined:
-		return hubJoined{&f.Group, positionOf(f.Log)}, nil
+		return hubJoined{&f.Group, at}, nil
 	case comm.OpLeft:
-		return hubLeft{f.Group, positionOf(f.Log)}, nil
+		return hubLeft{f.Group, at}, nil
 	case comm.OpGap:
-		return gapOf(f), nil
+		return gapOf(f, at), nil
 	}
-	return messageFrom(f)
+	return messageFrom(f.Message, at)
 }
 
-func gapOf(f *comm.Frame) hubGap {
-	g := hubGap{Log: f.Log.Log, First: strconv.FormatUint(f.GapFrom, 10)}
+func gapOf(f *comm.Frame, at *string) hubGap {
+	g := hubGap{Log: f.Log.Log, Epoch: f.Log.Epoch, First: strconv.FormatUint(f.GapFrom, 10)}
 	if f.Log.Offset > 0 {
 		g.Last = orNull(strconv.FormatUint(f.Log.Offset, 10))
-		g.Position = groupPosition(f.Log)
+		g.Position = at
 	}
 	return g
 }
 
-// groupPosition is the position that after takes: one of a group.
-func groupPosition(l comm.LogPosition) *string {
-	if !strings.HasPrefix(l.Log, "group:") {
-		return nil
-	}
-	return positionOf(l)
-}
-
-func messageFrom(f *comm.Frame) (hubEvent, error) {
-	m := f.Message
+func messageFrom(m *comm.Message, at *string) (hubEvent, error) {
 	content, err := contentOf(m)
 	if err != nil {
 		return nil, err
@@ -164,6 +160,6 @@ func messageFrom(f *comm.Frame) (hubEvent, error) {
 	headers, err := rawOf(m.Headers())
 	return hubMessage{
 		ID: m.ID(), Type: m.Type(), Content: content, ContentType: m.ContentType(), From: orNull(m.From()), To: orNull(m.To()),
-		Timestamp: m.Timestamp(), Headers: headers, Metadata: m.Metadata(), Position: groupPosition(f.Log),
+		Timestamp: m.Timestamp(), Headers: headers, Metadata: m.Metadata(), Position: at,
 	}, err
 }

@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,6 +136,8 @@ type HubLeft implements HubEvent { group: String, position: String }
 type HubGap implements HubEvent {
   "group:NAME, user:NAME or all."
   log: String!
+  "In which life of the log the offsets are."
+  epoch: String!
   "The first lost offset."
   first: String!
   "The last lost offset; null if the log's epoch is over, and nobody knows."
@@ -302,6 +305,8 @@ func hubError(what string, err error) error {
 	case errors.Is(err, ErrNoGateway):
 		return Errorf("%s: %w", what, err).With("code", CodeNoGateway)
 	case errors.As(err, &pe):
+	case errors.Is(err, context.DeadlineExceeded):
+		pe = &comm.PeerError{Code: comm.CodeTimeout, Message: "no answer in time"}
 	default:
 		f := comm.RefusalFrame("", err)
 		pe = &comm.PeerError{Code: f.Code, Message: f.Text}

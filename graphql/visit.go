@@ -65,7 +65,7 @@ func (v *visit) attach(ctx context.Context) error {
 	}
 	v.l.keep(s)
 	v.s = s
-	v.op, _ = s.enter("") // it fails only when the subscriber is leaving: then the hub refuses what it is asked
+	v.op, _ = s.enter("", new(Request)) // it fails only when the subscriber is leaving: then the hub refuses what it is asked
 	return nil
 }
 
