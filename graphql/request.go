@@ -92,7 +92,7 @@ type Transport struct {
 	Manager *comm.Manager
 	// Handshake is the handshake that the gateway's authenticator has accepted.
 	Handshake *comm.Handshake
-	visit *visit // of a request in the gateway
+	visit     *visit // of a request in the gateway
 	// Files are what a multipart request has uploaded, by the path of the variable.
 	Files map[string]any
 }
