@@ -465,3 +465,92 @@ func TestHubCall(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The module's fields come into whatever roots the schema has.
+func TestHubComposes(t *testing.T) {
+	t.Parallel()
+	a := graphql.Get("Query.a", func(graphql.Root) int { return 1 })
+	for name, c := range map[string]struct {
+		opts  []graphql.SchemaOption
+		roots string
+	}{
+		"alone":     {nil, `Query Mutation Subscription`},
+		"a query":   {[]graphql.SchemaOption{graphql.SDL(`type Query { a: Int }`), a}, `Query Mutation Subscription`},
+		"extending": {[]graphql.SchemaOption{graphql.SDL(`extend type Query { a: Int }`), a}, `Query Mutation Subscription`},
+		"named roots": {[]graphql.SchemaOption{
+			graphql.SDL(`schema { query: Q } type Q { a: Int } type Mutation { of: Int }`), graphql.Bind[struct{ Of int }]("Mutation"),
+			graphql.Get("Q.a", func(graphql.Root) int { return 1 }),
+		}, `Q HubMutation Subscription`},
+		"federated": {[]graphql.SchemaOption{graphql.WithFederation()}, `Query Mutation Subscription`},
+	} {
+		s, err := graphql.NewSchema(append(c.opts, graphql.Hub())...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := jsonOf[struct {
+			Data struct {
+				Schema struct{ Q, M, S struct{ Name string } } `json:"__schema"`
+			}
+		}](t, ask(t, s, `{ __schema { q: queryType { name } m: mutationType { name } s: subscriptionType { name } } }`)).Data.Schema
+		if roots := got.Q.Name + " " + got.M.Name + " " + got.S.Name; roots != c.roots {
+			t.Errorf("%s: the roots are %s, want %s", name, roots, c.roots)
+		}
+	}
+}
+
+// A drain answers the mutation of a request whose handler still works, and leaves subscriptions to come back.
+func TestHubDrain(t *testing.T) {
+	t.Parallel()
+	g := startMeeting(t, openAccess)
+	began, release := make(chan struct{}), make(chan struct{})
+	comm.OnCall(g.Manager, "slow", func(context.Context, *comm.Conn, any) (string, error) {
+		close(began)
+		<-release
+		return "done", nil
+	})
+	c := initWS(t, g.url, nil)
+	c.watch("m", `group: "lobby"`)
+	c.event("HubJoined")
+	answer := make(chan string, 1)
+	go func() { answer <- g.ask(`mutation { call(type: "slow") }`).body }()
+	<-began
+	drained := make(chan error, 1)
+	go func() { drained <- g.Drain(context.WithoutCancel(t.Context())) }()
+	eventually(t, "the drain", g.Leaving)
+	close(release)
+	if got := <-answer; got != `{"data":{"call":"done"}}` {
+		t.Error(got)
+	}
+	c.hears(`close 1001 Going away`)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that does not read is closed as a slow one, and costs nobody else anything.
+func TestHubSlow(t *testing.T) {
+	t.Parallel()
+	g := startMeeting(t, openAccess, comm.WithQueue(8, 1<<20))
+	slow, witness := initWS(t, g.url, nil), initWS(t, g.url, nil)
+	slow.watch("m", `group: "lobby"`)
+	witness.watch("m", `group: "lobby"`)
+	slow.event("HubJoined")
+	witness.event("HubJoined")
+	if g.ConnectionCount(comm.ToGroup("lobby")) != 2 {
+		t.Fatal("both are to be in the group")
+	}
+	text := strings.Repeat("x", 64<<10)
+	for range 2000 {
+		d := g.post(comm.ToGroup("lobby"), text)
+		witness.event("HubMessage")
+		if d.Closed == 1 {
+			eventually(t, "the slow one's end", func() bool { return g.ConnectionCount(comm.ToAll()) == 1 })
+			if s, err := g.Stats("graphql"); err != nil || s.Closed["slow_consumer"] != 1 {
+				t.Error(s.Closed, err)
+			}
+			return
+		}
+	}
+	t.Error("the slow client holds everything")
+}

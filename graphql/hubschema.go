@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -235,21 +236,24 @@ func (b *builder) prepareHub() {
 // hubRoot adds fields to the root type of an operation, and makes that where there is none.
 func hubRoot(text *strings.Builder, doc *ast.SchemaDocument, op ast.Operation, fields string) string {
 	name, exists := rootOf(doc, op)
-	if !exists {
-		fmt.Fprintf(text, "type %s {%s}\n", name, fields)
-		return name
+	if len(doc.Schema) > 0 && !namesRoot(doc, op) { // the schema says what its roots are, and a type of that name is none
+		if exists {
+			name, exists = "Hub"+name, false
+		}
+		fmt.Fprintf(text, "extend schema { %s: %s }\n", op, name)
 	}
-	listed := len(doc.Schema) == 0
-	for _, d := range append(doc.Schema, doc.SchemaExtension...) {
-		listed = listed || d.OperationTypes.ForType(name) != nil
+	if exists {
+		text.WriteString("extend ")
 	}
-	if !listed { // the schema says what its roots are, and this name stands for something else
-		name = "Hub" + name
-		fmt.Fprintf(text, "extend schema { %s: %s }\ntype %s {%s}\n", op, name, name, fields)
-		return name
-	}
-	fmt.Fprintf(text, "extend type %s {%s}\n", name, fields)
+	fmt.Fprintf(text, "type %s {%s}\n", name, fields)
 	return name
+}
+
+// namesRoot reports whether the schema says which type is the root of an operation.
+func namesRoot(doc *ast.SchemaDocument, op ast.Operation) bool {
+	return slices.ContainsFunc(slices.Concat(doc.Schema, doc.SchemaExtension), func(d *ast.SchemaDefinition) bool {
+		return slices.ContainsFunc(d.OperationTypes, func(t *ast.OperationTypeDefinition) bool { return t.Operation == op })
+	})
 }
 
 func parseRaw(v any) (json.RawMessage, error) { return json.Marshal(v) }
