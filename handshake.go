@@ -1,8 +1,11 @@
 package comm
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // NewHandshake makes the handshake of a client that comes with an HTTP request and has said no
@@ -53,6 +56,23 @@ func HTTPStatus(err error) int {
 		return status
 	}
 	return http.StatusForbidden
+}
+
+// SetRefusal is HTTPStatus with the headers that the refusal wants: how long to wait before another try
+// (Retry-After), and how to authenticate (WWW-Authenticate, RFC 9110 11.6.1).
+func SetRefusal(h http.Header, err error) (status int) {
+	if le, ok := errors.AsType[*LimitError](err); ok {
+		h.Set("Retry-After", strconv.FormatInt(max(1, int64((le.Retry+time.Second-1)/time.Second)), 10))
+	}
+	status = HTTPStatus(err)
+	if errors.Is(err, ErrStopped) {
+		status = http.StatusServiceUnavailable
+		h.Set("Retry-After", "1")
+	}
+	if status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="comm"`)
+	}
+	return status
 }
 
 var statuses = map[Code]int{

@@ -274,7 +274,9 @@ func WithMaxGroups(n int) Option {
 }
 
 // WithQueue bounds what waits for one connection, in messages and counted bytes. The default is
-// 1,024 messages and 1 MiB. An empty queue admits one message of any size.
+// 1,024 messages and 1 MiB. An empty queue admits one message of any size. Under the policy Disconnect
+// what a group, a user's or everyone's messages have waiting for it counts by itself, for it waits there
+// once for all that are behind.
 func WithQueue(messages, bytes int) Option {
 	return checked("WithQueue", messages, "1 or more messages and bytes", messages > 0 && bytes > 0,
 		func(c *Config) { c.QueueMessages, c.QueueBytes = messages, bytes })

@@ -176,6 +176,7 @@ type Problem struct {
 	Text string
 }
 
+// String returns file:line:column and the text, or the text alone.
 func (p Problem) String() string {
 	if p.Line == 0 {
 		return p.Text

@@ -1,13 +1,13 @@
 package commhttp
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/crossorigin"
 )
 
 // The numbers of long polling, as PROTOCOL.md gives them.
@@ -20,10 +20,10 @@ const (
 
 // pollServer is the endpoint of long polling for one start of the provider.
 type pollServer struct {
-	host        comm.Host
-	codec       comm.Codec
-	format      comm.Format // boxed once
-	credentials bool        // cross-origin pages may send cookies
+	host    comm.Host
+	codec   comm.Codec
+	format  comm.Format // boxed once
+	origins crossorigin.Policy
 
 	mu        sync.Mutex // guards the fields below
 	conns     map[string]*pollConn
@@ -33,8 +33,8 @@ type pollServer struct {
 
 func newPollServer(h comm.Host) *pollServer {
 	return &pollServer{
-		host: h, codec: comm.JSON(), format: pollFormat{comm.JSON()}, credentials: !anyOrigin(h),
-		conns: make(map[string]*pollConn),
+		host: h, codec: comm.JSON(), format: pollFormat{comm.JSON()},
+		origins: crossorigin.New(h.CheckOrigin, allowedMethods, allowedHeaders), conns: make(map[string]*pollConn),
 	}
 }
 
@@ -43,12 +43,13 @@ func (s *pollServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if !s.allowOrigin(w, r) {
+	if err := s.origins.Allow(w, r); err != nil {
+		s.refuse(w, http.StatusForbidden, errorFrame(comm.CodeForbidden, err.Error()))
 		return
 	}
 	switch r.Method {
 	case http.MethodOptions:
-		preflight(w)
+		s.origins.Preflight(w, r)
 	case http.MethodGet:
 		if r.URL.Query().Has("conn") {
 			s.poll(w, r)
@@ -74,6 +75,7 @@ const (
 	headerConnection = "Comm-Connection"
 	headerSession    = "Comm-Session"
 	allowedMethods   = "GET, POST, DELETE, OPTIONS"
+	allowedHeaders   = headerConnection + ", " + headerSession + ", Authorization, Content-Type, Last-Event-ID, traceparent, tracestate"
 )
 
 // leaving reports whether an answer would be the last.
@@ -134,18 +136,12 @@ func (s *pollServer) refuse(w http.ResponseWriter, status int, f *comm.Frame) {
 	if err != nil { // an error frame of this package always encodes
 		body = []byte(`{"op":"error","code":"internal"}`)
 	}
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="comm"`)
-	}
 	s.write(w, status, append(body, '\n'))
 }
 
 // refuseError answers with what err means to a client, id being that of its frame.
 func (s *pollServer) refuseError(w http.ResponseWriter, id string, err error) {
-	if le, ok := errors.AsType[*comm.LimitError](err); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, (le.Retry+time.Second-1)/time.Second))))
-	}
-	status := comm.HTTPStatus(err)
+	status := comm.SetRefusal(w.Header(), err)
 	if err == errNoBody {
 		status = http.StatusRequestTimeout
 	}

@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/crossorigin"
 	"github.com/anasamu/comm/internal/places"
 )
 
 // server is one start of a provider.
 type server struct {
-	conf      Config
-	host      comm.Host
-	settings  comm.Settings
-	acceptor  *Acceptor
-	format    comm.Format // boxed once
-	ided      comm.Format // the same with id lines
-	anyOrigin bool        // the policy allows every page: none gets to use a visitor's cookies
+	conf     Config
+	host     comm.Host
+	settings comm.Settings
+	acceptor *Acceptor
+	format   comm.Format // boxed once
+	ided     comm.Format // the same with id lines
+	origins  crossorigin.Policy
 
 	places places.Places // of streams that are open or opening
 
@@ -30,7 +31,11 @@ type server struct {
 }
 
 func newServer(c Config, h comm.Host) (*server, error) {
-	s := &server{conf: c, host: h, settings: h.Settings(), format: format{codec: comm.JSON()}, ided: format{codec: comm.JSON(), ided: true}, streams: make(map[string]*transport)}
+	s := &server{
+		conf: c, host: h, settings: h.Settings(), streams: make(map[string]*transport),
+		format: format{codec: comm.JSON()}, ided: format{codec: comm.JSON(), ided: true},
+		origins: crossorigin.New(h.CheckOrigin, allowedMethods, allowedHeaders),
+	}
 	heartbeat := c.HeartbeatInterval
 	if heartbeat == 0 {
 		heartbeat = s.settings.Heartbeat
@@ -44,14 +49,12 @@ func newServer(c Config, h comm.Host) (*server, error) {
 	}
 	var err error
 	s.acceptor, err = NewAcceptor(opts...)
-	probe := &http.Request{Header: http.Header{"Origin": {"https://any.invalid"}}} // a name that cannot exist, RFC 6761 6.4
-	s.anyOrigin = h.CheckOrigin(probe) == nil
 	return s, err
 }
 
 // ServeHTTP tells the requests of PROTOCOL.md, "Server-Sent Events", apart.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := s.allowOrigin(w, r); err != nil {
+	if err := s.origins.Allow(w, r); err != nil {
 		refuse(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
@@ -68,7 +71,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete:
 		s.serveGoodbye(w, r)
 	case r.Method == http.MethodOptions:
-		preflight(w, r)
+		s.origins.Preflight(w, r)
 	default:
 		w.Header().Set("Allow", allowedMethods)
 		answer(w, http.StatusMethodNotAllowed, badRequest("method "+r.Method+" is not served here; allowed are "+allowedMethods))

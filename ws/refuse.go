@@ -1,10 +1,7 @@
 package ws
 
 import (
-	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/anasamu/comm"
 )
@@ -22,13 +19,8 @@ func (s *service) refuseRequest(w http.ResponseWriter, err *HandshakeError) {
 // refuseHTTP answers a handshake that the gateway refuses before the upgrade. The body is an error frame,
 // by which a client tells the gateway's word from that of something in between.
 func refuseHTTP(w http.ResponseWriter, err error) {
-	status, h := comm.HTTPStatus(err), w.Header()
-	if le, ok := errors.AsType[*comm.LimitError](err); ok {
-		h.Set("Retry-After", strconv.Itoa(int(max(1, (le.Retry+time.Second-1)/time.Second))))
-	}
-	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="comm"`)
-	}
+	h := w.Header()
+	status := comm.SetRefusal(h, err)
 	body, err := comm.JSON().AppendFrame(nil, comm.RefusalFrame("", err))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
