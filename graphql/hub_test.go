@@ -276,13 +276,13 @@ func TestHubResume(t *testing.T) {
 	g := startMeeting(t, lockedVault, comm.WithHistory(&comm.MemoryStore{Messages: 4}))
 	c := initWS(t, g.url, nil)
 	c.watch("m", `group: "lobby"`)
-	at := c.event("HubJoined").Position
+	c.event("HubJoined")
 	g.post(comm.ToGroup("lobby"), "1")
-	if e := c.event("HubMessage"); string(e.Content) != `"1"` {
-		t.Fatalf("%+v", e)
-	} else {
-		at = e.Position
+	first := c.event("HubMessage")
+	if string(first.Content) != `"1"` {
+		t.Fatalf("%+v", first)
 	}
+	at := first.Position
 	c.CloseNow()
 	eventually(t, "the cut", func() bool { return g.ConnectionCount(comm.ToAll()) == 0 })
 	for i := range 3 {
