@@ -234,5 +234,5 @@ type Access struct {
 }
 
 // Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
-// connection's handler goroutine. Without an Authorizer every Access is refused.
+// connection's handler goroutine or by Conn.Authorize. Without an Authorizer every Access is refused.
 type Authorizer func(ctx context.Context, c *Conn, a Access) error

@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"graphql":          {module, module + "/sse", module + "/ws"},
 	"commtest":         {module},
 	"examples/graphql": {module, module + "/graphql"},
-	"examples/gateway": {module, module + "/http", module + "/sse", module + "/ws"},
+	"examples/gateway": {module, module + "/graphql", module + "/http", module + "/sse", module + "/ws"},
 	"examples/wsecho":  {module + "/ws"},
 	"e2e/testgateway":  {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
 	"e2e/testgraphql":  {module, module + "/graphql"},

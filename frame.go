@@ -78,6 +78,10 @@ type Frame struct {
 	Hello    *Hello   // OpHello
 	Welcome  *Welcome // OpWelcome
 	Closing  *Closing // OpClosing
+
+	// Delivery is no part of the protocol. A carrier that sets it on an OpMessage with Ack, to others, finds
+	// there what became of it once the ack has come.
+	Delivery *Delivery
 }
 
 // Hello is what a client says first.

@@ -178,6 +178,9 @@ func (h *handlers) find(typ string) Handler {
 	return table["*"]
 }
 
+// deliveryKey finds the place for what became of a message: Frame.Delivery.
+type deliveryKey struct{}
+
 // forward sends a client's message to where it is addressed, if the authorizer allows.
 func forward(ctx context.Context, c *Conn, m *Message) error {
 	t, err := ParseTarget(m.to)
@@ -193,7 +196,10 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 		return err
 	}
 	if !call {
-		_, err = c.manager.Send(ctx, t, m)
+		d, err := c.manager.Send(ctx, t, m)
+		if told, ok := ctx.Value(deliveryKey{}).(*Delivery); ok {
+			*told = d
+		}
 		return err
 	}
 	if t.kind != targetConn {

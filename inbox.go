@@ -277,6 +277,9 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 		m.id = newID()
 	}
 	ctx := traceContext(c.ctx, &m)
+	if f.Delivery != nil {
+		ctx = context.WithValue(ctx, deliveryKey{}, f.Delivery)
+	}
 	reply, err := c.runHandler(ctx, &m, f.Op == OpCall)
 	if err != nil {
 		c.logFailure(&m, err)
@@ -311,6 +314,11 @@ func (c *Conn) logFailure(m *Message, err error) {
 			"type", m.typ, "id", m.id, "error", err)
 	}
 }
+
+// Authorize asks the manager's authorizer whether the client may do something, for code that does it in the
+// client's name by other means than a frame. It runs the authorizer on the caller's goroutine. Errors: the
+// authorizer's, and ErrForbidden without one, unless access is open.
+func (c *Conn) Authorize(a Access) error { return c.authorize(a) }
 
 // authorize asks the authorizer; without one everything is refused, unless access is open.
 func (c *Conn) authorize(a Access) (err error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,9 @@ type Setup struct {
 	// RealTime says that the provider cannot run under testing/synctest: the rows about time are
 	// left out, and those in memory run without fake time.
 	RealTime bool
+	// Without names rows that the carrier cannot keep, each with the reason, which the test output shows. A
+	// name that is no row's fails the test.
+	Without map[string]string
 }
 
 // Endpoint is where a provider is served and how to get there.
@@ -90,6 +94,7 @@ type row struct {
 
 func runCases(t *testing.T, f func(t *testing.T) Setup, m mode) {
 	t.Parallel()
+	t.Run("known rows", func(t *testing.T) { checkWithout(t, f) })
 	for _, r := range suite() {
 		switch {
 		case r.timed && !m.memory, m.tls && !r.wire, r.mutual && !m.mutual:
@@ -109,6 +114,15 @@ func runCases(t *testing.T, f func(t *testing.T) Setup, m mode) {
 	}
 }
 
+// checkWithout holds Setup.Without against the rows that there are.
+func checkWithout(t *testing.T, f func(t *testing.T) Setup) {
+	for name := range f(t).Without {
+		if !slices.ContainsFunc(suite(), func(r row) bool { return r.name == name }) {
+			t.Errorf("Without names %q, which is no row", name)
+		}
+	}
+}
+
 // probes remembers which setups cannot run in a bubble, by the name of the top-level test.
 var probes sync.Map
 
@@ -120,6 +134,9 @@ func fakeTimeImpossible(t *testing.T, f func(t *testing.T) Setup) bool {
 
 func runRow(t *testing.T, f func(t *testing.T) Setup, m mode, r row) {
 	s := f(t)
+	if why := s.Without[r.name]; why != "" {
+		t.Skip(why)
+	}
 	if r.needs != nil {
 		if lack := r.needs(s); lack != "" {
 			t.Skip("the provider has no " + lack)

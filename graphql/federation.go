@@ -93,7 +93,7 @@ func (f *federation) prepare(b *builder) {
 	if !slices.ContainsFunc(append(doc.Schema, doc.SchemaExtension...), func(d *ast.SchemaDefinition) bool { return d.Directives.ForName("link") != nil }) {
 		sdl = linkSDL + sdl
 	}
-	root, exists := queryRoot(doc)
+	root, exists := rootOf(doc, ast.Query)
 	var text strings.Builder
 	text.WriteString(federationSDL)
 	fields := "_service: _Service!"
@@ -123,13 +123,13 @@ func (f *federation) prepare(b *builder) {
 	}
 }
 
-// queryRoot is the name of the type of queries, and whether the SDL defines it.
-func queryRoot(doc *ast.SchemaDocument) (name string, exists bool) {
-	name = "Query"
-	for _, d := range append(doc.Schema, doc.SchemaExtension...) {
-		for _, op := range d.OperationTypes {
-			if op.Operation == ast.Query {
-				name = op.Type
+// rootOf is the name of the root type of an operation, and whether the SDL defines it.
+func rootOf(doc *ast.SchemaDocument, op ast.Operation) (name string, exists bool) {
+	name = map[ast.Operation]string{ast.Query: "Query", ast.Mutation: "Mutation", ast.Subscription: "Subscription"}[op]
+	for _, d := range slices.Concat(doc.Schema, doc.SchemaExtension) {
+		for _, t := range d.OperationTypes {
+			if t.Operation == op {
+				name = t.Type
 			}
 		}
 	}

@@ -143,8 +143,24 @@ func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
 	return nil
 }
 
+// flush has the operations say what the hub has given them, which is what it takes for written.
+func (h *hubSide) flush(deadline time.Time) {
+	h.mu.Lock()
+	takers := h.takers
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(h.s.ctx, time.Until(deadline)/2)
+	defer cancel()
+	for _, t := range takers {
+		t.settle(ctx)
+	}
+}
+
 // Close implements comm.Transport.
 func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
+	switch r.Kind {
+	case comm.ReasonNormal, comm.ReasonDrain, comm.ReasonKicked, comm.ReasonExpired, comm.ReasonSuperseded:
+		h.flush(deadline)
+	}
 	h.s.end(r, deadline)
 	return nil
 }

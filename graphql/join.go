@@ -224,6 +224,9 @@ func (m *membership) leave() {
 		return
 	}
 	defer h.joins.give()
+	if h.s.ctx.Err() != nil { // the connection is lost: that is not a word of its client's
+		return
+	}
 	use := h.groups[m.group]
 	if use == nil {
 		return

@@ -261,6 +261,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, err)
 		return
 	}
-	ctx := WithTransport(r.Context(), &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs, Manager: s.host.Manager()})
-	s.handler.serveOnce(w, r.WithContext(ctx))
+	t := &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs, Manager: s.host.Manager()}
+	t.visit = &visit{l: s.hall, t: t}
+	defer t.visit.end()
+	s.handler.serveOnce(w, r.WithContext(WithTransport(r.Context(), t)))
 }

@@ -97,6 +97,7 @@ type Transport struct {
 	Manager *comm.Manager
 	// Handshake is the handshake that the gateway's authenticator has accepted.
 	Handshake *comm.Handshake
+	visit     *visit // of a request in the gateway
 }
 
 type transportKey struct{}

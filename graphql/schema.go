@@ -58,6 +58,7 @@ type builder struct {
 	persistedSize int
 	trusted       map[string]string
 	federation    *federation
+	hub           bool
 
 	s        *Schema
 	problems []Problem
@@ -88,6 +89,9 @@ func (b *builder) build() (*Schema, error) {
 		operationMW: b.operationMW, presenter: b.presenter, observer: b.observer, logger: b.logger,
 		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, names: newNameSet(),
 		persisted: newPersistedQueries(b.persistedSize), trusted: newTrustedDocuments(b.trusted),
+	}
+	if b.hub {
+		b.prepareHub()
 	}
 	if b.federation != nil {
 		b.federation.prepare(b)

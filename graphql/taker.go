@@ -22,7 +22,9 @@ type taker struct {
 	room  chan struct{} // closed when there is room again; nil while nobody waits
 	last  bool          // the next frame is the last one
 	over  bool
-	err   error // why it is over, if the loop is to be told
+	err   error         // why it is over, if the loop is to be told
+	works bool          // the loop has taken frames and is not through with them
+	idle  chan struct{} // closed when it is, and none waits; nil while nobody waits for that
 
 	more chan struct{} // holds one when there is something for the loop
 }
@@ -79,8 +81,43 @@ func (t *taker) take(spare []*comm.Frame) (list []*comm.Frame, over bool, err er
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list, t.queue, t.bytes = t.queue, spare, 0
+	t.works = len(list) > 0
 	t.release()
 	return list, t.over, t.err
+}
+
+// worked is said by the loop when it is through with what it took.
+func (t *taker) worked() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.works = false; len(t.queue) == 0 {
+		t.rest()
+	}
+}
+
+func (t *taker) rest() {
+	if t.idle != nil {
+		close(t.idle)
+		t.idle = nil
+	}
+}
+
+// settle waits until the loop is through with all that was put, has ended, or ctx ends.
+func (t *taker) settle(ctx context.Context) {
+	t.mu.Lock()
+	if !t.works && len(t.queue) == 0 {
+		t.mu.Unlock()
+		return
+	}
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+	}
+	idle := t.idle
+	t.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
 }
 
 func (t *taker) release() {
@@ -94,13 +131,14 @@ func (t *taker) release() {
 func (t *taker) end(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err == nil { // nobody takes any more
+		t.queue, t.works = nil, false
+		t.rest()
+	}
 	if t.over {
 		return
 	}
 	t.over, t.err = true, err
-	if err == nil {
-		t.queue = nil
-	}
 	t.release()
 	t.wake()
 }
@@ -179,6 +217,7 @@ func (h *hubSide) loop(ctx context.Context, t *taker, release func()) iter.Seq2[
 				}
 				return
 			}
+			t.worked()
 			spare = list
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -87,14 +88,46 @@ func TestAnnouncedAddresses(t *testing.T) {
 		t.Fatalf("token %q in:\n%s", token, &out)
 	}
 	urls := regexp.MustCompile(`(?m)^  (\S.*?) +(?:ws|http)://(\S+)`).FindAllStringSubmatch(out.String(), -1)
-	if len(urls) != 7 {
+	if len(urls) != 8 {
 		t.Fatalf("%d addresses in:\n%s", len(urls), &out)
 	}
 	for _, u := range urls {
 		with, without := answers(t, u[2], token), answers(t, u[2], "")
-		guarded := u[1] != "page" && u[1] != "alive" && u[1] != "ready"
+		guarded := u[1] != "page" && u[1] != "alive" && u[1] != "ready" && u[1] != "GraphQL" // whose token comes in connection_init
 		if with == http.StatusNotFound || with == http.StatusUnauthorized || guarded && without != http.StatusUnauthorized {
 			t.Errorf("%s at %s: %d with the token, %d without", u[1], u[2], with, without)
+		}
+	}
+}
+
+// A request to /graphql needs the token too, and with it does what all clients can.
+func TestGraphQLNeedsToken(t *testing.T) {
+	t.Parallel()
+	gw, token, err := open("", configFile(t, `{"providers":{"http":{"host":"0.0.0.0","port":PORT}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gw.Close()
+	if err := gw.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"": "unauthenticated", "ann:" + token: `{"data":{"connection":{"user":"ann"}}}`} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/graphql", strings.NewReader(`{"query":"{ connection { user } }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if given != "" {
+			r.Header.Set("Authorization", "Bearer "+given)
+		}
+		resp, err := gw.HandleRequest(t.Context(), "graphql", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("token %q: %s %s, %v, want %s", given, resp.Status, b, err, want)
 		}
 	}
 }

@@ -35,6 +35,7 @@ var services = []service{
 	{"WebSocket", "ws", "websocket", "path", "/ws"},
 	{"Server-Sent", "http", "sse", "path", "/events"},
 	{"long polling", "http", "http", "poll_path", "/poll"},
+	{"GraphQL", "http", "graphql", "path", "/graphql"},
 	{"alive", "http", "http", "live_path", "/livez"},
 	{"ready", "http", "http", "ready_path", "/readyz"},
 	{"metrics", "http", "http", "metrics_path", "/metrics"},

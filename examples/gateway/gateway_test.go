@@ -263,6 +263,86 @@ func TestTraceCrossesProtocols(t *testing.T) {
 	}
 }
 
+// A GraphQL client and a WebSocket client are in one group of the gateway as it is built.
+func TestGraphQLMeetsWebSocket(t *testing.T) {
+	gw, _, err := open("127.0.0.1:0", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gw.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer gw.Close()
+	addrs, err := gw.Addrs("graphql")
+	if err != nil || len(addrs) != 1 {
+		t.Fatal(addrs, err)
+	}
+	base := addrs[0]
+	heard := make(chan *comm.Message, 1)
+	c := client(t, ws.Dialer("ws://"+base+"/ws"))
+	c.On("chat", func(_ context.Context, m *comm.Message) error { heard <- m; return nil })
+	if err := c.Join(t.Context(), "lobby"); err != nil {
+		t.Fatal(err)
+	}
+
+	events, _, err := ws.Dial(t.Context(), "ws://"+base+"/graphql", ws.WithSubprotocols("graphql-transport-ws"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.CloseNow()
+	say := func(s string) {
+		t.Helper()
+		if err := events.Write(t.Context(), ws.Text, []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(want string) {
+		t.Helper()
+		_, b, err := events.Read(t.Context(), nil)
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Fatalf("heard %s, %v, want %s", b, err, want)
+		}
+	}
+	say(`{"type":"connection_init"}`)
+	hear("connection_ack")
+	say(`{"id":"1","type":"subscribe","payload":{"query":"subscription { messages(group: \"lobby\") { __typename position ... on HubMessage { content } } }"}}`)
+	hear("HubJoined")
+
+	body := `{"query":"mutation { send(to: \"group:lobby\", type: \"chat\", content: \"hello\") { matched } }"}`
+	resp, err := http.Post("http://"+base+"/graphql", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || string(answer) != `{"data":{"send":{"matched":2}}}` {
+		t.Fatalf("%s, %v", answer, err)
+	}
+	if m := <-heard; string(m.Content()) != `"hello"` {
+		t.Errorf("the WebSocket client heard %s", m.Content())
+	}
+	hear(`"content":"hello"`)
+
+	back, err := comm.JSON().ParseFrame([]byte(`{"id":"b","type":"chat","to":"group:lobby","content":"back"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SendAck(t.Context(), back.Message); err != nil {
+		t.Fatal(err)
+	}
+	hear(`"content":"back"`)
+
+	page, err := http.Get("http://" + base + "/graphql/playground/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer page.Body.Close()
+	if page.StatusCode != http.StatusOK || page.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("the playground: %s %v", page.Status, page.Header)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 func client(t *testing.T, d comm.Dialer) *comm.Client {
 	t.Helper()
 	c, err := comm.NewClient([]comm.Dialer{d})

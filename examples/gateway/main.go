@@ -1,5 +1,5 @@
-// Command gateway serves HTTP with long polling, WebSocket and Server-Sent Events on one address, and
-// a page on which one sees messages cross from one to the other.
+// Command gateway serves HTTP with long polling, WebSocket, Server-Sent Events and GraphQL on one address, and
+// a page on which one sees messages cross from one to the other. GraphQL has a playground of its own.
 //
 //	go run ./examples/gateway
 //	go run ./examples/gateway -addr :8080            # prints the token that clients then need
@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/graphql"
 	commhttp "github.com/anasamu/comm/http"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
@@ -96,18 +97,22 @@ func open(addr, config string) (gw *comm.Manager, token string, err error) {
 func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
 	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
+	api := []graphql.Option{graphql.Hub()}
 	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
 	if addr != "" { // over what the file says of each protocol
 		opts = append(opts, comm.WithAddr(addr))
 		web, events = append(web, commhttp.WithAddr(addr)), append(events, sse.WithAddr(addr))
+		api = append(api, graphql.WithAddr(addr))
 	}
 	if config != "" {
 		opts = append(opts, comm.WithConfigFile(config))
+	} else { // else the file says it
+		api = append(api, graphql.WithEnablePlayground(true))
 	}
 	if !readSettings(config).retries() { // a second gateway at the same address is to say so at once
 		opts = append(opts, comm.WithRetry(0, time.Second))
 	}
-	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...)}
+	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...)}
 	opts = append(opts, access(token)...)
 	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {

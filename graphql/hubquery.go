@@ -1,0 +1,179 @@
+package graphql
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+type hubConn struct {
+	ID, Provider     string
+	User             *string
+	Groups           []string
+	Labels, Metadata json.RawMessage
+	Since            time.Time
+}
+
+type hubConnPage struct {
+	Nodes []*hubConn
+	Total int
+	Next  *string
+}
+
+// maxPage bounds a page of connections.
+const maxPage = 1000
+
+// allowed is the manager, if the authorizer lets the client list what t names.
+func allowed(ctx context.Context, what string, t comm.Target) (*comm.Manager, error) {
+	s, err := actor(ctx)
+	if err == nil {
+		err = s.Conn().Authorize(comm.Access{Action: comm.ActionList, Target: t})
+	}
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	return TransportOf(ctx).Manager, nil
+}
+
+func hubConnections(ctx context.Context, _ Root, args struct {
+	Group, Provider Opt[string]
+	First           int
+	After           string
+},
+) (*hubConnPage, error) {
+	if args.First < 1 || args.First > maxPage {
+		return nil, badArgument("first", args.First, fmt.Sprintf("1 to %d", maxPage))
+	}
+	t, what := comm.ToAll(), "connections"
+	if g, ok := args.Group.Get(); ok {
+		if g == "" || len(g) > comm.MaxNameLength {
+			return nil, badArgument("group", fmt.Sprintf("%q", shorten(g)), fmt.Sprintf("1 to %d bytes", comm.MaxNameLength))
+		}
+		t, what = comm.ToGroup(g), fmt.Sprintf("connections of %q", "group:"+g)
+	}
+	provider, narrowed := args.Provider.Get()
+	if narrowed {
+		t = t.InProvider(provider)
+	}
+	m, err := allowed(ctx, what, t)
+	if err != nil {
+		return nil, err
+	}
+	if narrowed && !slices.Contains(m.Providers(), provider) {
+		return nil, badProvider(m, provider)
+	}
+	return pageOf(m, t, args.First, args.After)
+}
+
+func badProvider(m *comm.Manager, name string) error {
+	return badArgument("provider", fmt.Sprintf("%q", shorten(name)), strings.Join(m.Providers(), ", "))
+}
+
+// pageOf is the first connections behind an id. It keeps no more than a page of them on the way.
+func pageOf(m *comm.Manager, t comm.Target, first int, after string) (*hubConnPage, error) {
+	p := &hubConnPage{Nodes: []*hubConn{}}
+	var least []*comm.Conn // sorted: a page and one more
+	for c := range m.Connections(t) {
+		p.Total++
+		if c.ID() <= after {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(least, c.ID(), func(o *comm.Conn, id string) int { return strings.Compare(o.ID(), id) })
+		if i > first {
+			continue
+		}
+		if len(least) > first {
+			least = least[:first]
+		}
+		least = slices.Insert(least, i, c)
+	}
+	if len(least) > first {
+		least = least[:first]
+		p.Next = orNull(least[first-1].ID())
+	}
+	for _, c := range least {
+		n, err := connOf(c)
+		if err != nil {
+			return nil, err
+		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	return p, nil
+}
+
+func connOf(c *comm.Conn) (*hubConn, error) {
+	i := c.Info()
+	labels, err := rawOf(i.Labels)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := rawOf(i.Metadata)
+	if i.Groups == nil {
+		i.Groups = []string{}
+	}
+	return &hubConn{i.ID, i.Provider, orNull(i.User), i.Groups, labels, metadata, i.Since.UTC()}, err
+}
+
+func hubConnection(ctx context.Context, _ Root, args struct{ ID Opt[string] }) (*hubConn, error) {
+	id, ok := args.ID.Get()
+	if !ok {
+		s, err := actor(ctx)
+		if err != nil {
+			return nil, hubError("connection", err)
+		}
+		return connOf(s.Conn())
+	}
+	m, err := allowed(ctx, fmt.Sprintf("connection %q", shorten(id)), comm.ToConn(id))
+	if err != nil {
+		return nil, err
+	}
+	c := m.Connection(id)
+	if c == nil {
+		return nil, nil
+	}
+	return connOf(c)
+}
+
+type hubCounters struct {
+	ConnectionsTotal, ConnectionsActive                                 int64
+	Requests, RequestsFailed                                            int64
+	MessagesIn, MessagesInFailed                                        int64
+	MessagesOut, MessagesOutFailed                                      int64
+	BytesIn, BytesOut                                                   int64
+	Drops, Closed                                                       json.RawMessage
+	ResponseAverage, ResponseP50, ResponseP95, ResponseP99, ResponseMax float64
+}
+
+func hubStats(ctx context.Context, _ Root, args struct{ Provider Opt[string] }) (*hubCounters, error) {
+	provider, narrowed := args.Provider.Get()
+	t := comm.ToAll()
+	if narrowed {
+		t = t.InProvider(provider)
+	}
+	m, err := allowed(ctx, "stats", t)
+	if err != nil {
+		return nil, err
+	}
+	if narrowed && !slices.Contains(m.Providers(), provider) {
+		return nil, badProvider(m, provider)
+	}
+	s, err := m.Stats(provider)
+	if err != nil {
+		return nil, hubError("stats", err)
+	}
+	drops, err := rawOf(s.Drops)
+	if err != nil {
+		return nil, err
+	}
+	closed, err := rawOf(s.Closed)
+	return &hubCounters{
+		s.ConnectionsTotal, s.ConnectionsActive, s.Requests, s.RequestsFailed, s.MessagesIn, s.MessagesInFailed,
+		s.MessagesOut, s.MessagesOutFailed, s.BytesIn, s.BytesOut, drops, closed,
+		s.ResponseAverage.Seconds(), s.ResponseP50.Seconds(), s.ResponseP95.Seconds(), s.ResponseP99.Seconds(), s.ResponseMax.Seconds(),
+	}, err
+}
