@@ -28,7 +28,8 @@ func (p *plan) begin() *plan {
 type selection struct {
 	typ    *typeDef
 	fields []*planField
-	slots  int // fields that the first pass has to look at
+	slots  int    // fields that the first pass has to look at
+	err    *Error // a condition that can be neither true nor false: such an object fails
 }
 
 // planField is one key of the response.
@@ -58,6 +59,9 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet) *selection {
 	for _, set := range sets {
 		c.walk(set)
 	}
+	if c.sel.err != nil {
+		c.sel.fields = nil
+	}
 	for _, f := range c.sel.fields {
 		c.finish(f)
 	}
@@ -86,7 +90,7 @@ func (c *collector) walk(set ast.SelectionSet) {
 				c.walk(s.SelectionSet)
 			}
 		case *ast.FragmentSpread:
-			if c.seen[s.Name] || !c.included(s.Directives) {
+			if !c.included(s.Directives) || c.seen[s.Name] {
 				continue
 			}
 			c.seen[s.Name] = true
@@ -106,13 +110,24 @@ func (c *collector) included(list ast.DirectiveList) bool {
 		arg := d.Arguments.ForName("if")
 		on := arg.Value.Raw == "true"
 		if arg.Value.Kind == ast.Variable {
-			on = c.p.conds[arg.Value.Raw]
+			var known bool
+			if on, known = c.p.conds[arg.Value.Raw]; !known {
+				c.undecided(d, arg)
+				return false
+			}
 		}
 		if on == (d.Name == "skip") {
 			return false
 		}
 	}
 	return true
+}
+
+// undecided is a variable that is null, which a default allows where a Boolean! is needed.
+func (c *collector) undecided(d *ast.Directive, arg *ast.Argument) {
+	if c.sel.err == nil {
+		c.sel.err = errorAt(fmt.Sprintf("Argument \"if\" of @%s needs a Boolean, but the variable \"$%s\" is null.", d.Name, arg.Value.Raw), arg.Value.Position)
+	}
 }
 
 func (c *collector) applies(condition string) bool {
@@ -218,7 +233,11 @@ func (s *Schema) arguments(defs []*inputDef, args ast.ArgumentList, vars variabl
 }
 
 func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Error {
-	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), arg.Value.Position)
+	pos := arg.Value.Position
+	if at, ok := err.(*literalError); ok { //nolint:errorlint // ours, never wrapped
+		pos = at.pos
+	}
+	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), pos)
 	e.err = err
 	return e
 }

@@ -129,10 +129,7 @@ type event struct {
 
 // execute runs the operation and appends its response.
 func (s *Schema) execute(ctx context.Context, dst []byte, op *operation, vars variables, ev *event) ([]byte, Outcome) {
-	p, err := op.plan(vars)
-	if err != nil {
-		return s.refuse(ctx, dst, op, []*Error{err})
-	}
+	p := op.plan(vars)
 	r, _ := runs.Get().(*run)
 	r.s, r.op, r.vars, r.buf, r.ctx, r.most = s, op, vars, dst, ctx, len(dst)+s.limits.ResponseBytes
 	var began time.Time
@@ -198,6 +195,10 @@ func (r *run) blocking(p *plan, ev *event) bool {
 // mutation executes the root fields one after the other, each with all that is below it (specification
 // 6.2.2). A null that goes up ends it.
 func (r *run) mutation(sel *selection, fr *frame) bool {
+	if sel.err != nil {
+		r.fail(nil, sel.err)
+		return false
+	}
 	r.buf = append(r.buf, '{')
 	for i, f := range sel.fields {
 		if i > 0 {

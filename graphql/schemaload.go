@@ -38,7 +38,13 @@ func (b *builder) parse() (*ast.SchemaDocument, bool) {
 	doc, ok := &ast.SchemaDocument{}, true
 	var text strings.Builder
 	for _, src := range append([]*ast.Source{validator.Prelude}, b.sources...) {
-		d, err := parser.ParseSchema(src)
+		input, wrong := repair(src.Input)
+		d, err := parser.ParseSchema(&ast.Source{Name: src.Name, Input: input, BuiltIn: src.BuiltIn})
+		if err == nil && wrong != nil {
+			b.problems = append(b.problems, Problem{File: src.Name, Line: wrong.Locations[0].Line, Column: wrong.Locations[0].Column, Text: wrong.Message})
+			ok = false
+			continue
+		}
 		if err != nil {
 			b.parserProblem(err)
 			ok = false

@@ -47,9 +47,9 @@ func (st *Stream) Kind() OperationKind { return st.op.kind }
 
 // open is CreateSourceEventStream.
 func (st *Stream) open() *Error {
-	p, err := st.op.plan(st.vars)
-	if err != nil {
-		return err
+	p := st.op.plan(st.vars)
+	if p.root.err != nil {
+		return p.root.err
 	}
 	if len(p.root.fields) != 1 || p.root.fields[0].def == nil {
 		return errorAt("A subscription must select one field.", st.op.def.Position)
