@@ -90,3 +90,75 @@ func BenchmarkExecute(b *testing.B) {
 		})
 	}
 }
+
+// mediumQuery is about what a page of an application asks for.
+const mediumQuery = `query Page($first: Int = 10, $withPets: Boolean!) {
+	user(id: 1) { id name initials(n: 2) friends { ...Person } }
+	search(text: "a", first: $first) { __typename ... on Named { name } ... on Dog @include(if: $withPets) { barks owner { ...Person } } ... on User { friends { id } } }
+	stats { count average label }
+}
+fragment Person on User { id name age: years friends { id name } }`
+
+func mediumSchema(tb testing.TB) *graphql.Schema {
+	bob := &user{ID: 2, Name: "Bob"}
+	ann := &user{ID: 1, Name: "Ann", Friends: []*user{bob, bob}}
+	type stats struct {
+		Count   int
+		Average float64
+		Label   string
+	}
+	type dog2 struct {
+		Name  string
+		Barks bool
+		Owner *user
+	}
+	return schema(tb,
+		graphql.SDL(`interface Named { name: String! }
+			type User implements Named { id: ID! name: String! initials(n: Int!): String friends: [User!]! years: Int }
+			type Dog implements Named { name: String! barks: Boolean owner: User } union Found = User | Dog
+			type Stats { count: Int! average: Float! label: String }
+			type Query { user(id: ID!): User search(text: String!, first: Int): [Found!]! stats: Stats! }`),
+		graphql.Bind[*dog2]("Dog"),
+		graphql.Resolve("Query.user", func(context.Context, graphql.Root, struct{ ID string }) (*user, error) { return ann, nil }),
+		graphql.Resolve("Query.search", func(context.Context, graphql.Root, struct {
+			Text  string
+			First int
+		},
+		) ([]any, error) {
+			return []any{ann, &dog2{"Rex", true, bob}, bob}, nil
+		}),
+		graphql.Get("Query.stats", func(graphql.Root) stats { return stats{3, 1.5, "x"} }),
+		graphql.GetWith("User.initials", func(u *user, _ struct{ N int }) string { return u.Name[:1] }),
+		graphql.Get("User.years", func(u *user) int { return 30 + u.ID }),
+		graphql.Batch("User.friends", func(_ context.Context, us []*user, _ graphql.NoArgs) ([][]*user, error) {
+			out := make([][]*user, len(us))
+			for i := range us {
+				out[i] = us[i].Friends
+			}
+			return out, nil
+		}),
+	)
+}
+
+// BenchmarkMedium is one query from the bytes of its request to those of its response: cached, and with
+// another text each time.
+func BenchmarkMedium(b *testing.B) {
+	s := mediumSchema(b)
+	for _, cached := range []bool{true, false} {
+		b.Run(fmt.Sprintf("cached=%v", cached), func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for n := 0; b.Loop(); n++ {
+				query := mediumQuery
+				if !cached {
+					query += fmt.Sprint("#", n)
+				}
+				req := &graphql.Request{Query: query, Variables: json.RawMessage(`{"withPets":true}`)}
+				var out graphql.Outcome
+				if buf, out = s.Append(context.Background(), buf[:0], req); len(out.Errors) > 0 {
+					b.Fatal(out.Errors[0])
+				}
+			}
+		})
+	}
+}

@@ -16,6 +16,9 @@ func (b *builder) bindAll() {
 	b.bindDefaults()
 	b.bindTypes()
 	introspect(b)
+	if b.federation != nil {
+		b.federation.bind(b)
+	}
 	b.bindResolvers()
 	b.bindMembers()
 	for len(b.queue) > 0 {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -201,8 +203,8 @@ func (c *coercer) object(t *typeDef, v any) any {
 			c.fail(v, "Field %q of required type %q was not provided.", in.name, in.typ)
 		}
 	}
-	for name := range m {
-		if t.input(name) == nil {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if len(c.errs) < c.limit && t.input(name) == nil {
 			c.fail(v, "Field %q is not defined by type %q.%s", name, t.name, didYouMean(name, inputNames(t)))
 		}
 	}

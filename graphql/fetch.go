@@ -82,6 +82,7 @@ type fetcher struct {
 	ready   int // calls in queue
 	open    int // groups that are not finished
 	workers int // goroutines beside the caller
+	coming  int // those of them that have not taken their first call
 	waiting bool
 	wg      sync.WaitGroup
 }
@@ -203,12 +204,14 @@ func aliasOf(ctx context.Context) string {
 
 // hire starts goroutines for the calls that nobody would take at once. The one that queues takes one.
 func (x *fetcher) hire() {
-	spare := x.ready - 1
+	spare := x.ready - 1 - x.coming
 	if x.waiting {
 		x.wake.Signal()
 		spare--
 	}
-	for ; spare > x.workers && x.workers < x.r.s.limits.Concurrency-1; x.workers++ {
+	for ; spare > 0 && x.workers < x.r.s.limits.Concurrency-1; spare-- {
+		x.workers++
+		x.coming++
 		x.wg.Go(func() { x.work(false) })
 	}
 }
@@ -216,6 +219,9 @@ func (x *fetcher) hire() {
 // work makes calls: the caller until all groups are finished, others while there are calls.
 func (x *fetcher) work(caller bool) {
 	x.mu.Lock()
+	if !caller {
+		x.coming--
+	}
 	for {
 		g, k, ok := x.take()
 		switch {

@@ -67,7 +67,7 @@ func TestNumbers(t *testing.T) {
 	}
 	refused(t, s, "{\n a(i: [12a]) }", ``, `"line":2,"column":10`)
 	refused(t, s, "{ a(s: \"1a \\\"1a\" # 1a\n i: 1) a1a: __typename b(s: \"\"\"1a\"\"\") }", ``, `Cannot query field`)
-	if text := problems(t, graphql.SDL("type Query {\n a(s: [Int] = [1a]): Int }")); !strings.Contains(text, "schema:2:16: Syntax Error") {
+	if text := problems(t, graphql.SDL("type Query {\n a(s: [Int] = [1a]): Int }")); !strings.Contains(text, "schema:2:17: Syntax Error") {
 		t.Error(text)
 	}
 }

@@ -193,6 +193,14 @@ func TestIntrospectionOff(t *testing.T) {
 	refused(t, s, `{ __schema { types { name } } }`, ``, "Introspection is switched off")
 	refused(t, s, `{ a ...F } fragment F on Query { __type(name: "A") { name } }`, ``, "Introspection is switched off", `"column":34`)
 	expect(t, s, `{ __typename }`, `{"data":{"__typename":"Query"}}`)
+	for _, query := range []string{`{ lis }`, `{ list(firs: 1) { name } }`, `{ n { ... on Quer { a } } }`, `query($x: Strin) { a(x: $x) }`} {
+		if got := ask(t, s, query); strings.Contains(got, "Did you mean") || !strings.Contains(got, "errors") {
+			t.Errorf("%s: the name of a neighbour is told: %s", query, got)
+		}
+	}
+	if got := ask(t, limited(t, graphql.Limits{}), `{ lis }`); !strings.Contains(got, `Did you mean \"list\"`) {
+		t.Error(got)
+	}
 }
 
 func TestPersistedQueries(t *testing.T) {
@@ -259,6 +267,26 @@ func TestTrustedDocuments(t *testing.T) {
 	for _, req := range []graphql.Request{{DocumentID: "b-2"}, {Query: `{ a }`}, {Query: `{b}`}, {}} {
 		if b, out := s.Append(t.Context(), nil, &req); out.Code() != graphql.CodeUntrusted {
 			t.Errorf("%+v: %s", req, b)
+		}
+	}
+}
+
+// Variables that are wrong in many places cost no more than right ones.
+func TestHostileVariables(t *testing.T) {
+	t.Parallel()
+	s := inputSchema(t)
+	const n = 40_000
+	for name, vars := range map[string]string{
+		"unknown fields": `{"u":{` + strings.Repeat(`"x`+strings.Repeat("y", 10)+`":1,`, n) + `"name":"a"}}`,
+		"wrong items":    `{"u":{"name":"a","grid":[` + strings.Repeat(`["x"],`, n) + `[1]]}}`,
+		"long value":     `{"u":{"name":["` + strings.Repeat("x", 500_000) + `"],"grid":[` + strings.Repeat(`"x",`, n) + `1]}}`,
+		"deep":           `{"u":` + strings.Repeat(`{"name":"a","friend":`, 3_000) + `1` + strings.Repeat(`}`, 3_001),
+		"other names":    `{` + strings.Repeat(`"x":1,`, n) + `"y":1}`,
+	} {
+		began := time.Now()
+		got := ask(t, s, `query($u: NewUser) { user(in: $u) }`, vars)
+		if d := time.Since(began); d > 3*patience || len(got) > 100<<10 {
+			t.Errorf("%s: %d bytes took %v, the answer has %d: %.300s", name, len(vars), d, len(got), got)
 		}
 	}
 }

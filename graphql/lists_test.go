@@ -27,7 +27,7 @@ func TestLists(t *testing.T) {
 		{"[Int!]!", []any{1, nil}, `{"data":null,"errors":[{"message":"Cannot return null for non-nullable field Query.list.","locations":[{"line":1,"column":3}],"path":["list",1]}]}`},
 		{"[[Int!]]!", []any{[]any{1}, []any{2, nil}, nil, []int{3}}, `{"data":{"list":[[1],null,null,[3]]},"errors":[{"message":"Cannot return null for non-nullable field Query.list.","locations":[{"line":1,"column":3}],"path":["list",1,1]}]}`},
 		{"[Int]", 1, `{"data":{"list":null},"errors":[{"message":"Expected a list for [Int].","locations":[{"line":1,"column":3}],"path":["list"]}]}`},
-		{"[Int]", []any{1, "x", 1 << 40, 1.5}, `{"data":{"list":[1,null,null,null]},"errors":[{"message":"Int cannot represent the value.","locations":[{"line":1,"column":3}],"path":["list",1]},{"message":"Int cannot represent non 32-bit signed integer value: 1099511627776","locations":[{"line":1,"column":3}],"path":["list",2]},{"message":"Int cannot represent non-integer value: 1.5","locations":[{"line":1,"column":3}],"path":["list",3]}]}`},
+		{"[Int]", []any{1, "x", int64(1 << 40), 1.5}, `{"data":{"list":[1,null,null,null]},"errors":[{"message":"Int cannot represent the value.","locations":[{"line":1,"column":3}],"path":["list",1]},{"message":"Int cannot represent non 32-bit signed integer value: 1099511627776","locations":[{"line":1,"column":3}],"path":["list",2]},{"message":"Int cannot represent non-integer value: 1.5","locations":[{"line":1,"column":3}],"path":["list",3]}]}`},
 	} {
 		expect(t, schema(t, graphql.SDL(`type Query { list: `+c.typ+` }`), value("Query.list", c.v)), `{ list }`, c.want)
 	}

@@ -35,11 +35,26 @@ func (s *Schema) checkOverlap(doc *ast.QueryDocument) (errs []*Error) {
 		}
 	}()
 	for _, op := range doc.Operations {
-		groups := o.collect([]scope{{s.rootDef(op.Operation), op.SelectionSet}})
-		o.sameField(groups, nil)
-		o.sameShape(groups, nil)
+		o.check(o.collect([]scope{{s.rootDef(op.Operation), op.SelectionSet}}))
 	}
 	return nil
+}
+
+// check checks groups of which nothing has been merged yet. What is below a field that is alone in its
+// group begins anew, and that is nearly all there is.
+func (o *overlap) check(groups []keyed) {
+	several := groups[:0:0]
+	for _, g := range groups {
+		if len(g.fields) > 1 {
+			several = append(several, g)
+		} else if scopes := o.below(g.fields); len(scopes) > 0 {
+			o.check(o.collect(scopes))
+		}
+	}
+	if len(several) > 0 {
+		o.sameField(several, nil)
+		o.sameShape(several, nil)
+	}
 }
 
 func (s *Schema) rootDef(kind ast.Operation) *ast.Definition {
@@ -72,7 +87,7 @@ type keyed struct {
 
 // collect groups all fields of some selection sets, through fragments, by their key.
 func (o *overlap) collect(scopes []scope) []keyed {
-	c := &overlapCollector{o: o, index: make(map[string]int), seen: make(map[string]bool)}
+	c := &overlapCollector{o: o}
 	for _, sc := range scopes {
 		c.walk(sc.parent, sc.set)
 	}
@@ -82,8 +97,32 @@ func (o *overlap) collect(scopes []scope) []keyed {
 type overlapCollector struct {
 	o      *overlap
 	groups []keyed
-	index  map[string]int
+	index  map[string]int  // of groups, once there are many
 	seen   map[string]bool // fragments
+}
+
+// few is how many groups are searched one by one.
+const few = 16
+
+// group is the index of the group of a key; a new one is added.
+func (c *overlapCollector) group(key string) int {
+	if len(c.groups) <= few {
+		if i := slices.IndexFunc(c.groups, func(g keyed) bool { return g.key == key }); i >= 0 {
+			return i
+		}
+	} else if i, ok := c.index[key]; ok {
+		return i
+	}
+	c.groups = append(c.groups, keyed{key: key})
+	if n := len(c.groups); n == few+1 {
+		c.index = make(map[string]int)
+		for i, g := range c.groups {
+			c.index[g.key] = i
+		}
+	} else if n > few {
+		c.index[key] = n - 1
+	}
+	return len(c.groups) - 1
 }
 
 func (c *overlapCollector) walk(parent *ast.Definition, set ast.SelectionSet) {
@@ -93,12 +132,7 @@ func (c *overlapCollector) walk(parent *ast.Definition, set ast.SelectionSet) {
 		}
 		switch sel := sel.(type) {
 		case *ast.Field:
-			i, ok := c.index[sel.Alias]
-			if !ok {
-				i = len(c.groups)
-				c.index[sel.Alias] = i
-				c.groups = append(c.groups, keyed{key: sel.Alias})
-			}
+			i := c.group(sel.Alias)
 			c.groups[i].fields = append(c.groups[i].fields, selected{parent, sel})
 		case *ast.InlineFragment:
 			p := parent
@@ -108,6 +142,9 @@ func (c *overlapCollector) walk(parent *ast.Definition, set ast.SelectionSet) {
 			c.walk(p, sel.SelectionSet)
 		case *ast.FragmentSpread:
 			if sel.Definition != nil && !c.seen[sel.Name] {
+				if c.seen == nil {
+					c.seen = make(map[string]bool)
+				}
 				c.seen[sel.Name] = true
 				c.walk(sel.Definition.Definition, sel.Definition.SelectionSet)
 			}
@@ -181,7 +218,10 @@ func (o *overlap) sameField(groups []keyed, path []string) {
 	for _, g := range groups {
 		for _, part := range parts(g.fields) {
 			ok := true
-			first, args := part[0], argsText(part[0].field)
+			first, args := part[0], ""
+			if len(part) > 1 {
+				args = argsText(first.field)
+			}
 			for _, f := range part[1:] {
 				switch {
 				case f.field.Name != first.field.Name:
@@ -201,6 +241,9 @@ func (o *overlap) sameField(groups []keyed, path []string) {
 
 // parts splits fields by the object they are on; those on an abstract type may meet any of them.
 func parts(fields []selected) [][]selected {
+	if len(fields) == 1 {
+		return [][]selected{fields}
+	}
 	var abstract []selected
 	var names []string
 	objects := make(map[string][]selected)

@@ -239,6 +239,7 @@ func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Erro
 	}
 	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), pos)
 	e.err = err
+	s.withoutHint(e)
 	return e
 }
 

@@ -97,8 +97,9 @@ func (s *Schema) refuse(ctx context.Context, dst []byte, op *operation, errs []*
 	if op != nil {
 		out.Kind, e.Kind, e.Name = op.kind, op.kind, s.names.of(op)
 	}
-	if s.presenter != nil {
-		for _, err := range errs {
+	for _, err := range errs {
+		s.withoutHint(err)
+		if s.presenter != nil {
 			s.presenter(ctx, err)
 		}
 	}

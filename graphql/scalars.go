@@ -3,11 +3,15 @@ package graphql
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/anasamu/comm/internal/jsonscan"
 )
 
 // isBuiltin reports whether a scalar is one of the specification's five.
@@ -225,17 +229,51 @@ func idJSON(v any) (any, error) {
 	return nil, coercionf("ID cannot represent value: %s", showJSON(v))
 }
 
-// showJSON is a value in an error's text, cut where it is long.
+// showJSON is a value in an error's text, cut where it is long. Its cost is bounded too: a value of a
+// megabyte may be shown a hundred times.
 func showJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
 	const most = 200
+	b := appendShown(nil, v, most)
 	if len(b) > most {
 		return strings.ToValidUTF8(string(b[:most]), "") + "..."
 	}
 	return string(b)
+}
+
+// appendShown appends v as JSON until there is more than is shown.
+func appendShown(b []byte, v any, most int) []byte {
+	switch v := v.(type) {
+	case string:
+		return jsonscan.AppendString(b, v[:min(len(v), most)])
+	case []any:
+		b = append(b, '[')
+		for i := 0; i < len(v) && len(b) <= most; i++ {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendShown(b, v[i], most)
+		}
+		return append(b, ']')
+	case map[string]any:
+		if len(v) > most {
+			return append(b, "{...}"...)
+		}
+		b = append(b, '{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if len(b) > most {
+				break
+			}
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(jsonscan.AppendString(b, name[:min(len(name), most)]), ':')
+			b = appendShown(b, v[name], most)
+		}
+		return append(b, '}')
+	case nil:
+		return append(b, "null"...)
+	}
+	return fmt.Append(b, v)
 }
 
 // didYouMean names the closest of some names, if one is close.

@@ -14,12 +14,14 @@ import (
 )
 
 // validationRules are the rules of section 5 of the specification. Four of the parser's package are
-// replaced: two accept or refuse wrongly, one has no bound, and one is told more by ours.
+// replaced: two accept or refuse wrongly, one has no bound, and one is not told the same twice.
 func validationRules() []validator.Rule {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.OverlappingFieldsCanBeMergedRule.Name)
 	r.RemoveRule(rules.SingleFieldSubscriptionsRule.Name)
 	r.RemoveRule(rules.ValuesOfCorrectTypeRule.Name)
+	r.RemoveRule(rules.KnownTypeNamesRule.Name) // its suggestions come in another order each time
+	r.AddRule(rules.KnownTypeNamesRuleWithoutSuggestions.Name, rules.KnownTypeNamesRuleWithoutSuggestions.RuleFunc)
 	var list []validator.Rule
 	for name, f := range r.GetInner() {
 		list = append(list, validator.Rule{Name: name, RuleFunc: f})
@@ -58,6 +60,13 @@ func (s *Schema) parseError(err error) *Error {
 	e := ofParser(g)
 	e.Message = "Syntax Error: " + e.Message
 	return e
+}
+
+// withoutHint takes a suggestion off an error: where introspection is off, it would tell names one by one.
+func (s *Schema) withoutHint(e *Error) {
+	if !s.introspection {
+		e.Message, _, _ = strings.Cut(e.Message, " Did you mean ")
+	}
 }
 
 // tooMany ends a walk of the validator, which has no other way to be ended.

@@ -369,9 +369,21 @@ func (s *Schema) objects(c *completer, v reflect.Value, found func(reflect.Value
 	}
 }
 
+// failure is the error of an element that has failed alone.
+func failure(v reflect.Value) (error, bool) {
+	if v.Type() != reflect.TypeFor[failedValue]() {
+		return nil, false
+	}
+	f, _ := v.Interface().(failedValue)
+	return f.err, true
+}
+
 // typeIndex says which of the possible types of a field an instance is (specification 6.4.3.1).
 func (s *Schema) typeIndex(f *planField, c *completer, v reflect.Value) (int, error) {
 	t := c.typ
+	if failed, ok := failure(v); ok {
+		return 0, failed
+	}
 	if t.kind == ast.Object {
 		if !t.dynamic && v.Type() != t.goType {
 			return 0, mismatch(c, v)
