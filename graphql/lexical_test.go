@@ -72,6 +72,14 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// Directives on the definition of a variable are constant (specification 2.11).
+func TestConstantDirectives(t *testing.T) {
+	t.Parallel()
+	s := schema(t, graphql.SDL(`directive @d(x: [Int]) on VARIABLE_DEFINITION type Query { a(i: Int): Int }`), graphql.GetWith("Query.a", func(_ graphql.Root, a struct{ I *int }) *int { return a.I }))
+	expect(t, s, `query($v: Int @d(x: [1])) { a(i: $v) }`, `{"data":{"a":3}}`, `{"v":3}`)
+	refused(t, s, `query($v: Int @d(x: [$w]), $w: Int) { a(i: $v) }`, ``, `Syntax Error`, `"line":1,"column":21`)
+}
+
 // The error of an argument has the place of the value inside of it that is wrong, as graphql-js has it.
 func TestArgumentPlaces(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,9 @@ func (s *Schema) parse(query string) (*ast.QueryDocument, []*Error) {
 	if err != nil {
 		return nil, []*Error{s.parseError(err)}
 	}
+	if wrong == nil {
+		wrong = variableInConstant(doc)
+	}
 	if wrong != nil {
 		return nil, []*Error{wrong}
 	}
@@ -67,6 +70,23 @@ func (s *Schema) withoutHint(e *Error) {
 	if !s.introspection {
 		e.Message, _, _ = strings.Cut(e.Message, " Did you mean ")
 	}
+}
+
+// variableInConstant finds a variable in a directive on the definition of another, where only constants
+// stand (specification 2.11), which the parser lets through.
+func variableInConstant(doc *ast.QueryDocument) *Error {
+	for _, op := range doc.Operations {
+		for _, v := range op.VariableDefinitions {
+			for _, d := range v.Directives {
+				for _, arg := range d.Arguments {
+					if hasVariable(arg.Value) {
+						return errorAt(fmt.Sprintf("Syntax Error: Unexpected variable in the constant value %s.", arg.Value), arg.Value.Position)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // tooMany ends a walk of the validator, which has no other way to be ended.

@@ -58,20 +58,39 @@ function resolveFields(type, data, subscription) {
 
 /** All errors there are in an operation that was executed, one list for each of its responses. */
 export async function allErrors(lenient, { query, operationName, variables }) {
-  const { responses } = await run({ schema: lenient, document: parse(query), variableValues: variables ?? undefined, operationName });
+  const { responses } = await run({ schema: lenient, document: parseOperation(query), variableValues: variables ?? undefined, operationName });
   return responses.map((r) => r.errors ?? []);
 }
 
-/** Executes a request as subject does; adds the stage at which it ended. */
-export async function answer(schema, { query, operationName, variables }) {
+/** Parses an operation by the grammar of the specification, in which a selection set is never empty. */
+const parseOperation = (query) => parse(query, { allowEmptySelectionSets: false });
+
+/** Says what is wrong with an operation: the stage, "parse" or "validate", and the errors. */
+export function refusal(schema, query) {
   let document;
   try {
-    document = parse(query);
+    document = parseOperation(query);
   } catch (error) {
-    return { stage: 'parse', responses: [{ errors: [error] }] };
+    return { stage: 'parse', errors: [error] };
   }
   const errors = validate(schema, document);
-  if (errors.length > 0) return { stage: 'validate', responses: [{ errors }] };
+  return errors.length > 0 ? { stage: 'validate', errors } : { document };
+}
+
+/** Says what is wrong with a schema. */
+export function schemaProblems(sdl) {
+  try {
+    const schema = buildSchema(sdl);
+    return { schema, problems: validateSchema(schema) };
+  } catch (error) {
+    return { problems: [error] };
+  }
+}
+
+/** Executes a request as the subject does; adds the stage at which it ended. */
+export async function answer(schema, { query, operationName, variables }) {
+  const { stage, errors, document } = refusal(schema, query);
+  if (stage) return { stage, responses: [{ errors }] };
   return { document, ...(await run({ schema, document, variableValues: variables ?? undefined, operationName })) };
 }
 

@@ -17,7 +17,7 @@ type description struct {
 
 type typeInfo struct {
 	Name     string       `json:"name"`
-	Kind     string       `json:"kind"` // as introspection says it
+	Kind     string       `json:"kind"` // as introspection says it, or SUBSCRIPTION
 	Fields   []*fieldInfo `json:"fields"`
 	Possible []string     `json:"possible"` // of an interface or a union
 	Values   []string     `json:"values"`   // of an enum
@@ -35,6 +35,14 @@ type ref struct {
 	nonNull bool
 	elem    *ref
 	name    string
+}
+
+// root tells whether the type is one of those that operations begin with.
+func (r *ref) root() bool {
+	for r.elem != nil {
+		r = r.elem
+	}
+	return r.name == "Query" || r.name == "Mutation" || r.name == "Subscription"
 }
 
 func parseRef(s string) *ref {
@@ -59,7 +67,7 @@ func (d *description) options() []graphql.SchemaOption {
 	}
 	for _, t := range d.Types {
 		switch t.Kind {
-		case "OBJECT":
+		case "OBJECT", "SUBSCRIPTION":
 			for _, f := range t.Fields {
 				f.ref = parseRef(f.Type)
 				opts = append(opts, dt.resolver(t, f))
@@ -79,7 +87,7 @@ func (d *description) options() []graphql.SchemaOption {
 
 func (d *data) resolver(t *typeInfo, f *fieldInfo) graphql.SchemaOption {
 	coord := t.Name + "." + f.Name
-	if t.Name == "Subscription" {
+	if t.Kind == "SUBSCRIPTION" {
 		return graphql.Subscribe(coord, func(_ context.Context, args map[string]any) (iter.Seq2[any, error], error) {
 			return d.source(f, args)
 		})

@@ -39,6 +39,9 @@ func (d *data) typed(coord string, f *fieldInfo, kind uint32) graphql.SchemaOpti
 	case "[[Int]]":
 		return typedField[[][]*int](d, coord, f, kind)
 	}
+	if f.ref.root() {
+		return nil // a root type is a graphql.Root
+	}
 	if f.ref.elem == nil && d.types[f.ref.name].Kind == "OBJECT" {
 		return typedField[*object](d, coord, f, kind)
 	}
