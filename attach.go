@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/anasamu/comm/internal/facts"
 	"github.com/anasamu/comm/internal/limit"
 )
 
@@ -165,14 +167,6 @@ func copied(m map[string]string) map[string]string {
 	return c
 }
 
-// kept is a copy for the connection's life, without cost where there is nothing.
-func kept(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	return maps.Clone(m)
-}
-
 func (m *Manager) callOnConnect(ctx context.Context, hs *Handshake, a *Admission) (err error) {
 	if m.cfg.OnConnect == nil {
 		return nil
@@ -208,17 +202,14 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 	if resumed {
 		sess.supersede()
 	}
-	key := limit.NetAddrKey(hs.RemoteAddr)
-	if hs.trusted != nil {
-		key = addrKey{} // in process all have one address
-	}
+	key := placeOf(hs.RemoteAddr, hs.trusted != nil)
 	if err := m.limits.acquire(&m.cfg, a.User, key); err != nil {
 		return nil, err
 	}
 	if !resumed {
 		sess = m.sessions.open(a.User)
 	}
-	c := m.newConn(p, t, hs, a, sess, key, resumed)
+	c := m.newConn(p, t, hs, a, sess, resumed)
 	if before := sess.take(c); before != nil {
 		before.kill(CloseReason{Kind: ReasonSuperseded, Text: "the session came back on another connection"})
 	}
@@ -235,6 +226,14 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 	return c, nil
 }
 
+// placeOf is the address for which a connection counts. In process all have one, and so none.
+func placeOf(remote net.Addr, inProcess bool) addrKey {
+	if inProcess {
+		return addrKey{}
+	}
+	return limit.NetAddrKey(remote)
+}
+
 // supersede closes the session's earlier connection and waits until its places are free, so that
 // a client at its limit can come back.
 func (n *session) supersede() {
@@ -246,22 +245,27 @@ func (n *session) supersede() {
 	}
 	before.kill(CloseReason{Kind: ReasonSuperseded, Text: "the session came back on another connection"})
 	select {
-	case <-before.done:
+	case <-before.done.C():
 	case <-time.After(2 * killGrace):
 	}
 }
 
-func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, key addrKey, resumed bool) *Conn {
+func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admission, s *session, resumed bool) *Conn {
+	address := kindPrefix[targetConn] + newID()
+	id := address[len(kindPrefix[targetConn]):]
+	if a.User != "" {
+		address = kindPrefix[targetUser] + a.User
+	}
 	c := &Conn{
-		id: newID(), provider: p, manager: m, transport: t, session: s, user: a.User,
-		labels: kept(a.Labels), metadata: kept(a.Metadata), remote: hs.RemoteAddr, addrKey: key,
-		since: time.Now(), done: make(chan struct{}), resumed: resumed,
+		id: id, address: address, provider: p, manager: m, transport: t, session: s, user: a.User,
+		labels: facts.Of(a.Labels), metadata: facts.Of(a.Metadata), remote: hs.RemoteAddr,
+		since: time.Now(), resumed: resumed, inProcess: hs.trusted != nil,
 	}
 	c.ctx, c.cancel = context.WithCancelCause(p.connContext())
-	c.identity.Store(hs.identity)
+	c.identify(hs.identity)
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
-	c.out.q.Limit(m.cfg.QueueMessages, m.cfg.QueueBytes, m.cfg.Overflow.queue())
+	c.out.q.Limit(&m.queues)
 	c.in.run = c.handle
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
@@ -275,15 +279,15 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 
 // begin queues welcome, joins everything, and lets the writer go.
 func (c *Conn) begin(hs *Handshake, a Admission, notice *Frame) {
-	id := c.Identity()
-	c.control(&Frame{Op: OpWelcome, Expires: id.Expires, Welcome: &Welcome{
+	expires := hs.identity.Expires
+	c.control(&Frame{Op: OpWelcome, Expires: expires, Welcome: &Welcome{
 		Version: ProtocolVersion, Conn: c.id, Session: c.session.secret, User: c.user, Node: c.manager.node,
 		Heartbeat: c.manager.settings.Heartbeat, MaxMessage: c.manager.cfg.MaxMessage, Resumed: c.resumed,
 	}})
 	if notice != nil {
 		c.control(notice)
 	}
-	c.watchExpiry(id.Expires)
+	c.watchExpiry(expires)
 	c.enterAll(hs, a)
 	c.startWriter()
 	c.manager.observe(Event{Kind: EventConnect, Provider: c.provider.name, Conn: c.id, User: c.user})
@@ -325,7 +329,7 @@ func (c *Conn) enterStanding(pos Position) {
 // unregister gives back what a connection held.
 func (m *Manager) unregister(c *Conn, r CloseReason) {
 	m.conns.remove(c)
-	m.limits.release(c.user, c.addrKey)
+	m.limits.release(c.user, placeOf(c.remote, c.inProcess))
 	m.sessions.drop(c.session, c, time.Now())
 	c.provider.stats.closed(r.Kind)
 }
@@ -345,7 +349,7 @@ func (m *Manager) callHook(c *Conn, e hookEvent) {
 			h(c, e.group)
 		}
 	case hookDisconnect:
-		defer close(c.done)
+		defer c.done.Fire()
 		m.log.Debug("disconnected", "provider", c.provider.name, "conn", c.id, "user", c.user, "reason", e.reason.Kind.String())
 		m.observe(Event{Kind: EventDisconnect, Provider: c.provider.name, Conn: c.id, User: c.user, Reason: e.reason.Kind})
 		if h := m.cfg.OnDisconnect; h != nil {

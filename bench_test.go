@@ -29,9 +29,22 @@ func (v *void) Write(batch []comm.Outbound, _ time.Time) (int, error) {
 
 func (v *void) Close(comm.CloseReason, time.Time) error { return nil }
 
+// swift is a void that never waits, and says so: the manager's shared writers serve it.
+type swift struct{ void }
+
+func (*swift) TellWaiting(comm.Waiter) bool { return true }
+
 // crowd is a gateway without logs and n connections of no-op transports: user i%users, label color
 // red for every second one, all in group "everyone" and each in one of ten others.
 func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option) (*comm.Manager, []*comm.Conn, *atomic.Int64) {
+	b.Helper()
+	written := new(atomic.Int64)
+	m, conns := crowdOf(b, n, users, func() comm.Transport { return &void{held, written} }, opts...)
+	return m, conns, written
+}
+
+// crowdOf is a crowd with the transports that it is given.
+func crowdOf(b testing.TB, n, users int, transport func() comm.Transport, opts ...comm.Option) (*comm.Manager, []*comm.Conn) {
 	b.Helper()
 	count := 0
 	m, f := gateway(b, append(opts, comm.WithMaxConnections(n), comm.WithMaxConnectionsPerUser(n), comm.WithLogs(false, false, false),
@@ -41,15 +54,15 @@ func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option
 			count++
 			return nil
 		}))...)
-	conns, written := make([]*comm.Conn, n), new(atomic.Int64)
+	conns := make([]*comm.Conn, n)
 	for i := range conns {
-		c, err := f.host().Attach(b.Context(), &void{held, written}, &comm.Handshake{})
+		c, err := f.host().Attach(b.Context(), transport(), &comm.Handshake{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		conns[i] = c
 	}
-	return m, conns, written
+	return m, conns
 }
 
 // settled waits until so many frames have been written.
@@ -76,22 +89,36 @@ func TestPublishAllocatesNothingPerReceiver(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish sends one message to 1,000 members of a group and waits until each transport has it.
+// BenchmarkPublish sends one message to all members of a group and waits until each transport has it: by
+// the shared writers, as over WebSocket, and by a goroutine for each connection, as over the other carriers.
 func BenchmarkPublish(b *testing.B) {
-	const n = 1000
-	m, _, written := crowd(b, n, n, nil)
-	settled(written, 3*n) // welcome and two joined
-	msg, to := message(b, "n", "hello"), comm.ToGroup("everyone")
-	want := written.Load()
-	b.ReportAllocs()
-	for b.Loop() {
-		if d, err := m.Send(b.Context(), to, msg); err != nil || d.Queued != n {
-			b.Fatalf("%+v, %v", d, err)
+	written := new(atomic.Int64)
+	for _, writers := range []struct {
+		name      string
+		transport func() comm.Transport
+	}{
+		{"shared", func() comm.Transport { return &swift{void{nil, written}} }},
+		{"own", func() comm.Transport { return &void{nil, written} }},
+	} {
+		for _, n := range []int{10, 1000, 10_000} {
+			b.Run(fmt.Sprintf("writers=%s/members=%d", writers.name, n), func(b *testing.B) {
+				written.Store(0)
+				m, _ := crowdOf(b, n, n, writers.transport)
+				settled(written, int64(3*n)) // welcome and two joined
+				msg, to := message(b, "n", "hello"), comm.ToGroup("everyone")
+				want := written.Load()
+				b.ReportAllocs()
+				for b.Loop() {
+					if d, err := m.Send(b.Context(), to, msg); err != nil || d.Queued != n {
+						b.Fatalf("%+v, %v", d, err)
+					}
+					want += int64(n)
+					settled(written, want)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/receiver")
+			})
 		}
-		want += n
-		settled(written, want)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/receiver")
 }
 
 // BenchmarkEnqueue sends to one of 10,000 connections whose writer is busy: the price of finding it and
@@ -102,10 +129,14 @@ func BenchmarkEnqueue(b *testing.B) {
 	m, conns, _ := crowd(b, n, n, held, comm.WithOverflow(comm.DropOldest))
 	b.Cleanup(func() { close(held) })
 	msg := message(b, "n", "hello")
+	targets := make([]comm.Target, n)
+	for i, c := range conns {
+		targets[i] = comm.ToConn(c.ID())
+	}
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		if d, err := m.Send(b.Context(), comm.ToConn(conns[i%n].ID()), msg); err != nil || d.Queued != 1 {
+		if d, err := m.Send(b.Context(), targets[i%n], msg); err != nil || d.Queued != 1 {
 			b.Fatalf("%+v, %v", d, err)
 		}
 		i += 7919
@@ -116,19 +147,20 @@ func BenchmarkEnqueue(b *testing.B) {
 func BenchmarkTargets(b *testing.B) {
 	const n = 10_000
 	m, conns, _ := crowd(b, n, n/10, nil)
-	for name, row := range map[string]struct {
+	for _, row := range []struct {
+		name  string
 		to    comm.Target
 		count int
 	}{
-		"conn":                     {comm.ToConn(conns[n/2].ID()), 1},
-		"user of 10":               {comm.ToUser("user 7"), 10},
-		"group of 1000":            {comm.ToGroup("group 7"), n / 10},
-		"all of 10000":             {comm.ToAll(), n},
-		"group of 1000 except one": {comm.ToGroup("group 7").Except(conns[7].ID()), n/10 - 1},
-		"group of 10000 by label":  {comm.ToGroup("everyone").Label("color", "red"), n / 2},
-		"2 groups of 1000":         {comm.ToGroups("group 1", "group 2"), n / 5},
+		{"to=conn", comm.ToConn(conns[n/2].ID()), 1},
+		{"to=user/conns=10", comm.ToUser("user 7"), 10},
+		{"to=group/conns=1000", comm.ToGroup("group 7"), n / 10},
+		{"to=all/conns=10000", comm.ToAll(), n},
+		{"to=group-except-one/conns=999", comm.ToGroup("group 7").Except(conns[7].ID()), n/10 - 1},
+		{"to=group-by-label/conns=5000", comm.ToGroup("everyone").Label("color", "red"), n / 2},
+		{"to=2-groups/conns=2000", comm.ToGroups("group 1", "group 2"), n / 5},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				got := 0
@@ -139,6 +171,7 @@ func BenchmarkTargets(b *testing.B) {
 					b.Fatalf("%d connections, want %d", got, row.count)
 				}
 			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(row.count), "ns/conn")
 		})
 	}
 }

@@ -136,7 +136,7 @@ func (m *Manager) call(ctx context.Context, c *Conn, msg *Message) (*Message, er
 
 func (c *Conn) sendCall(msg *Message) error {
 	e := &envelope{frame: Frame{Op: OpCall, ID: msg.id, Message: msg}, size: msg.Size()}
-	r, wake, lost := c.push(e, nil, false)
+	r, wake, lost := c.push(queued{e: e})
 	c.countDrops(dropOverflow, lost)
 	if wake {
 		c.startWriter()

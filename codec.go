@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/anasamu/comm/internal/jsonscan"
@@ -102,7 +102,13 @@ func (w *jsonWriter) strings(name string, m map[string]string) {
 	}
 	w.name(name)
 	w.buf = append(w.buf, '{')
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	var few [8]string // a trace and little more, as a rule
+	keys := few[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		if w.buf[len(w.buf)-1] != '{' {
 			w.buf = append(w.buf, ',')
 		}
@@ -222,8 +228,10 @@ func (w *jsonWriter) gap(f *Frame) {
 // ParseFrame decodes one frame. Members that this version does not know are ignored, so that a
 // client of a later minor version is understood; a known member twice or of the wrong type is an error.
 func (jsonCodec) ParseFrame(data []byte) (*Frame, error) {
-	r := jsonReader{frame: &Frame{}}
-	err := jsonscan.Object(data, r.member)
+	r := jsonReaders.Get().(*jsonReader)
+	defer r.free()
+	r.frame = &Frame{}
+	err := jsonscan.Object(data, r.each)
 	if err == nil {
 		err = r.finish()
 	}
@@ -273,6 +281,19 @@ type jsonReader struct {
 	welcome  Welcome
 	closing  Closing
 	opGiven  bool
+
+	each func(name, value []byte) error // the method member: as a value it is an allocation
+}
+
+var jsonReaders = sync.Pool{New: func() any {
+	r := new(jsonReader)
+	r.each = r.member
+	return r
+}}
+
+func (r *jsonReader) free() {
+	*r = jsonReader{each: r.each}
+	jsonReaders.Put(r)
 }
 
 type memberParser func(r *jsonReader, v []byte) error
@@ -438,12 +459,15 @@ func (r *jsonReader) finish() error {
 				return fmt.Errorf("member %q: %w", "metadata", err)
 			}
 		}
-		f.Hello = &r.hello
+		hello := r.hello // the reader is used again
+		f.Hello = &hello
 	case OpWelcome:
 		r.welcome.Version, r.welcome.Session = r.hello.Version, r.hello.Session
-		f.Welcome = &r.welcome
+		welcome := r.welcome
+		f.Welcome = &welcome
 	case OpClosing:
-		f.Closing = &r.closing
+		closing := r.closing
+		f.Closing = &closing
 	case OpGap:
 		return r.gap()
 	}
@@ -496,7 +520,7 @@ func (r *jsonReader) withContent(m *Message) (*Message, error) {
 		r.content = []byte("null")
 	}
 	if r.ctype == "" || r.ctype == jsonType {
-		m.content = compactJSON(slices.Clone(r.content))
+		m.content, m.json = compactJSON(slices.Clone(r.content)), true
 		return m, nil
 	}
 	if len(r.ctype) > MaxTypeLength || !plain(r.ctype) {
@@ -537,7 +561,13 @@ func strMap(field func(*jsonReader) *map[string]string) memberParser {
 }
 
 func stamp(field func(*jsonReader) *time.Time) memberParser {
-	return func(r *jsonReader, v []byte) error { return unmarshal(v, field(r)) }
+	return func(r *jsonReader, v []byte) error {
+		s, ok := jsonscan.String(v)
+		if !ok {
+			return errString
+		}
+		return field(r).UnmarshalText([]byte(s))
+	}
 }
 
 func millis(field func(*jsonReader) *time.Duration) memberParser {

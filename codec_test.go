@@ -124,28 +124,3 @@ func TestCodecIgnoresUnknownMembers(t *testing.T) {
 		t.Fatalf("%+v, %v", f, err)
 	}
 }
-
-func BenchmarkCodec(b *testing.B) {
-	f := &comm.Frame{Op: comm.OpMessage, ID: "m1", Message: message(b, "chat.message", map[string]string{"text": strings.Repeat("x", 100)})}
-	line, err := comm.JSON().AppendFrame(nil, f)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("append", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(len(line)))
-		buf := make([]byte, 0, 1024)
-		for b.Loop() {
-			buf, _ = comm.JSON().AppendFrame(buf[:0], f)
-		}
-	})
-	b.Run("parse", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(len(line)))
-		for b.Loop() {
-			if _, err := comm.JSON().ParseFrame(line); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}

@@ -286,7 +286,7 @@ func queueEffects() []effect {
 		{key: "queue_messages", set: one("queue_messages", "2"), observe: func(t *testing.T, m *comm.Manager, f *fake) {
 			same(t, "queued", fill(t, m, f, 0), 2)
 		}},
-		{key: "queue_bytes", set: one("queue_bytes", "2000"), observe: func(t *testing.T, m *comm.Manager, f *fake) {
+		{key: "queue_bytes", set: one("queue_bytes", "3200"), observe: func(t *testing.T, m *comm.Manager, f *fake) {
 			same(t, "queued", fill(t, m, f, 500), 3)
 		}},
 		{key: "handler_concurrency", set: one("handler_concurrency", "2"), observe: func(t *testing.T, m *comm.Manager, f *fake) {

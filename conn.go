@@ -3,12 +3,14 @@ package comm
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/facts"
+	"github.com/anasamu/comm/internal/lazy"
 )
 
 // Conn is one client, whatever its protocol. A client that comes back is a new Conn with a new ID
@@ -21,19 +23,20 @@ type Conn struct {
 	transport Transport
 	session   *session
 	user      string
-	labels    map[string]string
-	metadata  map[string]string
+	address   string // of the user, or of the connection without one
+	labels    facts.Facts
+	metadata  facts.Facts
 	remote    net.Addr
-	addrKey   addrKey
 	since     time.Time
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
-	done      chan struct{} // closed when OnDisconnect has returned
+	done      lazy.Signal // OnDisconnect has returned
 	resumed   bool
-
-	identity  atomic.Pointer[Identity]
-	expiry    *time.Timer // under joins; nil without an expiring identity
+	inProcess bool        // it counts for no address
 	refreshes atomic.Bool // a token refresh is under way
+
+	identity atomic.Pointer[bearer] // nil: the user with the labels
+	expiry   *time.Timer            // under joins; nil without an expiring identity
 
 	joins joins
 	out   outbox
@@ -56,12 +59,7 @@ func (c *Conn) Provider() string { return c.provider.name }
 func (c *Conn) User() string { return c.user }
 
 // Address returns where an answer would reach the client: "user:NAME", or "conn:ID" without a user.
-func (c *Conn) Address() string {
-	if c.user != "" {
-		return kindPrefix[targetUser] + c.user
-	}
-	return kindPrefix[targetConn] + c.id
-}
+func (c *Conn) Address() string { return c.address }
 
 // Session returns the secret with which the client resumes. It must not be shown to others.
 func (c *Conn) Session() string { return c.session.secret }
@@ -73,16 +71,47 @@ func (c *Conn) SessionID() string { return c.session.id }
 func (c *Conn) Resumed() bool { return c.resumed }
 
 // Label returns the label of that name, or "".
-func (c *Conn) Label(key string) string { return c.labels[key] }
+func (c *Conn) Label(key string) string {
+	v, _ := c.labels.Get(key)
+	return v
+}
 
 // Labels returns a copy of all labels.
-func (c *Conn) Labels() map[string]string { return maps.Clone(c.labels) }
+func (c *Conn) Labels() map[string]string { return c.labels.Map() }
 
 // Metadata returns a copy of the metadata that the client and OnConnect gave.
-func (c *Conn) Metadata() map[string]string { return maps.Clone(c.metadata) }
+func (c *Conn) Metadata() map[string]string { return c.metadata.Map() }
 
-// Identity returns who the client is, as the authenticator last said.
-func (c *Conn) Identity() Identity { return *c.identity.Load() }
+// Identity returns who the client is, as the authenticator last said, in a copy.
+func (c *Conn) Identity() Identity {
+	b := c.identity.Load()
+	if b == nil {
+		return Identity{User: c.user, Labels: c.labels.Map()}
+	}
+	id := b.Identity
+	id.Labels = b.labels.Map()
+	return id
+}
+
+// identify keeps id, whose map is the authenticator's: in nothing if it says no more than the connection
+// knows anyway, as most do.
+func (c *Conn) identify(id *Identity) {
+	b := &bearer{Identity: *id, labels: facts.Of(id.Labels)}
+	b.Labels = nil
+	if b.labels == c.labels {
+		b.labels = c.labels // kept once
+		if id.User == c.user && id.Expires.IsZero() && id.Claims == nil {
+			b = nil
+		}
+	}
+	c.identity.Store(b)
+}
+
+// bearer is an identity as a connection keeps it.
+type bearer struct {
+	Identity // without Labels
+	labels   facts.Facts
+}
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
@@ -94,7 +123,7 @@ func (c *Conn) Since() time.Time { return c.since }
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // Done is closed when the connection has ended and OnDisconnect has returned.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} { return c.done.C() }
 
 // Err returns nil while the connection is open, then the CloseReason.
 func (c *Conn) Err() error {
@@ -157,7 +186,7 @@ func (c *Conn) Kick(ctx context.Context, text string) error {
 func (c *Conn) closeAndWait(ctx context.Context, r CloseReason) error {
 	c.shut(r)
 	select {
-	case <-c.done:
+	case <-c.done.C():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -172,6 +201,7 @@ func (c *Conn) shut(r CloseReason) {
 	}
 	deadline := time.Now().Add(c.manager.settings.WriteTimeout)
 	c.out.finish(c, r, deadline)
+	c.letGo()
 }
 
 // kill ends the connection at once: what is queued is lost.
@@ -180,7 +210,8 @@ func (c *Conn) kill(r CloseReason) {
 	if !first {
 		return
 	}
-	c.countDrops(dropClosed, lost)
+	c.letGo()
+	c.countDrops(dropClosed, lost+c.out.forsake())
 	go c.end(r, time.Now().Add(killGrace))
 }
 
@@ -237,6 +268,14 @@ func (h *hooks) add(e hookEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
+}
+
+// note adds a join or a leave, if somebody wants to know.
+func (c *Conn) note(e hookEvent) {
+	cfg := &c.manager.cfg
+	if cfg.Observer != nil || e.kind == hookJoin && cfg.OnJoin != nil || e.kind == hookLeave && cfg.OnLeave != nil {
+		c.hooks.add(e)
+	}
 }
 
 func (h *hooks) run(c *Conn) {

@@ -39,7 +39,7 @@ func (c *Conn) renew(ctx context.Context, f *Frame) (expires time.Time, _ error)
 	}
 	hs := &Handshake{
 		Header: map[string][]string{}, RemoteAddr: c.remote, Token: f.Token,
-		Hello: &Hello{Metadata: c.metadata}, provider: c.provider.name,
+		Hello: &Hello{Metadata: c.Metadata()}, provider: c.provider.name,
 	}
 	id, err := c.manager.identify(ctx, hs)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *Conn) renew(ctx context.Context, f *Frame) (expires time.Time, _ error)
 	if !id.Expires.IsZero() && !id.Expires.After(time.Now()) {
 		return expires, fmt.Errorf("%w: the identity has expired", ErrUnauthenticated)
 	}
-	c.identity.Store(&id)
+	c.identify(&id)
 	c.watchExpiry(id.Expires)
 	return id.Expires, nil
 }

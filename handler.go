@@ -201,6 +201,6 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 	}
 	fresh := *m
 	fresh.id = newID() // clients choose ids without knowing each other
-	*slot, err = c.manager.Call(ctx, t.name, &fresh)
+	*slot, err = c.manager.Call(ctx, t.name(), &fresh)
 	return err
 }

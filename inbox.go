@@ -19,8 +19,8 @@ type inbox struct {
 	mu      sync.Mutex
 	q       queue.Ring[*Frame]
 	bytes   int
-	running int           // handler goroutines
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
+	running int32         // handler goroutines
 	closed  bool
 	refused bool            // the server drains: what comes now is refused
 	run     func()          // calls take until nil, on a goroutine of its own; stored, so that starting it allocates nothing
@@ -66,7 +66,7 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 	}
 	b.q.Push(f)
 	b.bytes += size
-	if b.running < concurrency {
+	if int(b.running) < concurrency {
 		b.running++
 		if b.tasks != nil {
 			b.tasks.Add(1)
@@ -380,7 +380,7 @@ func (c *Conn) clientClose(f *Frame) error {
 	if t.kind != targetConn {
 		return fmt.Errorf("%w: close takes conn:ID", ErrTarget)
 	}
-	other := c.manager.conns.find(t.name)
+	other := c.manager.conns.find(t.name())
 	if other == nil {
 		return ErrNotFound
 	}

@@ -123,7 +123,7 @@ func (m *Manager) cutAll(r CloseReason) {
 		list = append(list, c)
 	}
 	for _, c := range list {
-		<-c.done
+		<-c.done.C()
 	}
 }
 
@@ -454,10 +454,10 @@ func (m *Manager) sendAway(ctx context.Context, list []*Conn, spread time.Durati
 	}
 	for _, c := range list {
 		select {
-		case <-c.done:
+		case <-c.done.C():
 		case <-ctx.Done():
 			c.kill(CloseReason{Kind: ReasonDrain, Text: "the time to drain is over"})
-			<-c.done
+			<-c.done.C()
 		}
 	}
 }

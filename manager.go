@@ -16,6 +16,7 @@ import (
 	"github.com/anasamu/comm/internal/devcert"
 	"github.com/anasamu/comm/internal/listen"
 	"github.com/anasamu/comm/internal/memnet"
+	"github.com/anasamu/comm/internal/queue"
 	"github.com/anasamu/comm/internal/stat"
 )
 
@@ -39,7 +40,9 @@ type Manager struct {
 	stats     managerCounters
 	backplane *backplane
 	book      endpoints
+	queues    queue.Limits // of every connection
 	writers   writers
+	order     atomic.Uint64 // the sequence number of what was published last
 	taps      taps
 
 	ctx      context.Context // lives until Close
@@ -130,6 +133,7 @@ func (m *Manager) check() error {
 	errs = append(errs, parseOrigins(m.cfg.AllowedOrigins))
 	limits, err := newLimits(&m.cfg)
 	m.limits, errs = limits, append(errs, err)
+	m.queues = queue.Limits{Messages: m.cfg.QueueMessages, Bytes: m.cfg.QueueBytes, Policy: m.cfg.Overflow.queue()}
 	if m.cfg.clientCAs != nil && m.cfg.certificates == nil && !m.cfg.developmentCA {
 		errs = append(errs, &OptionError{
 			Option: "WithClientCAs", Err: errors.New("no certificate"),
@@ -189,7 +193,7 @@ func (m *Manager) build() {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.conns = newRegistry()
 	m.dir.seed = maphash.MakeSeed()
-	m.sessions = &sessions{bySum: make(map[[32]byte]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}
+	m.sessions = &sessions{bySum: make(map[sessionKey]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}
 	m.presence = &presence{manager: m, grace: m.cfg.PresenceGrace, groups: make(map[string]map[string]*presenceEntry)}
 	m.stats.byType = stat.NewVec[typeCounters](maxTypes)
 	m.handlers = newHandlers(m, m.cfg.middleware)

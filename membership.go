@@ -81,7 +81,7 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	if kind == targetGroup {
 		c.joins.groups++
 		c.manager.presence.joined(c.user, r.group)
-		c.hooks.add(hookEvent{kind: hookJoin, group: r.group})
+		c.note(hookEvent{kind: hookJoin, group: r.group})
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (c *Conn) exit(key, id string) bool {
 		c.manager.release(m.topic)
 	}
 	c.manager.presence.left(c.user, m.topic.group(), false)
-	c.hooks.add(hookEvent{kind: hookLeave, group: m.topic.group()})
+	c.note(hookEvent{kind: hookLeave, group: m.topic.group()})
 	return true
 }
 
@@ -161,7 +161,7 @@ func (c *Conn) leaveAll() {
 		}
 		if m.topic.kind == targetGroup {
 			c.manager.presence.left(c.user, m.topic.group(), true)
-			c.hooks.add(hookEvent{kind: hookLeave, group: m.topic.group()})
+			c.note(hookEvent{kind: hookLeave, group: m.topic.group()})
 		}
 	}
 }

@@ -39,6 +39,7 @@ type Message struct {
 	timestamp   time.Time
 	headers     map[string]string
 	metadata    json.RawMessage
+	json        bool // the content is known to be one line of valid JSON
 }
 
 // MessageError is a member of a message that breaks a rule.
@@ -111,7 +112,7 @@ func (m *Message) setContent(content any) error {
 		if err != nil {
 			return fmt.Errorf("comm: message content: %w", err)
 		}
-		m.content = b
+		m.content, m.json = b, true
 	}
 	return nil
 }
@@ -136,10 +137,13 @@ func (m *Message) check() error {
 // checkJSON makes the content one line of valid JSON, because it is embedded as it is in frames
 // and in Server-Sent Events.
 func (m *Message) checkJSON() error {
+	if m.json {
+		return nil
+	}
 	if !json.Valid(m.content) {
 		return &MessageError{"content", shorten(string(m.content)), "valid JSON for application/json"}
 	}
-	m.content = compactJSON(m.content)
+	m.content, m.json = compactJSON(m.content), true
 	return nil
 }
 
@@ -226,7 +230,9 @@ func (m *Message) Metadata() json.RawMessage { return m.metadata }
 // as queues and logs count it.
 func (m *Message) Size() int { return len(m.content) + len(m.metadata) + messageOverhead }
 
-const messageOverhead = 128
+// messageOverhead is about what a message takes besides its bytes: itself, the send that it is part of and
+// the form in which it leaves. docs/memory.md has it measured.
+const messageOverhead = 512
 
 // Decode returns the message's JSON content as a T. Content that is not JSON decodes into
 // a string or a []byte only.
@@ -259,7 +265,14 @@ func WithID(id string) MessageOption {
 
 // From sets the sender to a connection's user or, where it has none, to the connection.
 func From(c *Conn) MessageOption {
-	return messageOption(func(m *Message) error { m.from = c.Address(); return nil })
+	return sender{c}
+}
+
+type sender struct{ *Conn }
+
+func (s sender) applyMessage(m *Message) error {
+	m.from = s.Address()
+	return nil
 }
 
 // WithFrom sets the sender to any name, for example that of the service.

@@ -38,6 +38,10 @@ type encoding struct {
 	next   *encoding
 }
 
+// Size and Key are what the queue asks.
+func (e *envelope) Size() int   { return e.size }
+func (e *envelope) Key() string { return e.key }
+
 func newControl(f *Frame) *envelope { return &envelope{frame: *f, size: messageOverhead} }
 
 // Frame returns the frame. It must not be modified.

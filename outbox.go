@@ -15,17 +15,22 @@ import (
 type outbox struct {
 	mu      sync.Mutex
 	q       queue.Queue[*envelope]
+	follows []follow      // topics whose feeds the writer takes from
 	replays []*member     // being replayed
 	room    chan struct{} // closed when a batch has left, for senders that block; nil if nobody waits
 	writing bool          // the writer runs, or will
 	closing bool          // nothing more is accepted
 	dead    bool          // the transport is closed or being closed
-	last    *CloseReason  // with closing: say this and end when empty
+	last    *ending       // with closing: say this and end when empty
 	run     func()        // Conn.write, stored: a go statement with a method allocates
 	shared  bool          // by one of the manager's writers
 	writer  *writer       // which of them is in the transport's Write; its own
+}
 
-	deadline time.Time // with last: when the queue must have left
+// ending is how a connection ends in good order.
+type ending struct {
+	reason   CloseReason
+	deadline time.Time // when the queue must have left
 }
 
 const (
@@ -42,28 +47,44 @@ type pushResult uint8
 const (
 	pushQueued pushResult = iota
 	pushDropped
-	pushFull   // the policy is the caller's
-	pushClosed // the connection is ending
+	pushFull    // the policy is the caller's
+	pushClosed  // the connection is ending
+	pushFollows // not queued: the writer takes it from the topic's feed, where the caller must put it
 )
 
-// push queues e. wake reports that the caller must start the writer, after it has released its
-// locks. lost counts messages that were dropped to make room. logOf is the member whose log e
-// belongs to, or nil. A patient message neither drops others nor is dropped: it comes back as pushFull.
-func (c *Conn) push(e *envelope, logOf *member, patient bool) (r pushResult, wake bool, lost int) {
+// queued is a message on its way into a queue.
+type queued struct {
+	e       *envelope
+	seq     uint64  // 0 for a message to this connection alone, which is given one
+	of      *member // of the topic that it was published to, or nil
+	logged  bool    // it stands in the topic's log
+	feeds   bool    // it may be taken from the topic's feed
+	patient bool    // it neither drops others nor is dropped: it comes back as pushFull
+}
+
+// push queues a message. wake reports that the caller must start the writer, after it has released its
+// locks. lost counts messages that were dropped to make room.
+func (c *Conn) push(m queued) (r pushResult, wake bool, lost int) {
 	o := &c.out
-	lane := e.priority.queueLane()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing {
+	switch {
+	case o.closing:
 		return pushClosed, false, 0
+	case m.feeds && o.mayFollow(m.of):
+		return pushFollows, false, 0
+	case len(o.follows) > 0 && o.crowded(&c.manager.cfg, m.e.size):
+		return pushFull, false, 0
+	case m.seq == 0:
+		m.seq = c.manager.order.Add(1)
 	}
-	res, lost := o.q.Push(lane, queue.Item[*envelope]{Value: e, Size: e.size, Key: e.key, Kept: patient || logOf != nil})
+	lane := m.e.priority.queueLane()
+	res, lost := o.q.Push(lane, m.e, m.seq, m.patient || m.logged)
 	switch res {
 	case queue.Full:
-		if logOf != nil && c.manager.cfg.Overflow != Disconnect {
-			logOf.replaying, logOf.cursor = true, e.frame.Log.Offset
-			logOf.barrier = o.q.Barrier(lane)
-			o.replays = append(o.replays, logOf)
+		if m.logged && c.manager.cfg.Overflow != Disconnect {
+			m.of.replayFrom(m.e.frame.Log.Offset, o.q.Barrier(lane))
+			o.replays = append(o.replays, m.of)
 			return pushQueued, o.wake(), 0
 		}
 		return pushFull, false, 0
@@ -116,7 +137,7 @@ func (c *Conn) pushOrdered(e *envelope, p Priority) {
 		go c.kill(CloseReason{Kind: ReasonSlow, Text: "control frames are not read", Err: ErrSlowConsumer})
 		return
 	}
-	o.q.PushOrdered(p.queueLane(), e)
+	o.q.PushOrdered(p.queueLane(), e, c.manager.order.Add(1))
 	if o.wake() {
 		c.startWriter()
 	}
@@ -152,7 +173,7 @@ func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) {
 	if o.closing {
 		return
 	}
-	o.closing, o.last, o.deadline = true, &r, deadline
+	o.closing, o.last = true, &ending{r, deadline}
 	if o.wake() {
 		c.startWriter()
 	}
@@ -187,12 +208,14 @@ var batches = sync.Pool{New: func() any {
 type scratch struct {
 	envelopes []*envelope
 	out       []Outbound
+	sources   []source
 	used      int // the longest batch so far: most are short, and clearing all would cost more than they do
 }
 
 func (s *scratch) free() {
 	clear(s.envelopes[:min(s.used, cap(s.envelopes))])
 	clear(s.out[:min(s.used, cap(s.out))])
+	clear(s.sources[:cap(s.sources)])
 	s.used = 0
 	batches.Put(s)
 }
@@ -212,7 +235,7 @@ func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
 	batch, last := c.next(s)
 	switch {
 	case last != nil:
-		go c.end(*last, c.out.deadline)
+		go c.end(last.reason, last.deadline)
 		return false
 	case len(batch) == 0:
 		return false
@@ -222,8 +245,20 @@ func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
 	c.out.writer = nil
 	if err != nil {
 		c.kill(c.writeReason(err))
+		return false
 	}
-	return err == nil
+	return !c.out.rest()
+}
+
+// rest ends the writer if nothing is left, while what it looks at is still in the processor's cache.
+func (o *outbox) rest() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.q.Empty() || len(o.follows)+len(o.replays) > 0 || o.last != nil {
+		return false
+	}
+	o.writing = false
+	return true
 }
 
 // Waiting implements Waiter: the transport's Write, of this goroutine, is about to wait for the peer.
@@ -234,11 +269,18 @@ func (o *outbox) Waiting() {
 }
 
 // next returns the next batch. An empty batch without last means that the writer has ended.
-func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
+func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
 	o := &c.out
 	for {
+		upTo := c.manager.order.Load() // before anything is looked at: see merge
 		o.mu.Lock()
-		s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
+		s.sources = s.sources[:0]
+		if len(o.follows) == 0 {
+			s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
+		} else {
+			s.envelopes = o.q.TakeControl(s.envelopes[:0], batchMessages)
+			s.sources = o.sources(s.sources)
+		}
 		if len(s.envelopes) > 0 {
 			o.release()
 		}
@@ -247,11 +289,11 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 		case o.dead:
 			o.mu.Unlock()
 			return nil, nil
-		case o.last != nil && time.Now().After(o.deadline):
+		case o.last != nil && time.Now().After(o.last.deadline):
 			last = o.giveUp()
 			o.mu.Unlock()
 			return nil, last
-		case len(s.envelopes) == 0 && len(replays) == 0:
+		case len(s.envelopes)+len(s.sources)+len(replays) == 0:
 			o.writing = false // no defer in this loop: each would be allocated
 			if o.last != nil {
 				last = o.giveUp()
@@ -260,6 +302,9 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 			return nil, last
 		}
 		o.mu.Unlock()
+		if len(s.sources) > 0 {
+			c.merge(s, upTo)
+		}
 		for _, m := range replays {
 			s.envelopes = c.replay(m, s.envelopes)
 		}
@@ -275,7 +320,7 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *CloseReason) {
 }
 
 // giveUp makes the caller the one that ends the connection, for the reason it returns.
-func (o *outbox) giveUp() *CloseReason {
+func (o *outbox) giveUp() *ending {
 	last := o.last
 	o.last, o.dead, o.replays = nil, true, nil
 	o.q.Clear()

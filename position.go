@@ -51,21 +51,24 @@ func ParsePosition(s string) (Position, error) {
 }
 
 func parseLogPosition(s string) (LogPosition, error) {
-	bad := fmt.Errorf("comm: position entry %q: allowed is log@epoch:offset", shorten(s))
 	name, rest, ok := strings.Cut(s, "@")
 	epoch, off, ok2 := strings.Cut(rest, ":")
 	if !ok || !ok2 || name == "" || !isEpoch(epoch) {
-		return LogPosition{}, bad
+		return LogPosition{}, badEntry(s)
 	}
 	offset, err := strconv.ParseUint(off, 10, 64)
 	if err != nil || (len(off) > 1 && off[0] == '0') {
-		return LogPosition{}, bad
+		return LogPosition{}, badEntry(s)
 	}
 	log, ok := unescapeLog(name)
 	if !ok {
-		return LogPosition{}, bad
+		return LogPosition{}, badEntry(s)
 	}
 	return LogPosition{Log: log, Epoch: epoch, Offset: offset}, nil
+}
+
+func badEntry(s string) error {
+	return fmt.Errorf("comm: position entry %q: allowed is log@epoch:offset", shorten(s))
 }
 
 // isEpoch reports whether s is 1 to 32 characters of [0-9a-z.].
@@ -87,12 +90,13 @@ func (p Position) Append(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = l.append(dst)
+		dst = l.Append(dst)
 	}
 	return dst
 }
 
-func (l LogPosition) append(dst []byte) []byte {
+// Append appends the text form of the entry to dst.
+func (l LogPosition) Append(dst []byte) []byte {
 	dst = appendEscapedLog(dst, l.Log)
 	dst = append(dst, '@')
 	dst = append(dst, l.Epoch...)
@@ -101,7 +105,7 @@ func (l LogPosition) append(dst []byte) []byte {
 }
 
 // String returns the text form of the entry.
-func (l LogPosition) String() string { return string(l.append(nil)) }
+func (l LogPosition) String() string { return string(l.Append(nil)) }
 
 // length is the longest the entry can get while its offset grows.
 func (l LogPosition) length() int {

@@ -37,7 +37,7 @@ type presence struct {
 
 type presenceEntry struct {
 	conns int
-	since time.Time
+	since int64       // Unix nanoseconds
 	away  *time.Timer // runs while conns is 0
 }
 
@@ -52,7 +52,7 @@ func (p *presence) joined(user, group string) {
 	}
 	e := users[user]
 	if e == nil {
-		e = &presenceEntry{since: time.Now()}
+		e = &presenceEntry{since: time.Now().UnixNano()}
 		users[user] = e
 		p.changed(PresenceChange{Group: group, User: user, Present: true})
 	}
@@ -153,7 +153,7 @@ func (m *Manager) Presence(group string) []Presence {
 	list := []Presence{}
 	for _, user := range slices.Sorted(maps.Keys(p.groups[group])) {
 		e := p.groups[group][user]
-		list = append(list, Presence{User: user, Conns: e.conns, Since: e.since})
+		list = append(list, Presence{User: user, Conns: e.conns, Since: time.Unix(0, e.since)})
 	}
 	return list
 }

@@ -10,6 +10,8 @@ import (
 
 // publication is one send under way. It is pooled: it holds what the steps hand to each other.
 type publication struct {
+	manager  *Manager
+	seq      uint64
 	now      time.Time
 	only     *filter
 	unlogged bool
@@ -97,11 +99,18 @@ func (m *Manager) logged(t Target, o *sendOptions) bool {
 
 // keys yields the topic key of every name.
 func (t Target) keys(yield func(string) bool) {
-	if t.kind == targetAll {
+	switch {
+	case t.kind == targetAll:
 		yield("all")
 		return
+	case !yield(t.first):
+		return
 	}
-	t.names(func(n string) bool { return yield(kindPrefix[t.kind] + n) })
+	for _, n := range t.more {
+		if !yield(kindPrefix[t.kind] + n) {
+			return
+		}
+	}
 }
 
 // addressed returns msg with its to set to the target, unless it says something already.
@@ -119,7 +128,7 @@ func addressed(msg *Message, t Target) *Message {
 func (m *Manager) publish(ctx context.Context, t Target, msg *Message, o sendOptions) (Delivery, error) {
 	p := publications.Get().(*publication)
 	defer p.free()
-	p.now, p.only, p.unlogged = time.Now(), t.only, o.unlogged
+	p.manager, p.now, p.only, p.unlogged = m, time.Now(), t.only, o.unlogged
 	p.delivery = Delivery{ID: msg.id}
 	if len(t.more) > 0 {
 		p.seen = make(map[*Conn]struct{})
@@ -200,7 +209,7 @@ func (m *Manager) deliverConns(ctx context.Context, p *publication, t Target, e 
 			}
 			continue
 		}
-		p.push(c, e, nil)
+		p.push(c, queued{e: e})
 	}
 	return nil
 }
@@ -210,7 +219,7 @@ func (m *Manager) deliverConns(ctx context.Context, p *publication, t Target, e 
 func (m *Manager) deliverWhere(p *publication, t Target, e *envelope) {
 	for c := range m.Connections(t) {
 		p.delivery.Matched++
-		p.push(c, e, nil)
+		p.push(c, queued{e: e})
 	}
 }
 
@@ -219,7 +228,7 @@ func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *
 	p.expect(c)
 	for {
 		room := c.out.waitRoom()
-		r, wake, _ := c.push(e, nil, true)
+		r, wake, _ := c.push(queued{e: e, patient: true})
 		if wake {
 			c.startWriter()
 		}
@@ -272,10 +281,10 @@ func (p *publication) lost(c *Conn) {
 	}
 }
 
-// push queues e for c and counts what became of it. It may run under topic.mu.
-func (p *publication) push(c *Conn, e *envelope, logOf *member) {
+// push queues a message for c and counts what became of it. It may run under topic.mu.
+func (p *publication) push(c *Conn, m queued) pushResult {
 	p.expect(c)
-	r, wake, lost := c.push(e, logOf, false)
+	r, wake, lost := c.push(m)
 	if lost > 0 {
 		c.countDrops(dropOverflow, lost)
 	}
@@ -283,9 +292,9 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 		p.wake = append(p.wake, c)
 	}
 	switch r {
-	case pushQueued:
+	case pushQueued, pushFollows:
 		p.delivery.Queued++
-		return
+		return r
 	case pushClosed:
 		p.delivery.Closed++
 	case pushDropped:
@@ -296,6 +305,7 @@ func (p *publication) push(c *Conn, e *envelope, logOf *member) {
 		p.kill = append(p.kill, c)
 	}
 	p.lost(c)
+	return r
 }
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.

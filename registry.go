@@ -151,7 +151,7 @@ func (m *Manager) ConnectionCount(t Target) int {
 		case targetAll:
 			return int(m.conns.count.Load())
 		case targetGroup, targetUser:
-			return m.dir.members(kindPrefix[t.kind] + t.name)
+			return m.dir.members(t.first)
 		}
 	}
 	n := 0

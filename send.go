@@ -44,7 +44,7 @@ var kindPrefix = [...]string{targetConn: "conn:", targetUser: "user:", targetGro
 // However many names of a plural target a connection matches, it receives one delivery.
 type Target struct {
 	kind  targetKind
-	name  string   // the first name
+	first string   // the address of the first name, which is also the key of its topic
 	more  []string // further names
 	only  *filter
 	where func(*Conn) bool
@@ -60,19 +60,19 @@ type filter struct {
 }
 
 // ToConn is one connection. A send to an id that is not connected is ErrNotFound.
-func ToConn(id string) Target { return Target{kind: targetConn, name: id} }
+func ToConn(id string) Target { return one(targetConn, id) }
 
 // ToConns is several connections.
 func ToConns(ids ...string) Target { return plural(targetConn, ids) }
 
 // ToUser is every connection of a user.
-func ToUser(user string) Target { return Target{kind: targetUser, name: user} }
+func ToUser(user string) Target { return one(targetUser, user) }
 
 // ToUsers is every connection of several users.
 func ToUsers(users ...string) Target { return plural(targetUser, users) }
 
 // ToGroup is every member of a group.
-func ToGroup(group string) Target { return Target{kind: targetGroup, name: group} }
+func ToGroup(group string) Target { return one(targetGroup, group) }
 
 // ToGroups is every member of at least one of several groups.
 func ToGroups(groups ...string) Target { return plural(targetGroup, groups) }
@@ -80,14 +80,17 @@ func ToGroups(groups ...string) Target { return plural(targetGroup, groups) }
 // ToAll is every connection.
 func ToAll() Target { return Target{kind: targetAll} }
 
+func one(k targetKind, name string) Target { return Target{kind: k, first: kindPrefix[k] + name} }
+
 func plural(k targetKind, names []string) Target {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	t := Target{kind: k}
-	if len(names) > 0 {
-		t.name, t.more = names[0], names[1:]
+	if len(names) == 0 {
+		return one(k, "")
 	}
+	t := one(k, names[0])
+	t.more = names[1:]
 	return t
 }
 
@@ -98,7 +101,7 @@ func ParseTarget(s string) (Target, error) {
 	}
 	for k := targetConn; k < targetAll; k++ {
 		if name, ok := strings.CutPrefix(s, kindPrefix[k]); ok && name != "" {
-			return Target{kind: k, name: name}, nil
+			return Target{kind: k, first: s}, nil
 		}
 	}
 	return Target{}, fmt.Errorf("%w: %q: allowed is conn:ID, user:NAME, group:NAME or all", ErrTarget, shorten(s))
@@ -114,7 +117,7 @@ func (t Target) String() string {
 		return "all"
 	}
 	if len(t.more) == 0 {
-		return kindPrefix[t.kind] + t.name
+		return t.first
 	}
 	var b strings.Builder
 	for name := range t.names {
@@ -205,16 +208,19 @@ func (f *filter) match(c *Conn) bool {
 		return false
 	}
 	for k, v := range f.labels {
-		if got, ok := c.labels[k]; !ok || got != v {
+		if got, ok := c.labels.Get(k); !ok || got != v {
 			return false
 		}
 	}
 	return true
 }
 
+// name returns the first name.
+func (t Target) name() string { return t.first[len(kindPrefix[t.kind]):] }
+
 // names yields every name of the target.
 func (t Target) names(yield func(string) bool) {
-	if t.kind == targetNone || t.kind == targetAll || !yield(t.name) {
+	if t.kind == targetNone || t.kind == targetAll || !yield(t.name()) {
 		return
 	}
 	for _, n := range t.more {

@@ -13,7 +13,7 @@ import (
 // window, a revoked one too, so that it can be refused by name; the table is bounded.
 type sessions struct {
 	mu     sync.Mutex
-	bySum  map[[sha256.Size]byte]*session
+	bySum  map[sessionKey]*session
 	window time.Duration
 	max    int
 }
@@ -84,8 +84,14 @@ func newNode() string {
 	return string(b[:])
 }
 
+// sessionKey is half a SHA-256: as many bits as a secret has.
+type sessionKey [sha256.Size / 2]byte
+
 // sum is the key in the table: the time of a look-up says nothing about the secret.
-func sum(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }
+func sum(secret string) sessionKey {
+	h := sha256.Sum256([]byte(secret))
+	return sessionKey(h[:])
+}
 
 // open makes a session for a new client.
 func (s *sessions) open(user string) *session {

@@ -50,9 +50,7 @@ func (c *Conn) Stats() ConnStats {
 		FailedIn: c.stats.failedIn.Load(), Drops: c.stats.drops.Load(),
 		LastActivity: time.Unix(0, c.stats.lastActivity.Load()),
 	}
-	c.out.mu.Lock()
-	s.QueueMessages, s.QueueBytes = c.out.q.Len(), c.out.q.Bytes()
-	c.out.mu.Unlock()
+	s.QueueMessages, s.QueueBytes = c.waiting()
 	if rt, ok := c.transport.(RoundTripper); ok {
 		s.RoundTrip = rt.RoundTrip()
 	}

@@ -17,28 +17,31 @@ type topic struct {
 	kind targetKind
 
 	mu       sync.Mutex
-	members  []*member
-	log      Log  // nil without history
-	dead     bool // removed from the directory: look it up again
+	members  []*member // those that follow the feed come first
+	feed     *feed     // nil while nobody follows
+	log      Log       // nil without history
+	dead     bool      // removed from the directory: look it up again
 	priority Priority
-	keep     time.Time // until then a client that was lost may come back for the log
+	keep     int64 // Unix nanoseconds until when then a client that was lost may come back for the log
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
+	// joined and left are the frames that many members were told last, to be told to others.
+	joined, left *envelope
 }
 
 // member is one connection in one topic. Its fields are guarded by topic.mu.
 type member struct {
-	conn  *Conn
-	topic *topic
-	index int // in topic.members
-	// start is the first offset that the client has seen or will be given, across resumes.
-	start uint64
+	conn     *Conn
+	topic    *topic
+	index    int32 // in topic.members
+	byClient bool
 	// replaying members are given the log by their writer, from cursor on, once everything that
 	// stood in the lane at the barrier has left. Publishes only append to the log.
 	replaying bool
-	cursor    uint64
-	barrier   uint64
-	byClient  bool
+	// start is the first offset that the client has seen or will be given, across resumes.
+	start   uint64
+	cursor  uint64
+	barrier uint64
 }
 
 // add makes c a member, live from now on or, with a position, replaying from there. It queues the
@@ -50,18 +53,17 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 	if t.dead {
 		return false
 	}
-	m.topic, m.index = t, len(t.members)
+	m.topic, m.index = t, int32(len(t.members))
 	t.members = append(t.members, m)
-	joined := &Frame{Op: OpJoined, ID: id, Group: t.group()}
 	if t.log == nil {
 		if t.kind == targetGroup {
-			m.conn.pushOrdered(newControl(joined), t.priority)
+			m.conn.pushOrdered(t.told(&t.joined, Frame{Op: OpJoined, ID: id, Group: t.group()}), t.priority)
 		}
 		return true
 	}
 	lost := m.place(pos, resume, start)
-	joined.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
-	m.conn.pushOrdered(newControl(joined), t.priority)
+	at := LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: m.cursor - 1}
+	m.conn.pushOrdered(t.told(&t.joined, Frame{Op: OpJoined, ID: id, Group: t.group(), Log: at}), t.priority)
 	if lost != nil {
 		m.conn.pushOrdered(newControl(lost), t.priority)
 	}
@@ -69,6 +71,21 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 		m.conn.startReplay(m)
 	}
 	return true
+}
+
+// toldMembers is with how many members a topic keeps the frames that it tells them: few are not worth
+// the memory.
+const toldMembers = 16
+
+// told returns a joined or left frame to be queued, where that is possible the one before.
+func (t *topic) told(last **envelope, f Frame) *envelope {
+	if f.ID != "" || len(t.members) < toldMembers {
+		return newControl(&f)
+	}
+	if *last == nil || (*last).frame.Log != f.Log {
+		*last = newControl(&f)
+	}
+	return *last
 }
 
 // place decides where a new member begins. lost is the gap frame for a position of another epoch.
@@ -99,7 +116,14 @@ func (m *member) place(pos LogPosition, resume bool, start uint64) (lost *Frame)
 func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last := len(t.members) - 1
+	if i, ok := t.following(m); ok {
+		if tell { // what was published before still leaves, in front of the frame
+			t.detach(i)
+		} else {
+			t.unfollow(i)
+		}
+	}
+	last := int32(len(t.members) - 1)
 	if m.index <= last && t.members[m.index] == m {
 		t.members[m.index] = t.members[last]
 		t.members[m.index].index = m.index
@@ -112,16 +136,21 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	m.replaying = false
 	delete(t.again, m)
 	if !tell && t.log != nil {
-		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow)
+		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow).UnixNano()
 	}
 	if tell {
-		left := &Frame{Op: OpLeft, ID: id, Group: t.group()}
+		left := Frame{Op: OpLeft, ID: id, Group: t.group()}
 		if t.log != nil {
 			left.Log.Log, left.Log.Epoch = t.key, t.log.Epoch()
 		}
-		m.conn.pushOrdered(newControl(left), t.priority)
+		m.conn.pushOrdered(t.told(&t.left, left), t.priority)
 	}
 	return len(t.members) == 0
+}
+
+// replayFrom turns a member back to the log, behind what stands before the barrier.
+func (m *member) replayFrom(offset, barrier uint64) {
+	m.replaying, m.cursor, m.barrier = true, offset, barrier
 }
 
 func (t *topic) group() string {
@@ -139,14 +168,21 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 	if t.dead {
 		return false
 	}
+	p.seq = p.manager.order.Add(1)
 	logged := t.log != nil && !p.unlogged
 	if logged {
 		_, next := t.log.Bounds()
 		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}
 		t.log.Append(Outbound{e}, p.now)
 	}
-	for _, m := range t.members {
-		if !p.wants(m.conn) {
+	followers, killed, feeds := 0, 0, t.feeds(p, e)
+	if feeds {
+		t.publishFed(p, e)
+		followers, killed = t.followers(), len(p.kill)
+	}
+	for i := followers; i < len(t.members); i++ { // one that becomes a follower changes places with one that was looked at
+		m := t.members[i]
+		if !p.wants(m.conn) || killed > 0 && slices.Contains(p.kill[:killed], m.conn) {
 			continue
 		}
 		p.delivery.Matched++
@@ -155,11 +191,9 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 			p.delivery.Queued++
 			continue
 		}
-		var logOf *member
-		if logged {
-			logOf = m
+		if p.push(m.conn, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !m.replaying}) == pushFollows {
+			t.follow(i, e, p.seq)
 		}
-		p.push(m.conn, e, logOf)
 	}
 	return true
 }
@@ -263,7 +297,7 @@ func (d *directory) release(t *topic, store Store, now time.Time) {
 	if t.dead || len(t.members) > 0 || t.kind == targetAll {
 		return
 	}
-	if t.log != nil && (!t.log.Expire(now) || now.Before(t.keep)) {
+	if t.log != nil && (!t.log.Expire(now) || now.UnixNano() < t.keep) {
 		return
 	}
 	t.dead = true

@@ -20,6 +20,8 @@ var scenarios = map[string]func(*spec) (metrics, error){
 	"stalled":   driveStalled,
 	"enqueue":   driveProbe,
 	"joinleave": driveProbe,
+
+	holdScenario: driveHold,
 }
 
 func drive(s *spec) (metrics, error) {

@@ -25,11 +25,14 @@ type usage struct {
 	Anon    int64 // of RSS
 	Members int
 	Error   string
+
+	Live, Stacks int64 // "live": the heap and the stacks behind a collection
+	Goroutines   int
 }
 
 // request is one line to the control endpoint: usage, and what to publish.
 type request struct {
-	Op       string // "usage", "begin", "end", "burst", "paced", "fill"
+	Op       string // "usage", "begin", "end", "burst", "paced", "fill", "live"
 	Messages int
 	Rate     float64
 }
@@ -68,6 +71,9 @@ func serve(s *spec) error {
 
 // open starts what the scenario needs of the subject.
 func open(s *spec) (hub, error) {
+	if s.Scenario == holdScenario {
+		return holdServer(s)
+	}
 	sub, err := subjectNamed(s.Subject)
 	if err != nil {
 		return nil, err
@@ -123,6 +129,9 @@ func answerTo(r request, s *spec, p *publisher) usage {
 		err = p.hub.(filler).Fill(groupStalled)
 	}
 	u := usageNow()
+	if r.Op == "live" {
+		u = liveUsage()
+	}
 	u.Members = p.hub.Members()
 	if r.Op == "end" {
 		err = errors.Join(err, stopProfile(s.Profile))

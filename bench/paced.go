@@ -8,9 +8,9 @@ var (
 )
 
 var pacedRows = []row{
-	pacedRow("paced20", "1,000 connections, open loop at 20 % of each one's saturation", 0.2),
-	pacedRow("paced50", "1,000 connections, open loop at 50 % of each one's saturation", 0.5),
-	pacedRow("paced80", "1,000 connections, open loop at 80 % of each one's saturation", 0.8),
+	pacedRow("paced20", "1,000 connections, open loop at 20 % of what saturates the best rival", 0.2),
+	pacedRow("paced50", "1,000 connections, open loop at 50 % of what saturates the best rival", 0.5),
+	pacedRow("paced80", "1,000 connections, open loop at 80 % of what saturates the best rival", 0.8),
 	{
 		name: "single", title: "one message to 1,000 connections, publish to read, 50 a second", wants: wantsHub,
 		target: target{ratio: 1.1, among: []string{"direct"}}, columns: []column{p50Column, p99Column, lastColumn, deliveryCPU},

@@ -37,10 +37,14 @@ func playRole(role string) int {
 		raiseFiles()
 		switch role {
 		case roleServer:
+			limitMemory(&s)
 			err = serve(&s)
 		case roleClient:
 			debug.SetGCPercent(800) // the client is no part of what is measured
 			err = report(drive(&s))
+			if err == nil && s.Scenario == holdScenario {
+				err = stay()
+			}
 		default:
 			err = errors.New("no such role: " + role)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -62,6 +63,9 @@ func runRow(r row, o options) []*result {
 			results = append(results, &result{subject: s})
 		}
 	}
+	if r.spec.Share > 0 && r.spec.Rate == 0 {
+		r.spec.Rate = commonRate(r, results)
+	}
 	for n := range o.runs {
 		for _, res := range results {
 			if res.never {
@@ -82,20 +86,32 @@ func runRow(r row, o options) []*result {
 	return results
 }
 
-// measure is one run. A paced row first needs to know what saturates the
-// subject.
+// measure is one run.
 func measure(s spec) (metrics, error) {
-	if s.Share == 0 || s.Rate > 0 {
-		return runOnce(s)
+	if s.Share > 0 && s.Rate == 0 {
+		return nil, errors.New("no implementation to take the rate from")
 	}
-	full := s
-	full.Scenario, full.Profile = "broadcast", ""
-	m, err := runOnce(full)
-	if err != nil {
-		return nil, fmt.Errorf("to find its saturation: %w", err)
-	}
-	s.Rate = m["rate"] * s.Share / float64(max(1, s.Conns/max(1, s.Groups)))
 	return runOnce(s)
+}
+
+// commonRate is the rate of a paced row, the same for all: a share of what saturates the best rival or,
+// where comm runs alone, comm.
+func commonRate(r row, results []*result) float64 {
+	s := r.spec
+	s.Scenario, s.Profile = "broadcast", ""
+	best, own := 0.0, 0.0
+	for _, res := range results {
+		s.Subject = res.subject.Name()
+		m, err := runOnce(s)
+		switch {
+		case err != nil: // its own run will say so
+		case strings.HasPrefix(s.Subject, "comm"):
+			own = max(own, m["rate"])
+		default:
+			best = max(best, m["rate"])
+		}
+	}
+	return cmp.Or(best, own) * s.Share / float64(max(1, s.Conns/max(1, s.Groups)))
 }
 
 func (r *result) add(m metrics, err error) {

@@ -7,8 +7,8 @@ import (
 	"github.com/anasamu/comm/ws"
 )
 
-// The variants of comm: package ws with Serve, which its documentation names
-// as the cheapest, and the hub with its providers.
+// The variants of comm: package ws with MessageHandler, which its
+// documentation names as the cheapest, and the hub with its providers.
 type (
 	commSubject struct {
 		commInfo
@@ -26,7 +26,7 @@ type (
 )
 
 func init() {
-	register(commSubject{commInfo: commInfo{"comm", "ws.Handler with Conn.Serve; the hub with its defaults: a history of every group, queues of 1,024 messages and 1 MiB; only the limits on clients of one address and on rates are lifted; sse.WithHijack"}})
+	register(commSubject{commInfo: commInfo{"comm", "ws.MessageHandler; the hub with its defaults: a history of every group, queues of 1,024 messages and 1 MiB; only the limits on clients of one address and on rates are lifted; sse.WithHijack"}})
 	register(commPortable{commInfo{"comm-portable", "the same with ws.WithPortableIO"}, commEcho{portable: true}})
 	register(commNoLog{commInfo{"comm-nolog", "the hub as above without history, which no rival here keeps"}, commHubs{noLogs: true}})
 }
@@ -42,7 +42,7 @@ type commEcho struct {
 	portable bool // without the direct path to the socket
 }
 
-// Echo answers each message with itself, as examples/wsecho does.
+// Echo answers each message with itself.
 func (c commEcho) Echo(s *spec) (entry, error) {
 	opts := []ws.AcceptOption{
 		ws.WithAnyOrigin(),
@@ -58,8 +58,8 @@ func (c commEcho) Echo(s *spec) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	addr, err := serveHTTP(s, a.Handler(func(ctx context.Context, c *ws.Conn) error {
-		return c.Serve(ctx, func(t ws.Type, p []byte) error { return c.Write(ctx, t, p) })
+	addr, err := serveHTTP(s, a.MessageHandler(func(ctx context.Context, c *ws.Conn, t ws.Type, p []byte) error {
+		return c.Write(ctx, t, p)
 	}))
 	return entry{Addr: addr, WS: "/"}, err
 }

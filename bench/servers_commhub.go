@@ -16,7 +16,8 @@ import (
 
 // commHubs is the manager with its providers.
 type commHubs struct {
-	noLogs bool // without history
+	noLogs  bool // without history
+	chunked bool // event streams stay with net/http
 }
 
 // plenty is a limit on clients that the rows do not reach: all of them come
@@ -32,7 +33,7 @@ func (c commHubs) manager(s *spec, opts ...comm.Option) (*commHub, error) {
 		comm.WithHandshakeRate(plenty, plenty),
 		comm.WithMessageRate(plenty, plenty),
 		comm.WithOnConnect(enterGroups(s.Variant)),
-		comm.WithProvider(commhttp.New(), ws.New(), sse.New(sse.WithHijack())))
+		comm.WithProvider(commhttp.New(), ws.New(), c.streams()))
 	if c.noLogs {
 		opts = append(opts, comm.WithLogs(false, false, false))
 	}
@@ -53,6 +54,13 @@ func (c commHubs) manager(s *spec, opts ...comm.Option) (*commHub, error) {
 	}
 	h.counted = len(h.targets)
 	return h, nil
+}
+
+func (c commHubs) streams() *sse.Provider {
+	if c.chunked {
+		return sse.New()
+	}
+	return sse.New(sse.WithHijack())
 }
 
 // enterGroups puts a client into the group that its request names, and for

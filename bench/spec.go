@@ -20,8 +20,8 @@ type spec struct {
 	Deflate  bool
 	Messages int     // broadcast: messages to each group in one round
 	Rounds   int     // broadcast: rounds
-	Rate     float64 // paced: messages a second; 0 is the share of the saturation
-	Share    float64 // paced: the share of the saturation
+	Rate     float64 // paced: messages a second
+	Share    float64 // paced: the share of the best rival's saturation
 
 	Warm    time.Duration
 	Measure time.Duration
@@ -30,6 +30,13 @@ type spec struct {
 	Cert, Key string // PEM, the same for every subject
 	Profile   string // file for the server's CPU profile of the measured part
 	Procs     int    // GOMAXPROCS of the server and the client
+
+	Stalled  bool  // hold: the clients stop reading, and are sent what their sockets hold
+	From     int   // hold: connections that other processes hold
+	Streams  int   // hold: streams that share one HTTP/2 connection
+	Hijack   bool  // hold: event streams are taken over from net/http
+	GC       int   // hold: the server's GOGC; 0 is the default
+	MemLimit int64 // hold: the server's GOMEMLIMIT, in bytes; 0 is none
 
 	Entry   entry  // filled in by the server
 	Control string // address of the server's control endpoint

@@ -73,6 +73,8 @@ func dialSocket(addr string, index int) (int, error) {
 	}
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	if from := index / 20000; from > 0 {
+		// Without it, bind takes a port of all addresses, for a minute after the end too.
+		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
 		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + from)}})
 	}
 	if err == nil {
@@ -84,6 +86,8 @@ func dialSocket(addr string, index int) (int, error) {
 	}
 	return fd, nil
 }
+
+const ipBindAddressNoPort = 24 // Linux 4.2
 
 // connectFD connects; a signal meanwhile is no failure.
 func connectFD(fd int, to *syscall.SockaddrInet4) error {
@@ -100,19 +104,9 @@ func connectFD(fd int, to *syscall.SockaddrInet4) error {
 // dialWire connects, with TLS where it is wanted, and sends an HTTP request;
 // it returns when the response's head has come, which must have the status.
 func dialWire(s *spec, index int, request, status string) (*wire, error) {
-	fd, err := dialSocket(s.Entry.Addr, index)
+	w, err := openWire(s, index, "http/1.1")
 	if err != nil {
 		return nil, err
-	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
-	w := &wire{fd: fd, index: index, waits: true}
-	if s.TLS {
-		w.tls = tls.Client(socket{w}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
-		if err := w.tls.Handshake(); err != nil {
-			return nil, fmt.Errorf("TLS: %w", err)
-		}
 	}
 	if err := w.write([]byte(request)); err != nil {
 		return nil, err
@@ -121,6 +115,26 @@ func dialWire(s *spec, index int, request, status string) (*wire, error) {
 		return nil, err
 	}
 	w.waits = false
+	return w, nil
+}
+
+// openWire connects, with TLS for the protocol where the row says so. Its
+// reads wait.
+func openWire(s *spec, index int, protocol string) (*wire, error) {
+	fd, err := dialSocket(s.Entry.Addr, s.From+index)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	w := &wire{fd: fd, index: index, waits: true}
+	if s.TLS {
+		w.tls = tls.Client(socket{w}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}})
+		if err := w.tls.Handshake(); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+	}
 	return w, nil
 }
 

@@ -162,13 +162,16 @@ func (c *chunked) parse(w *wire, b []byte, deliver func(*wire, serverFrame) erro
 		}
 		n := min(c.left, len(b))
 		data := b[:min(n, max(0, c.left-2))]
-		c.event = append(c.event, data...)
 		c.left, b = c.left-n, b[n:]
-		rest, err := plainStream{}.parse(w, c.event, deliver)
+		if len(c.event) > 0 { // else nothing need be copied
+			c.event = append(c.event, data...)
+			data = c.event
+		}
+		rest, err := plainStream{}.parse(w, data, deliver)
 		if err != nil {
 			return nil, err
 		}
-		c.event = c.event[:copy(c.event, rest)]
+		c.event = append(c.event[:0], rest...)
 	}
 	return b, nil
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs comm.js and the gateway against clients from elsewhere: npm ws, npm eventsource, curl and
-# Chromium; and package graphql against npm graphql and its clients. Installs what it needs. Arguments go to node --test, for example:
+# Chromium; and package graphql against npm graphql and its clients. Installs what it needs. Arguments
+# go to node --test, for example:
 #
 #   ./run.sh --test-name-pattern='sse: a drain'
 #
@@ -43,8 +44,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 say "building"
-(cd .. && go build -o "$dir/" ./examples/gateway ./e2e/testgateway ./e2e/graphql/subject)
-export TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject"
+(cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/graphql/subject)
+export TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
 
 port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
 export GATEWAY_URL="http://127.0.0.1:$port"

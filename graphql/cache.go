@@ -23,9 +23,10 @@ type cacheEntry struct {
 	prev, next *cacheEntry
 }
 
-// What an operation occupies, by measurement of heap profiles: a document's tree is some 20 times its text.
+// What an operation occupies, about: a document's tree is some 20 times its text. TestCacheEstimate holds it
+// against the heap.
 const (
-	perEntry      = 2 << 10
+	perEntry      = 1 << 10
 	perQueryByte  = 20
 	cacheOverhead = 256
 )

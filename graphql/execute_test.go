@@ -129,6 +129,10 @@ func TestErrorPlaces(t *testing.T) {
 
 func TestMutationsAreSerial(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, mutationsAreSerial)
+}
+
+func mutationsAreSerial(t *testing.T) {
 	var mu sync.Mutex
 	var log []string
 	note := func(what string) {
@@ -149,7 +153,7 @@ func TestMutationsAreSerial(t *testing.T) {
 			return nil, graphql.Errorf("failed")
 		}),
 		graphql.Resolve("Step.below", func(_ context.Context, st *step, _ graphql.NoArgs) (int, error) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Second) // long enough for the next root field, were it not to wait
 			note(fmt.Sprint("below ", st.N))
 			return st.N, nil
 		}),
@@ -288,4 +292,41 @@ func TestErrorsAreMasked(t *testing.T) {
 	if !errors.Is(seen, cause) {
 		t.Error(seen)
 	}
+}
+
+// What is under way for an object ends when another field makes it null, and for no other object.
+func TestSiblingsAreCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		type item struct{ N int }
+		s := schema(t,
+			graphql.SDL(`type Query { items: [Item]! strict: [Item!] } type Item { n: Int! fail: Int! wait: Int below: Item! }`),
+			graphql.Get("Query.items", func(graphql.Root) []*item { return []*item{{1}, {2}} }),
+			graphql.Get("Query.strict", func(graphql.Root) []*item { return []*item{{1}, {2}} }),
+			graphql.Get("Item.below", func(i *item) *item { return i }),
+			graphql.Resolve("Item.fail", func(_ context.Context, i *item, _ graphql.NoArgs) (int, error) {
+				time.Sleep(time.Second)
+				if i.N == 1 {
+					return 0, graphql.Errorf("one")
+				}
+				return i.N, nil
+			}),
+			graphql.Resolve("Item.wait", func(ctx context.Context, i *item, _ graphql.NoArgs) (int, error) {
+				select {
+				case <-ctx.Done():
+					if i.N != 1 {
+						t.Errorf("item %d was cancelled after %v: %v", i.N, ctx.Err(), context.Cause(ctx))
+					}
+					return 0, ctx.Err()
+				case <-time.After(10 * time.Second):
+					if i.N == 1 {
+						t.Error("item 1 was not cancelled")
+					}
+					return i.N, nil
+				}
+			}),
+		)
+		expect(t, s, `{ items { fail wait } }`, `{"data":{"items":[null,{"fail":2,"wait":2}]},"errors":[{"message":"one","locations":[{"line":1,"column":11}],"path":["items",0,"fail"]}]}`)
+		expect(t, s, `{ items { below { below { fail } } below { wait } } }`, `{"data":{"items":[null,{"below":{"below":{"fail":2},"wait":2}}]},"errors":[{"message":"one","locations":[{"line":1,"column":27}],"path":["items",0,"below","below","fail"]}]}`)
+	})
 }

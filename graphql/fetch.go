@@ -19,8 +19,9 @@ type frame struct {
 	inst   []instance
 	slots  []slot
 	parent *frame
-	strict bool   // an object that is null makes the one above it null
-	dead   []bool // objects that will be null; guarded by fetcher.mu
+	strict bool           // an object that is null makes the one above it null
+	dead   []bool         // objects that will be null; guarded by fetcher.mu
+	ctxs   []*lazyContext // of each object, where one can end before its time
 }
 
 // slot is one field of all objects of a frame.
@@ -64,7 +65,6 @@ type group struct {
 	f       *planField
 	fr      *frame
 	s       *slot
-	ctx     context.Context
 	args    any
 	next    int // the next object to call for
 	calls   int
@@ -136,6 +136,12 @@ func (r *run) newFrame(sel *selection, parent *frame, strict bool) *frame {
 
 // begin queues the calls of a frame, and looks into its pure fields for more.
 func (x *fetcher) begin(fr *frame, only *planField) {
+	if fr.sel.ends && fr.parent != nil && fr.ctxs == nil {
+		fr.ctxs = make([]*lazyContext, len(fr.inst))
+		for k := range fr.inst {
+			fr.ctxs[k] = newLazyContext(x.contextOf(fr.parent, fr.inst[k].parent), 0)
+		}
+	}
 	for _, f := range fr.sel.fields {
 		if f.slot >= 0 && f.def.blocks() && (only == nil || f == only) {
 			x.enqueue(f, fr)
@@ -168,13 +174,10 @@ func (x *fetcher) read(f *planField, fr *frame) {
 func (x *fetcher) enqueue(f *planField, fr *frame) {
 	s := &fr.slots[f.slot]
 	g, vals := x.newGroup(fr)
-	*g = group{f: f, fr: fr, s: s, ctx: x.r.ctx, calls: len(fr.inst)}
+	*g = group{f: f, fr: fr, s: s, calls: len(fr.inst)}
 	s.vals = vals
 	if f.def.r.kind == kindBatch {
 		g.calls = 1
-	}
-	if f.def.wrapped {
-		g.ctx = context.WithValue(x.r.ctx, aliasKey{}, f.alias)
 	}
 	g.pending = g.calls
 	var err error
@@ -193,6 +196,25 @@ func (x *fetcher) enqueue(f *planField, fr *frame) {
 	x.ready += g.calls
 	x.open++
 	x.hire()
+}
+
+// contextOf is the context of the calls for an object: its own, or that of the nearest above.
+func (x *fetcher) contextOf(fr *frame, k int32) *lazyContext {
+	for fr.ctxs == nil {
+		if fr.parent == nil {
+			return x.r.lazy
+		}
+		fr, k = fr.parent, fr.inst[k].parent
+	}
+	return fr.ctxs[k]
+}
+
+// callContext is the context of one call of a field.
+func callContext(ctx context.Context, f *planField) context.Context {
+	if f.def.wrapped {
+		return context.WithValue(ctx, aliasKey{}, f.alias)
+	}
+	return ctx
 }
 
 type aliasKey struct{}
@@ -300,10 +322,11 @@ func (x *fetcher) callOne(g *group, k int32) {
 
 func (x *fetcher) resolve(g *group, k int32) (v reflect.Value, err error) {
 	defer recovered(&err)
-	if cause := x.r.lazy.cause(); cause != nil {
+	ctx := x.contextOf(g.fr, k)
+	if cause := ctx.cause(); cause != nil {
 		return v, cause
 	}
-	return g.f.def.r.resolve(g.ctx, g.fr.inst[k].v, g.args)
+	return g.f.def.r.resolve(callContext(ctx, g.f), g.fr.inst[k].v, g.args)
 }
 
 // callBatch makes one call for all objects.
@@ -344,7 +367,7 @@ func (x *fetcher) resolveBatch(g *group) (v reflect.Value, err error) {
 	if cause := x.r.lazy.cause(); cause != nil {
 		return v, cause
 	}
-	return g.f.def.r.batch(g.ctx, g.fr.inst, g.args)
+	return g.f.def.r.batch(callContext(x.r.lazy, g.f), g.fr.inst, g.args)
 }
 
 func (x *fetcher) isDead(fr *frame, k int32) bool {
@@ -354,7 +377,7 @@ func (x *fetcher) isDead(fr *frame, k int32) bool {
 }
 
 // bury marks an object whose non-null field has failed, and those above that it makes null. What was not
-// called yet for them will not be; if all data is null, the context of what is under way ends.
+// called yet for them will not be, and the context of what is under way ends.
 func (x *fetcher) bury(f *planField, fr *frame, k int32) {
 	if !f.def.typ.nonNull {
 		return
@@ -364,6 +387,9 @@ func (x *fetcher) bury(f *planField, fr *frame, k int32) {
 			fr.dead = make([]bool, len(fr.inst))
 		}
 		fr.dead[k] = true
+		if fr.ctxs != nil {
+			fr.ctxs[k].end(errSkipped)
+		}
 		if !fr.strict {
 			return
 		}

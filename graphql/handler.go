@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/anasamu/comm/internal/jsonscan"
+	"github.com/anasamu/comm/sse"
+	"github.com/anasamu/comm/ws"
 )
 
 // The media types of the GraphQL-over-HTTP draft.
@@ -58,15 +61,29 @@ func WithBatchLimit(requests int) HandlerOption {
 // mutations by POST alone, application/graphql-response+json to clients that accept it and else
 // application/json. Only JSON bodies are read, which no other web origin can send without being asked;
 // so a page cannot have a visitor's browser change anything. It is safe for concurrent use.
+//
+// On the same path it serves subscriptions, and every other operation, to those who ask for them: over
+// WebSocket by the subprotocols graphql-transport-ws and graphql-ws, and as Server-Sent Events to requests that
+// accept text/event-stream, by graphql-sse in both of its modes. See [Subscriber], and [Handler.Shutdown].
 type Handler struct {
 	s       *Schema
 	maxBody int
 	batch   int
+
+	// Of subscribers.
+	operations  int
+	initTimeout time.Duration // 0 is the hall's
+	keepAlive   time.Duration // 0 is the hall's
+	perAddress  int           // reserved streams
+	reserveFor  time.Duration
+	socketOpts  []ws.AcceptOption
+	streamOpts  []sse.AcceptOption
+	hall        *hall // of the subscribers while the handler stands alone
 }
 
 // NewHandler makes the handler of a schema.
 func NewHandler(s *Schema, opts ...HandlerOption) (*Handler, error) {
-	h := &Handler{s: s, maxBody: 1 << 20, batch: 10}
+	h := &Handler{s: s, maxBody: 1 << 20, batch: 10, operations: 100, perAddress: 10, reserveFor: 30 * time.Second}
 	if s == nil {
 		return nil, errors.New("graphql: NewHandler: a schema is needed")
 	}
@@ -78,14 +95,29 @@ func NewHandler(s *Schema, opts ...HandlerOption) (*Handler, error) {
 		}
 		errs = append(errs, o.applyHandler(h))
 	}
-	return h, errors.Join(errs...)
+	var err error
+	h.hall, err = newHall(h, nil)
+	return h, errors.Join(append(errs, err)...)
 }
 
 // Schema is what the handler serves.
 func (h *Handler) Schema() *Schema { return h.s }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request. For an event stream it returns when that has ended; a WebSocket outlives it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.hall.serve(w, r) {
+		h.serveOnce(w, r)
+	}
+}
+
+// Shutdown lets no subscriber in any more, has queries and mutations of those who are there answered, sends
+// them away to come back elsewhere, and waits until all have gone. [http.Server.Shutdown] does not know
+// WebSockets and waits for event streams, so call this before it. The error is the cause of ctx's end. A
+// provider does this by itself.
+func (h *Handler) Shutdown(ctx context.Context) error { return h.hall.stop(ctx) }
+
+// serveOnce answers a request by one response.
+func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{h: h, w: w, r: r, media: mediaJSON}
 	w.Header().Add("Vary", "Accept")
 	media, ok := accepted(r.Header.Values("Accept"))
@@ -94,7 +126,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(http.StatusNotAcceptable, "The answer is "+mediaResponse+" or "+mediaJSON+"; accept one of them.")
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
-		w.Header().Set("Allow", "GET, POST")
+		w.Header().Set("Allow", servedMethods)
 		x.refuse(http.StatusMethodNotAllowed, "The method "+r.Method+" is not served; use GET or POST.")
 		return
 	}
@@ -141,9 +173,17 @@ func (x *exchange) context() context.Context {
 
 // get executes the query of a URL.
 func (x *exchange) get(buf *buffer) {
+	if req, ok := x.query(); ok {
+		req.ReadOnly = true
+		x.one(buf, req)
+	}
+}
+
+// query reads the request of a URL; false means that it has been answered.
+func (x *exchange) query() (req *Request, ok bool) {
 	q := x.r.URL.Query()
-	req := &Request{
-		Query: q.Get("query"), OperationName: q.Get("operationName"), DocumentID: q.Get("documentId"), ReadOnly: true,
+	req = &Request{
+		Query: q.Get("query"), OperationName: q.Get("operationName"), DocumentID: q.Get("documentId"),
 		Variables: json.RawMessage(q.Get("variables")), Extensions: json.RawMessage(q.Get("extensions")),
 	}
 	for _, p := range []struct {
@@ -152,10 +192,43 @@ func (x *exchange) get(buf *buffer) {
 	}{{"variables", req.Variables}, {"extensions", req.Extensions}} {
 		if len(p.raw) > 0 && !isObject(p.raw) {
 			x.refuse(http.StatusBadRequest, "The parameter "+p.name+" must be a JSON object.")
-			return
+			return nil, false
 		}
 	}
-	x.one(buf, req)
+	return req, true
+}
+
+// request reads the one request of a URL or body, which owns its memory; false means that it has been answered.
+func (x *exchange) request() (req *Request, ok bool) {
+	if x.r.Method == http.MethodGet {
+		if req, ok = x.query(); !ok {
+			return nil, false
+		}
+		return req, x.asks(req)
+	}
+	if status, text := checkContent(x.r.Header); status != 0 {
+		x.refuse(status, text)
+		return nil, false
+	}
+	body, ok := x.body(nil)
+	if !ok {
+		return nil, false
+	}
+	req, err := ParseRequest(body)
+	if err != nil {
+		x.refuse(http.StatusBadRequest, messageOf(err))
+		return nil, false
+	}
+	return req, x.asks(req)
+}
+
+// asks refuses a request that names no document.
+func (x *exchange) asks(req *Request) bool {
+	if req.Query == "" && req.DocumentID == "" && len(req.Extensions) == 0 {
+		x.refuse(http.StatusBadRequest, "The parameter query is missing.")
+		return false
+	}
+	return true
 }
 
 // isObject reports whether raw is a JSON object, or null.
@@ -247,8 +320,7 @@ func (x *exchange) body(b []byte) ([]byte, bool) {
 
 // one executes one request.
 func (x *exchange) one(buf *buffer, req *Request) {
-	if req.Query == "" && req.DocumentID == "" && len(req.Extensions) == 0 {
-		x.refuse(http.StatusBadRequest, "The parameter query is missing.")
+	if !x.asks(req) {
 		return
 	}
 	var out Outcome

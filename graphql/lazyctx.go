@@ -22,7 +22,11 @@ type lazyContext struct {
 }
 
 func newLazyContext(parent context.Context, limit time.Duration) *lazyContext {
-	return &lazyContext{parent: parent, limit: max(limit, 0), began: time.Now()}
+	c := &lazyContext{parent: parent, limit: max(limit, 0)}
+	if c.limit > 0 {
+		c.began = time.Now()
+	}
+	return c
 }
 
 // make makes the real context.
@@ -72,6 +76,11 @@ func (c *lazyContext) cause() error {
 		return context.Cause(c.real)
 	case c.ended != nil:
 		return c.ended
+	}
+	if above, ok := c.parent.(*lazyContext); ok {
+		return above.cause()
+	}
+	switch {
 	case c.parent.Err() != nil:
 		return context.Cause(c.parent)
 	case c.limit > 0 && time.Since(c.began) >= c.limit:

@@ -29,6 +29,7 @@ type selection struct {
 	typ    *typeDef
 	fields []*planField
 	slots  int    // fields that the first pass has to look at
+	ends   bool   // one of these can make the object null while others are fetched
 	err    *Error // a condition that can be neither true nor false: such an object fails
 }
 
@@ -64,7 +65,9 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet) *selection {
 	}
 	for _, f := range c.sel.fields {
 		c.finish(f)
+		c.sel.ends = c.sel.ends || f.slot >= 0 && f.def.typ.nonNull
 	}
+	c.sel.ends = c.sel.ends && c.sel.slots > 1
 	if p.op.entry != nil {
 		p.op.s.cache.grow(p.op.entry, perField*(1+len(c.sel.fields)))
 	}

@@ -58,7 +58,8 @@ type Provider struct {
 // [NewHandler], and the provider's own. What is wrong with them is reported by [comm.New].
 //
 // Requests pass the manager's policy of origins and its authenticator; resolvers find the identity in
-// [TransportOf]. A refusal is answered with its status and an error as GraphQL clients read it.
+// [TransportOf]. A refusal is answered with its status and an error as GraphQL clients read it. A WebSocket and an
+// event stream are connections of the manager; see [Subscriber].
 func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts)} }
 
 // Name returns "graphql".
@@ -66,7 +67,10 @@ func (p *Provider) Name() string { return "graphql" }
 
 // Features lists what this provider serves.
 func (p *Provider) Features() []comm.Feature {
-	list := []comm.Feature{comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureQueryParams, comm.FeatureBodyParsing, comm.FeatureMiddleware}
+	list := []comm.Feature{
+		comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureQueryParams, comm.FeatureBodyParsing, comm.FeatureMiddleware,
+		comm.FeatureWebSocket, comm.FeatureSSE, comm.FeatureStreaming, comm.FeatureRealTime,
+	}
 	if p.tls != nil {
 		list = append(list, comm.FeatureHTTPS)
 	}
@@ -154,9 +158,14 @@ func (p *Provider) Start(_ context.Context, h comm.Host) error {
 		p.mu.Lock()
 	}
 	p.handler.s.logTo(h.Logger())
-	s := newServer(p.handler, h)
-	p.server = s
+	s, err := newServer(p.handler, h)
+	if err == nil {
+		p.server = s
+	}
 	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return p.route(s)
 }
 
@@ -179,7 +188,8 @@ func (p *Provider) route(s *server) error {
 	return s.host.Route(pattern, s)
 }
 
-// Stop lets nobody begin any more and waits until all requests are answered, or ctx ends.
+// Stop lets nobody begin any more, sends away the subscribers that the manager has left, and waits until they
+// have gone and all requests are answered, or ctx ends.
 func (p *Provider) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	s := p.server
@@ -189,7 +199,7 @@ func (p *Provider) Stop(ctx context.Context) error {
 		return nil
 	}
 	s.places.Close()
-	return s.places.Wait(ctx)
+	return errors.Join(s.hall.stop(ctx), s.places.Wait(ctx))
 }
 
 // Health answers nil while the provider is started.
@@ -208,20 +218,23 @@ type server struct {
 	host      comm.Host
 	page      string // of the playground, or empty
 	anyOrigin bool   // the policy allows every page: none gets to use a visitor's cookies
+	hall      *hall
 	places    places.Places
 }
 
-func newServer(handler *Handler, h comm.Host) *server {
+func newServer(handler *Handler, h comm.Host) (*server, error) {
 	s := &server{handler: handler, host: h}
 	probe := &http.Request{Header: http.Header{"Origin": {"https://any.invalid"}}} // a name that cannot exist, RFC 6761 6.4
 	s.anyOrigin = h.CheckOrigin(probe) == nil
-	return s
+	var err error
+	s.hall, err = newHall(handler, h)
+	return s, err
 }
 
 // ServeHTTP admits a request and has the handler answer it.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.allowOrigin(w, r); err != nil {
-		s.refuse(w, r, &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
+		refuseRequest(w, r, &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -232,8 +245,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, s.page, http.StatusSeeOther)
 		return
 	}
+	if s.hall.serve(w, r) {
+		return
+	}
 	if err := s.places.Enter(0); err != nil {
-		s.refuse(w, r, comm.ErrStopped)
+		refuseRequest(w, r, comm.ErrStopped)
 		return
 	}
 	defer s.places.Leave()
@@ -242,9 +258,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = s.host.Authenticate(r.Context(), hs)
 	}
 	if err != nil {
-		s.refuse(w, r, err)
+		refuseRequest(w, r, err)
 		return
 	}
-	ctx := WithTransport(r.Context(), &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs})
-	s.handler.ServeHTTP(w, r.WithContext(ctx))
+	ctx := WithTransport(r.Context(), &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs, Manager: s.host.Manager()})
+	s.handler.serveOnce(w, r.WithContext(ctx))
 }

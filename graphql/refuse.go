@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	allowedMethods = "GET, POST, OPTIONS"
-	allowedHeaders = "Accept, Authorization, Content-Type, traceparent, tracestate"
+	servedMethods  = "GET, POST, PUT, DELETE"
+	allowedMethods = servedMethods + ", OPTIONS"
+	allowedHeaders = "Accept, Authorization, Content-Type, X-GraphQL-Event-Stream-Token, traceparent, tracestate"
 )
 
-// refuse answers a request that is not admitted with what err means to a client.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+// refuseRequest answers a request that is not admitted with what err means to a client.
+func refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	if le, ok := errors.AsType[*comm.LimitError](err); ok {
 		h.Set("Retry-After", strconv.FormatInt(max(1, int64((le.Retry+time.Second-1)/time.Second)), 10))
@@ -28,7 +29,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="comm"`) // RFC 9110 11.6.1
 	}
-	x := &exchange{h: s.handler, w: w, r: r, media: mediaJSON}
+	x := &exchange{w: w, r: r, media: mediaJSON}
 	if media, ok := accepted(r.Header.Values("Accept")); ok {
 		x.media = media
 	}

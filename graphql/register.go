@@ -108,8 +108,8 @@ func GetWith[P, A, R any](coord string, f func(P, A) R, opts ...FieldOption) Sch
 }
 
 // Resolve registers a function that may block or fail. Calls for several fields and parents run at
-// once, as many as [Limits].Concurrency says; ctx ends with the request, or when its result can no
-// longer be used. Arguments may be shared between calls: f must not change what they point to.
+// once, as many as [Limits].Concurrency says; ctx ends with the request, or when the object that the
+// result is for will be null. Arguments may be shared between calls: f must not change what they point to.
 func Resolve[P, A, R any](coord string, f func(context.Context, P, A) (R, error), opts ...FieldOption) SchemaOption {
 	r := newResolver[P, A, R](coord, kindResolve, opts)
 	in := parentOf[P]()

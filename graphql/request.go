@@ -84,8 +84,12 @@ type Transport struct {
 	Request *http.Request
 	// InitPayload is the payload of connection_init.
 	InitPayload json.RawMessage
-	// Conn is the connection of the gateway that a subscription belongs to.
+	// Conn is the connection of the gateway that the operation came over: that of its Subscriber.
 	Conn *comm.Conn
+	// Subscriber is who has sent the operation over a WebSocket or an event stream.
+	Subscriber *Subscriber
+	// Manager is that of the gateway, for operations of any transport.
+	Manager *comm.Manager
 	// Handshake is the handshake that the gateway's authenticator has accepted.
 	Handshake *comm.Handshake
 	// Files are what a multipart request has uploaded, by the path of the variable.

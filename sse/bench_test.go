@@ -5,11 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/sse"
 )
 
@@ -49,23 +47,6 @@ func BenchmarkStream(b *testing.B) {
 			}
 		})
 	}
-}
-
-// A message as one event, as the first of its receivers has it made for all.
-func BenchmarkFormat(b *testing.B) {
-	m, err := comm.NewMessage("chat", map[string]string{"text": strings.Repeat("hello ", 16)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	f := &comm.Frame{Op: comm.OpMessage, Message: m}
-	var dst []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		if dst, err = sse.Format.Append(dst[:0], f); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.SetBytes(int64(len(dst)))
 }
 
 func benchStream(b *testing.B, opts []sse.AcceptOption) *sse.Stream {

@@ -175,24 +175,3 @@ func FuzzEventRoundTrip(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkEventAppend(b *testing.B) {
-	lines := bytes.Repeat([]byte("a line of text, as logs have\n"), 40)
-	for name, ev := range map[string]sse.Event{
-		"small": {ID: "a:123", Type: "message", Data: []byte(`{"id":"01","type":"chat","content":"hello"}`)},
-		"64KiB": {Data: bytes.Repeat([]byte("x"), 64<<10)},
-		"lines": {Data: lines},
-	} {
-		b.Run(name, func(b *testing.B) {
-			buf, err := ev.Append(nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(len(buf)))
-			b.ReportAllocs()
-			for b.Loop() {
-				buf, _ = ev.Append(buf[:0])
-			}
-		})
-	}
-}

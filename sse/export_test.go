@@ -14,7 +14,7 @@ import (
 var AcceptsStream = acceptsStream
 
 // Format is the format of all streams.
-var Format comm.Format = format{comm.JSON()}
+var Format comm.Format = format{codec: comm.JSON()}
 
 // SuiteDialer is Dialer for carriers that SendRaw can use.
 func SuiteDialer(url string, opts ...DialOption) comm.Dialer {

@@ -10,9 +10,12 @@ import (
 // exactly the messages.
 const controlEvent = "control"
 
-// format is a frame of the client protocol as one event without an id line. It is comparable: all
-// streams share the bytes of a message, and each puts its own id line in front.
-type format struct{ codec comm.Codec }
+// format is a frame of the client protocol as one event. It is comparable: all streams share the bytes
+// of a message. Where it has no id line, each stream puts its own in front.
+type format struct {
+	codec comm.Codec
+	ided  bool // with the id line of a client that is in the log of the message and in no other
+}
 
 // Append implements comm.Format.
 func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
@@ -27,6 +30,10 @@ func (f format) Append(dst []byte, frame *comm.Frame) ([]byte, error) {
 }
 
 func (f format) append(dst []byte, frame *comm.Frame) ([]byte, error) {
+	if f.ided {
+		dst = frame.Log.Append(append(dst, "id: "...))
+		dst = append(dst, '\n')
+	}
 	if frame.Op != comm.OpMessage {
 		dst = append(dst, "event: "+controlEvent+"\n"...)
 	}

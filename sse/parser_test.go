@@ -263,23 +263,3 @@ func FuzzParserChunks(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkParser(b *testing.B) {
-	for name, event := range map[string]string{
-		"small": "id: a:123\nevent: message\ndata: {\"id\":\"01\",\"type\":\"chat\",\"content\":\"hello\"}\n\n",
-		"4KiB":  "data: " + strings.Repeat("x", 4<<10) + "\n\n",
-		"CR":    "id: a:123\rdata: hello\r\r",
-	} {
-		b.Run(name, func(b *testing.B) {
-			stream := bytes.Repeat([]byte(event), max(1, 4096/len(event)))
-			var p sse.Parser
-			b.SetBytes(int64(len(stream)))
-			b.ReportAllocs()
-			for b.Loop() {
-				for rest, ok := stream, true; ok; {
-					_, rest, ok, _ = p.Next(rest)
-				}
-			}
-		})
-	}
-}

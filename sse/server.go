@@ -20,6 +20,7 @@ type server struct {
 	settings  comm.Settings
 	acceptor  *Acceptor
 	format    comm.Format // boxed once
+	ided      comm.Format // the same with id lines
 	anyOrigin bool        // the policy allows every page: none gets to use a visitor's cookies
 
 	places places.Places // of streams that are open or opening
@@ -29,7 +30,7 @@ type server struct {
 }
 
 func newServer(c Config, h comm.Host) (*server, error) {
-	s := &server{conf: c, host: h, settings: h.Settings(), format: format{comm.JSON()}, streams: make(map[string]*transport)}
+	s := &server{conf: c, host: h, settings: h.Settings(), format: format{codec: comm.JSON()}, ided: format{codec: comm.JSON(), ided: true}, streams: make(map[string]*transport)}
 	heartbeat := c.HeartbeatInterval
 	if heartbeat == 0 {
 		heartbeat = s.settings.Heartbeat

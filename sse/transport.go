@@ -97,7 +97,13 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 // it would make a client that is cut off between them see the event twice.
 func (t *transport) add(p *parts, o comm.Outbound) error {
 	f := o.Frame()
-	t.position.Observe(f)
+	moved := t.position.Observe(f)
+	if moved && f.Op == comm.OpMessage && t.position.Len() == 1 {
+		event, err := o.Bytes(t.server.ided)
+		p.list = append(p.list, nil, event)
+		t.named = true
+		return err
+	}
 	start := len(p.ids)
 	if t.position.Len() > 0 {
 		p.ids = append(t.position.Append(append(p.ids, "id: "...)), '\n')

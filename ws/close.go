@@ -165,6 +165,7 @@ func (c *Conn) linger() {
 	if !ok && c.side == Server {
 		return
 	}
+	c.in.watch.shift(c, false)
 	c.in.watch.arm(c, now().add(min(lingerTime, c.set.closeTimeout)))
 	scratch := getBuffer(heldBuffer)
 	defer putBuffer(scratch)

@@ -18,8 +18,9 @@ type script struct {
 	run  func(p *peer)
 }
 
-// runScripts runs each script against our server and our client, both echoing,
-// on the direct path and the portable one.
+// runScripts runs each script against our server, with a goroutine a connection
+// and started, in cleartext and in TLS, and our client, all echoing, on the
+// direct path and the portable one.
 func runScripts(t *testing.T, scripts []script, opts ...ws.Option) {
 	for _, portable := range []bool{false, true} {
 		all := append([]ws.Option{ws.WithReadLimit(-1)}, opts...)
@@ -31,11 +32,19 @@ func runScripts(t *testing.T, scripts []script, opts ...ws.Option) {
 		for _, o := range all {
 			aopts, dopts = append(aopts, o), append(dopts, o)
 		}
-		url := echoServer(t, aopts...)
+		url, started, overTLS := echoServer(t, aopts...), startedEcho(t, aopts...), startedEchoTLS(t, aopts...)
 		for _, s := range scripts {
 			t.Run(fmt.Sprintf("server/portable=%v/%s", portable, s.name), func(t *testing.T) {
 				t.Parallel()
 				s.run(dialPeer(t, url))
+			})
+			t.Run(fmt.Sprintf("started/portable=%v/%s", portable, s.name), func(t *testing.T) {
+				t.Parallel()
+				s.run(dialPeer(t, started))
+			})
+			t.Run(fmt.Sprintf("tls/portable=%v/%s", portable, s.name), func(t *testing.T) {
+				t.Parallel()
+				s.run(overTLS.dialPeer(t))
 			})
 			t.Run(fmt.Sprintf("client/portable=%v/%s", portable, s.name), func(t *testing.T) {
 				t.Parallel()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/deflate"
+	"github.com/anasamu/comm/internal/lazy"
+	"github.com/anasamu/comm/internal/park"
 )
 
 // Conn is one WebSocket connection. All methods are safe for concurrent use;
@@ -36,9 +38,11 @@ type Conn struct {
 	out   output
 	pings atomic.Pointer[pings] // nil until the first ping
 
+	parking atomic.Pointer[park.Waiter] // Start's, nil before
+
 	// life
-	done     chan struct{}
-	ended    atomic.Bool // done is closed: to look here is cheaper
+	done     lazy.Signal
+	ended    atomic.Bool // before done is fired
 	leaving  atomic.Bool // Close was called: messages are dropped
 	closing  atomic.Bool // a close frame was sent: no data after it
 	finished atomic.Bool // a close frame was received
@@ -67,7 +71,7 @@ func NewConn(rwc io.ReadWriteCloser, side Side, opts ...ConnOption) (*Conn, erro
 }
 
 func newConn(rwc io.ReadWriteCloser, side Side, set *settings, a agreed) *Conn {
-	c := &Conn{rwc: carry(rwc), set: set, side: side, done: make(chan struct{})}
+	c := &Conn{rwc: carry(rwc), set: set, side: side}
 	if a.on {
 		agreement := a // so that only this branch allocates
 		c.compressed = &agreement
@@ -126,7 +130,7 @@ func (c *Conn) LocalAddr() net.Addr {
 }
 
 // Done returns a channel that is closed when the connection has ended.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} { return c.done.C() }
 
 // Err returns nil while the connection lives, then why it ended: ErrClosed if
 // this end closed it, else mostly a *CloseError.
@@ -155,9 +159,12 @@ func (c *Conn) shut(cause error) {
 	}
 	c.cause = cause
 	c.ended.Store(true)
-	close(c.done)
+	c.done.Fire()
 	c.in.watch.close()
 	c.out.watch.close()
+	if w := c.parking.Load(); w != nil { // after ended is set, so that Start sees one or the other
+		w.Close()
+	}
 	_ = c.rwc.Close() // nothing is left to tell it to
 	for h := range c.hooks {
 		go h.f()

@@ -12,7 +12,7 @@ func (c *Conn) acquire(ctx context.Context, l *lock) error {
 		case <-l.wait():
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-c.done:
+		case <-c.done.C():
 			return c.cause
 		}
 	}
@@ -30,12 +30,16 @@ func (c *Conn) keepIfAlive(l *lock) error {
 
 // ended returns ctx's cause if it has ended.
 func ended(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
+	if ctx.Err() != nil { // not Done, which may make a channel
 		return context.Cause(ctx)
-	default:
-		return nil
 	}
+	return nil
+}
+
+// ownContext reports whether ctx ends only with c.
+func (c *Conn) ownContext(ctx context.Context) bool {
+	x, ok := ctx.(connContext)
+	return ok && x.c == c
 }
 
 // attach returns a context that ends with parent and with the connection.
@@ -56,7 +60,7 @@ type connContext struct {
 }
 
 // Done implements context.Context.
-func (x connContext) Done() <-chan struct{} { return x.c.done }
+func (x connContext) Done() <-chan struct{} { return x.c.done.C() }
 
 // Err implements context.Context.
 func (x connContext) Err() error {

@@ -49,7 +49,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		return rtt, nil
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
-	case <-c.done:
+	case <-c.done.C():
 		return 0, c.cause
 	}
 }

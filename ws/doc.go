@@ -4,8 +4,10 @@
 //
 // # Which entrance
 //
-//   - [Handler] serves a function per connection. Use it on servers: it frees
-//     what net/http holds for the request.
+//   - [MessageHandler] calls a function with every message. Use it on servers
+//     with many connections: an idle one holds neither goroutine nor buffer.
+//   - [Handler] serves a function per connection, on a goroutine of its own,
+//     and frees what net/http holds for the request.
 //   - [Accept] upgrades one request inside an HTTP handler that goes on.
 //   - [Dial] connects to a server.
 //   - [NewConn] speaks frames over any stream on which somebody else made the
@@ -13,9 +15,11 @@
 //
 // # Which read
 //
-//   - [Conn.Serve] calls a function with every message. It is the cheapest:
-//     an idle connection holds no buffer, answers are coalesced, and most
+//   - [Conn.Serve] calls a function with every message, until the connection
+//     ends. An idle connection holds no buffer, answers are coalesced, and most
 //     messages cost no allocation.
+//   - [Conn.Start] is the same without waiting for the end: an idle connection
+//     holds no goroutine either.
 //   - [Conn.Read] returns one message.
 //   - [Conn.Reader] and [Conn.Writer] stream messages too large for memory.
 //
@@ -43,7 +47,9 @@
 // call (rawio.go). Over TLS and other carriers, or with the build tag
 // comm_portable, it waits in the carrier's Read. A context interrupts a
 // direction through its deadline (watch.go); the heartbeat is the waiting
-// read's own deadline (heartbeat.go), with no timer and no goroutine.
+// read's own deadline (heartbeat.go), with no timer and no goroutine. On Linux
+// what Start serves waits in epoll instead, TLS included (start.go,
+// internal/park), unless its messages come in quick succession.
 //
 // # Many receivers
 //

@@ -42,6 +42,55 @@ func Example() {
 	// <nil>
 }
 
+// A server that only answers messages. Its idle connections hold no goroutine.
+func ExampleMessageHandler() {
+	srv := httptest.NewServer(ws.MessageHandler(func(ctx context.Context, c *ws.Conn, t ws.Type, p []byte) error {
+		return c.Write(ctx, t, []byte(strings.ToUpper(string(p))))
+	}))
+	defer srv.Close()
+
+	ctx := context.Background()
+	c, _, err := ws.Dial(ctx, strings.Replace(srv.URL, "http", "ws", 1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := c.Write(ctx, ws.Text, []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	_, p, err := c.Read(ctx, nil)
+	fmt.Println(string(p), err)
+	// Output: HELLO <nil>
+}
+
+// Start serves a connection and returns; its last function is called when the
+// connection has ended.
+func ExampleConn_Start() {
+	ended := make(chan error)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r)
+		if err != nil {
+			return // the request has been answered
+		}
+		ctx := context.WithoutCancel(r.Context()) // the request's ends with this function
+		c.Start(ctx, func(t ws.Type, p []byte) error {
+			return c.Write(ctx, t, p)
+		}, func(err error) {
+			ended <- err
+		})
+	}))
+	defer srv.Close()
+
+	ctx := context.Background()
+	c, _, err := ws.Dial(ctx, strings.Replace(srv.URL, "http", "ws", 1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	go c.Close(ctx, ws.StatusNormal, "bye")
+	fmt.Println(<-ended)
+	// Output: ws: closed by peer: 1000 bye
+}
+
 // Accept upgrades inside a handler that goes on, here to close with a reason.
 func ExampleAccept() {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,3 +10,6 @@ func AcceptKey(key string) string { return acceptKey(key) }
 
 // ConnOf is the connection of a carrier that Dialer's dialer opened.
 func ConnOf(c comm.Carrier) *Conn { return c.(*dialed).conn }
+
+// Parkable reports whether connections on sockets are parked in this build.
+func Parkable() bool { return parkable }

@@ -50,8 +50,15 @@ type transport struct {
 }
 
 func newTransport(s *service, c *Conn) *transport {
-	return &transport{service: s, conn: c, format: format{comm.JSON(), c.Encoding()}}
+	t := &transport{service: s, conn: c, format: plainFormat}
+	if e := c.Encoding(); e.Compressed() {
+		t.format = format{comm.JSON(), e}
+	}
+	return t
 }
+
+// plainFormat is that of most connections, boxed for all of them.
+var plainFormat comm.Format = format{codec: comm.JSON()}
 
 // TellWaiting implements comm.WaitTeller. Only on the direct path is it known that a write would wait.
 func (t *transport) TellWaiting(w comm.Waiter) bool {
@@ -129,7 +136,7 @@ func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	if r.Kind == comm.ReasonLost || r.Kind == comm.ReasonHeartbeat {
 		return t.conn.CloseNow()
 	}
-	b, err := format{comm.JSON(), Encoding{}}.Append(nil, r.Frame())
+	b, err := plainFormat.Append(nil, r.Frame())
 	if err == nil {
 		_, err = t.conn.WriteFrames([][]byte{b}, deadline)
 	}

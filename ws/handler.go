@@ -22,12 +22,16 @@ import (
 func Handler(f func(ctx context.Context, c *Conn) error, opts ...AcceptOption) http.Handler {
 	a, err := NewAcceptor(opts...)
 	if err != nil {
-		slog.Error("ws: Handler is misconfigured", "error", err)
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "WebSocket server is misconfigured", http.StatusInternalServerError)
-		})
+		return misconfigured(err)
 	}
 	return a.Handler(f)
+}
+
+func misconfigured(err error) http.Handler {
+	slog.Error("ws: Handler is misconfigured", "error", err)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "WebSocket server is misconfigured", http.StatusInternalServerError)
+	})
 }
 
 // Handler is the function Handler with a's options.
@@ -39,6 +43,51 @@ func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Hand
 		}
 		go a.run(c.attach(a.context(r)), c, f)
 	})
+}
+
+// MessageHandler returns an HTTP handler that accepts connections and calls f
+// with each message of each, by Start: the cheapest way to serve many, for an
+// idle one holds neither a goroutine nor a buffer. The messages of one
+// connection come in order, one call at a time. p is valid during f only; f
+// may call any method of c but the reading ones.
+//
+// The context, the connection's end after an error of f, and what becomes of a
+// panic or of a wrong option are those of Handler.
+func MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error, opts ...AcceptOption) http.Handler {
+	a, err := NewAcceptor(opts...)
+	if err != nil {
+		return misconfigured(err)
+	}
+	return a.MessageHandler(f)
+}
+
+// MessageHandler is the function MessageHandler with a's options.
+func (a *Acceptor) MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := a.Accept(w, r)
+		if err != nil {
+			return // it has answered
+		}
+		h := &messages{a, c, c.attach(a.context(r)), f}
+		c.Start(h.ctx, h.message, h.end)
+	})
+}
+
+// messages is one connection of a MessageHandler.
+type messages struct {
+	a   *Acceptor
+	c   *Conn
+	ctx context.Context
+	f   func(ctx context.Context, c *Conn, t Type, p []byte) error
+}
+
+func (h *messages) message(t Type, p []byte) error { return h.f(h.ctx, h.c, t, p) }
+
+func (h *messages) end(err error) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		h.a.logPanic(h.c, p)
+	}
+	_ = h.c.Close(context.Background(), exitStatus(err), "") // the peer may be gone already
 }
 
 func (a *Acceptor) context(r *http.Request) context.Context {

@@ -74,6 +74,7 @@ func (c *Conn) fill(ctx context.Context) error {
 
 // await runs attempts to read until one brings bytes.
 func (c *Conn) await(ctx context.Context, attempt func() (int, error)) error {
+	c.in.watch.shift(c, false)
 	if err := c.beforeWait(ctx); err != nil {
 		return err
 	}
@@ -127,8 +128,9 @@ func (c *Conn) fillOnce() (int, error) {
 		return c.filled(c.raw.wait())
 	}
 	if in.buf == nil {
-		in.buf = getBuffer(c.bufferSize())
-		in.r, in.w = 0, 0
+		in.buf = getBuffer(max(c.bufferSize(), len(in.stash)+minBuffer))
+		in.buf.b = append(in.buf.b, in.stash...)
+		in.r, in.w, in.stash = 0, len(in.stash), nil
 	}
 	space := in.buf.b[:cap(in.buf.b)]
 	if in.r > 0 {

@@ -38,6 +38,12 @@ func dialPeer(t testing.TB, url string, headers ...string) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return upgraded(t, nc, headers...)
+}
+
+// upgraded is a raw client on a connection of its own.
+func upgraded(t testing.TB, nc net.Conn, headers ...string) *peer {
+	t.Helper()
 	t.Cleanup(func() { nc.Close() })
 	p := &peer{t: t, nc: nc, br: bufio.NewReader(nc), masked: true}
 	resp := p.upgrade(headers...)

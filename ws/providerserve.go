@@ -74,43 +74,52 @@ type admission struct {
 func (a *admission) request(r *http.Request) {
 	a.hs.Request = r.WithContext(context.WithoutCancel(r.Context()))
 	a.hs.Request.Body = http.NoBody
+	if own := a.conn.RemoteAddr(); own != nil && own.String() == a.hs.RemoteAddr.String() {
+		a.hs.RemoteAddr = own // which is there anyway
+	}
 }
 
-// run admits the connection. What stands is served on a goroutine of its own: this one's stack has grown
-// in the admission, and would stay so for the connection's life.
+// run admits the connection, and leaves what stands to Start: nothing of this
+// goroutine stays.
 func (a *admission) run() {
-	c, err := a.attach()
+	t, err := a.attach()
 	a.admitted()
 	if err != nil {
 		defer a.s.places.Leave()
 		a.refuse(err)
 		return
 	}
-	go a.s.hold(c, a.conn)
+	a.conn.Start(context.Background(), t.receive, t.ended)
 }
 
-// hold serves a connection that stands, and tells the manager how it ended.
-func (s *service) hold(c *comm.Conn, conn *Conn) {
-	defer s.places.Leave()
-	host := s.host
-	err := conn.Serve(context.Background(), func(t Type, b []byte) error {
-		host.Traffic(c, len(b), 0)
-		if t != Text {
-			return errBinary
-		}
-		f, err := comm.JSON().ParseFrame(b)
-		if err != nil {
-			host.Reject(c, err)
-			return nil
-		}
-		return host.Receive(c, f)
-	})
-	host.Detach(c, endReason(err))
+// receive takes a message from the client.
+func (t *transport) receive(typ Type, b []byte) error {
+	host, c := t.service.host, t.attached.Load()
+	host.Traffic(c, len(b), 0)
+	if typ != Text {
+		return errBinary
+	}
+	f, err := comm.JSON().ParseFrame(b)
+	if err != nil {
+		host.Reject(c, err)
+		return nil
+	}
+	return host.Receive(c, f)
+}
+
+// ended tells the manager how the connection ended.
+func (t *transport) ended(err error) {
+	defer t.service.places.Leave()
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		t.service.host.Logger().Error("ws: panic in the manager", "panic", p.Value, "stack", string(p.Stack))
+	}
+	c := t.attached.Load()
+	t.service.host.Detach(c, endReason(err))
 	<-c.Done()
 }
 
 // attach reads the hello, where one must come, and admits the client.
-func (a *admission) attach() (*comm.Conn, error) {
+func (a *admission) attach() (*transport, error) {
 	host := a.s.host
 	ctx, cancel := context.WithTimeoutCause(a.s.ctx, host.Settings().HandshakeTimeout, errNoHello)
 	defer cancel()
@@ -124,7 +133,7 @@ func (a *admission) attach() (*comm.Conn, error) {
 	if err == nil {
 		t.attached.Store(c)
 	}
-	return c, err
+	return t, err
 }
 
 func (a *admission) readHello(ctx context.Context) error {

@@ -38,6 +38,7 @@ type rawIO struct {
 type rawConn interface {
 	Read(f func(fd uintptr) (done bool)) error
 	Write(f func(fd uintptr) (done bool)) error
+	Control(f func(fd uintptr)) error
 }
 
 // prepare sets where the next wait reads to: into p, or into a pooled buffer
@@ -75,12 +76,23 @@ func (r *rawIO) result(err error) (*buffer, int, error) {
 	return b, n, nil
 }
 
+// look is wait without waiting: its result is errAgain if nothing is there.
+func (r *rawIO) look(size int) error {
+	r.prepare(nil, size)
+	return r.readNow()
+}
+
+func (r *rawIO) readNow() error {
+	r.in.once = true
+	err := r.sys.Read(r.readFn)
+	r.in.once = false
+	return err
+}
+
 // more reads into p what is there without waiting.
 func (r *rawIO) more(p []byte) int {
 	r.prepare(p, 0)
-	r.in.once = true
-	_, n, err := r.result(r.sys.Read(r.readFn))
-	r.in.once = false
+	_, n, err := r.result(r.readNow())
 	if err != nil {
 		return 0 // the next wait meets it again
 	}

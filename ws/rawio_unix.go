@@ -3,9 +3,15 @@
 package ws
 
 import (
+	"crypto/tls"
 	"net"
 	"syscall"
+
+	"github.com/anasamu/comm/internal/park"
 )
+
+// parkable says that connections on sockets are parked where that is available.
+const parkable = true
 
 // maxWrite is what every system takes in one call.
 const maxWrite = 1 << 30
@@ -33,6 +39,17 @@ func newRawIO(c any) *rawIO {
 		}
 		c = inner
 	}
+	sys := socketOf(c)
+	if sys == nil {
+		return nil
+	}
+	r := &rawIO{sys: sys}
+	r.readFn, r.writeFn = r.readOnce, r.writeOnce
+	return r
+}
+
+// socketOf returns c's socket, nil if c is none.
+func socketOf(c any) syscall.RawConn {
 	var sys syscall.RawConn
 	var err error
 	switch c := c.(type) { // not any syscall.Conn: a wrapper may have promoted the method
@@ -40,15 +57,30 @@ func newRawIO(c any) *rawIO {
 		sys, err = c.SyscallConn()
 	case *net.UnixConn:
 		sys, err = c.SyscallConn()
-	default:
-		return nil
 	}
 	if err != nil {
 		return nil
 	}
-	r := &rawIO{sys: sys}
-	r.readFn, r.writeFn = r.readOnce, r.writeOnce
-	return r
+	return sys
+}
+
+// socketUnderTLS returns the socket that c's TLS is spoken on, nil if there is none.
+func socketUnderTLS(c any) park.Control {
+	if b, ok := c.(bare); ok {
+		inner, ok := b.BareConn()
+		if !ok {
+			return nil
+		}
+		c = inner
+	}
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if sys := socketOf(t.NetConn()); sys != nil {
+		return sys
+	}
+	return nil
 }
 
 // readOnce is one attempt to read; false waits until the socket is readable.

@@ -13,9 +13,8 @@ import (
 // connection ends or f returns an error, which it then returns. p is valid
 // during f only. f may call any method of c but the reading ones.
 //
-// It is the cheapest way to serve a connection. While it waits on a TCP or
-// unix socket it holds no buffer and its stack stays small. What f writes is
-// coalesced: all that answers the messages of one read leaves in one write,
+// While it waits on a TCP or unix socket it holds no buffer and its stack stays
+// small; Start does not even hold a goroutine. What f writes is coalesced: all that answers the messages of one read leaves in one write,
 // when they are all answered, at 64 KiB, or, if f takes its time, as soon as
 // another goroutine is free to write. Most messages cost no allocation.
 //
@@ -25,7 +24,7 @@ func (c *Conn) Serve(ctx context.Context, f func(t Type, p []byte) error) error 
 	if err := c.beginRead(ctx); err != nil {
 		return err
 	}
-	s := &serving{c: c, ctx: ctx, f: f}
+	s := &blocking{serving: serving{c: c, ctx: ctx, f: f}}
 	s.worker = s.work
 	c.in.serving = true
 	defer s.end()
@@ -47,7 +46,7 @@ func (c *Conn) Serve(ctx context.Context, f func(t Type, p []byte) error) error 
 	}
 }
 
-// serving is one run of Serve.
+// serving is what Serve and Start have in common.
 type serving struct {
 	c   *Conn
 	ctx context.Context
@@ -62,6 +61,11 @@ type serving struct {
 
 	woke   instant
 	streak int
+}
+
+// blocking is one run of Serve.
+type blocking struct {
+	serving
 
 	worker   func() // work, stored: a method value costs an allocation
 	working  sync.WaitGroup
@@ -69,8 +73,9 @@ type serving struct {
 	panicked *PanicError
 }
 
-// PanicError is what Serve panics with when its function did: the function
-// may run on another goroutine, whose stack would be lost otherwise.
+// PanicError is what Serve panics with, and what ends Start, when the function
+// given to it panics: the function may run on another goroutine, whose stack
+// would be lost otherwise.
 type PanicError struct {
 	Value any    // what the function panicked with
 	Stack []byte // of the goroutine it ran on
@@ -88,7 +93,7 @@ const (
 	hotGap    = 100 * time.Millisecond
 )
 
-func (s *serving) hot() bool { return s.streak >= hotStreak }
+func (s *blocking) hot() bool { return s.streak >= hotStreak }
 
 // count keeps the streak.
 func (s *serving) count() {
@@ -103,7 +108,7 @@ func (s *serving) count() {
 
 // elsewhere runs turn on another goroutine, with its panic or Goexit passed
 // on to this one.
-func (s *serving) elsewhere() {
+func (s *blocking) elsewhere() {
 	s.returned = false
 	s.working.Add(1)
 	go s.worker()
@@ -116,7 +121,7 @@ func (s *serving) elsewhere() {
 	}
 }
 
-func (s *serving) work() {
+func (s *blocking) work() {
 	defer s.working.Done()
 	defer func() {
 		if v := recover(); v != nil {
@@ -141,22 +146,12 @@ func (s *serving) end() {
 }
 
 // turn handles what a wait brought and prepares the next one.
-func (s *serving) turn() {
+func (s *blocking) turn() {
 	c := s.c
-	again := false
-	if s.waited {
-		if c.raw != nil {
-			s.n, s.waitErr = c.filled(s.waitErr)
-		}
-		again, s.err = c.afterWait(s.ctx, s.n, s.waitErr)
+	if s.waited && c.raw != nil {
+		s.n, s.waitErr = c.filled(s.waitErr)
 	}
-	if !again && s.err == nil {
-		s.count()
-		s.batch()
-	}
-	if s.err == nil {
-		s.err = c.beforeWait(s.ctx)
-	}
+	s.handle()
 	switch {
 	case s.err != nil || c.raw == nil:
 	case s.hot():
@@ -166,6 +161,23 @@ func (s *serving) turn() {
 		c.shelve()
 		c.raw.prepareSmall()
 	}
+}
+
+// handle judges what a wait brought, answers it, and sets what can end the next one. again is true if it
+// brought nothing.
+func (s *serving) handle() (again bool) {
+	c := s.c
+	if s.waited {
+		again, s.err = c.afterWait(s.ctx, s.n, s.waitErr)
+	}
+	if !again && s.err == nil {
+		s.count()
+		s.batch()
+	}
+	if s.err == nil {
+		s.err = c.beforeWait(s.ctx)
+	}
+	return again
 }
 
 // batch handles every message that the bytes at hand begin.
@@ -242,7 +254,7 @@ func (s *serving) lend(t Type, p []byte) error {
 	if c.in.lent.CompareAndSwap(lent, notLent) {
 		return err
 	}
-	<-c.done
+	<-c.done.C()
 	putBuffer(held)
 	return c.cause
 }

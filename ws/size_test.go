@@ -13,7 +13,8 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}{
 		{"Conn", unsafe.Sizeof(Conn{}), 448},
 		{"rawIO", unsafe.Sizeof(rawIO{}), 128},
-		{"serving", unsafe.Sizeof(serving{}), 144},
+		{"blocking", unsafe.Sizeof(blocking{}), 144},
+		{"started", unsafe.Sizeof(started{}), 192},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && tt.size > tt.most {
 			t.Errorf("%s has %d bytes, want at most %d", tt.name, tt.size, tt.most)

@@ -15,6 +15,7 @@ type watch struct {
 	write  bool // which of the carrier's deadlines
 	poked  bool // a context has put the deadline into the past
 	closed bool
+	parked bool     // nobody waits in the carrier: see shift
 	until  instant  // the direction's own deadline
 	ctx    *watched // nil while no context that can end is followed
 }
@@ -40,10 +41,46 @@ func (w *watch) set(c *Conn, t time.Time) {
 	}
 }
 
+// deadline is what the carrier's is to be.
+func (w *watch) deadline(c *Conn) time.Time {
+	switch {
+	case w.poked, w.parked && c.raw == nil:
+		return past
+	case w.parked:
+		return time.Time{}
+	}
+	return w.until.time()
+}
+
+// shift moves the direction's own deadline away from the carrier, because
+// somebody else keeps it while the connection is parked, or back. Meanwhile a
+// read on the direct path, which does not wait, has none, and one of another
+// carrier does not wait because its deadline has passed. Only the direction's
+// owner calls it.
+func (w *watch) shift(c *Conn, parked bool) {
+	if w.parked == parked { // only the owner changes it
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.parked = parked
+	w.set(c, w.deadline(c))
+}
+
+// interrupted reports whether a context has ended the direction's waiting.
+func (w *watch) interrupted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.poked
+}
+
 // follow makes ctx the one that interrupts. Only the direction's owner calls it.
 func (w *watch) follow(c *Conn, ctx context.Context) {
-	done := ctx.Done()
-	if done == c.done { // it ends only with the connection
+	var done <-chan struct{}
+	if !c.ownContext(ctx) {
+		done = ctx.Done()
+	}
+	if c.done.Is(done) { // one that carries values besides
 		done = nil
 	}
 	w.mu.Lock()
@@ -91,7 +128,7 @@ func (w *watch) drop(c *Conn) {
 	x.done, x.stop = nil, nil
 	if w.poked {
 		w.poked = false
-		w.set(c, w.until.time())
+		w.set(c, w.deadline(c))
 	}
 }
 
@@ -101,6 +138,9 @@ func (w *watch) poke(c *Conn, x *watched, round uint32) {
 	if x == w.ctx && round == x.round && !w.closed {
 		w.poked = true
 		w.set(c, past)
+		if p := c.parking.Load(); p != nil && !w.write {
+			p.Wake()
+		}
 	}
 }
 
@@ -109,7 +149,7 @@ func (w *watch) arm(c *Conn, t instant) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.until = t
-	if !w.poked {
+	if !w.poked && !w.parked {
 		w.set(c, t.time())
 	}
 }

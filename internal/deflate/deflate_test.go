@@ -2,9 +2,7 @@ package deflate_test
 
 import (
 	"bytes"
-	"compress/flate"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -310,38 +308,4 @@ func FuzzExtensions(f *testing.F) {
 			t.Fatalf("%q: %+v", s, p)
 		}
 	})
-}
-
-func BenchmarkAppend(b *testing.B) {
-	p := []byte(strings.Repeat(`{"type":"chat.message","content":"hello there"}`, 20))
-	for _, takeover := range []bool{false, true} {
-		b.Run(fmt.Sprintf("takeover=%v", takeover), func(b *testing.B) {
-			enc := deflate.NewEncoder(deflate.Side{Takeover: takeover, Bits: 15}, flate.BestSpeed)
-			buf := make([]byte, 0, 2*len(p))
-			b.SetBytes(int64(len(p)))
-			b.ReportAllocs()
-			for b.Loop() {
-				buf = enc.Append(buf[:0], p)
-			}
-		})
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	p := []byte(strings.Repeat(`{"type":"chat.message","content":"hello there"}`, 20))
-	z := deflate.Append(nil, p, 15, 1)
-	for _, takeover := range []bool{false, true} {
-		b.Run(fmt.Sprintf("takeover=%v", takeover), func(b *testing.B) {
-			dec := deflate.NewDecoder(deflate.Side{Takeover: takeover, Bits: 15})
-			buf := make([]byte, 0, 2*len(p))
-			b.SetBytes(int64(len(p)))
-			b.ReportAllocs()
-			for b.Loop() {
-				var err error
-				if buf, err = dec.Append(buf[:0], z, 1<<20); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

@@ -180,26 +180,3 @@ func FuzzAppendString(f *testing.F) {
 		}
 	})
 }
-
-var frame = []byte(`{"id":"01HX","type":"chat.message","content":{"room":"lobby","text":"hello there, everyone"},"to":"group:lobby","log":"group:lobby","epoch":"k3.1","offset":41}`)
-
-func BenchmarkObject(b *testing.B) {
-	b.ReportAllocs()
-	b.SetBytes(int64(len(frame)))
-	members := 0
-	count := func(_, _ []byte) error { members++; return nil }
-	for b.Loop() {
-		if err := jsonscan.Object(frame, count); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAppendString(b *testing.B) {
-	b.ReportAllocs()
-	s := "a line of text with \"quotes\", an \u00fc and nothing else that is special"
-	buf := make([]byte, 0, 256)
-	for b.Loop() {
-		buf = jsonscan.AppendString(buf[:0], s)
-	}
-}

@@ -178,6 +178,10 @@ func (r *replay) CloseWrite() error {
 	return r.Close()
 }
 
+// BareConn returns the connection below and whether it carries exactly the bytes of r by now: for
+// code that reads and writes sockets directly, or waits for the one beneath.
+func (r *replay) BareConn() (c net.Conn, ok bool) { return r.Conn, !r.pending.Load() }
+
 // plainReplay is a replay in cleartext. It lets net/http send files through the kernel, and
 // gives way to the connection below.
 type plainReplay struct{ *replay }
@@ -192,10 +196,6 @@ func (r *plainReplay) NetConn() net.Conn {
 	}
 	return r.Conn
 }
-
-// BareConn returns the connection below and whether it carries exactly the bytes of r by now: for
-// code that reads and writes sockets directly.
-func (r *plainReplay) BareConn() (c net.Conn, ok bool) { return r.Conn, !r.pending.Load() }
 
 // TCPConn returns the TCP connection whose bytes are exactly those of c: c itself, or what
 // a claimed-at connection of this package rests on when it has replayed everything. It

@@ -49,26 +49,41 @@ func TestRing(t *testing.T) {
 	}
 }
 
+// message is one for tests.
+type message struct {
+	name, key string
+	size      int
+	kept      bool
+}
+
+func (m message) Size() int   { return m.size }
+func (m message) Key() string { return m.key }
+
 // full is a queue of 4 messages and 100 bytes.
-func full(p queue.Policy) *queue.Queue[string] {
-	q := new(queue.Queue[string])
-	q.Limit(4, 100, p)
+func full(p queue.Policy) *queue.Queue[message] {
+	q := new(queue.Queue[message])
+	q.Limit(&queue.Limits{Messages: 4, Bytes: 100, Policy: p})
 	return q
 }
 
-func item(v string, size int) queue.Item[string] { return queue.Item[string]{Value: v, Size: size} }
+func item(name string, size int) message { return message{name: name, size: size} }
 
-func keyed(v, key string, size int) queue.Item[string] {
-	return queue.Item[string]{Value: v, Size: size, Key: key}
+func keyed(name, key string, size int) message { return message{name: name, key: key, size: size} }
+
+func names(list []message) (s []string) {
+	for _, m := range list {
+		s = append(s, m.name)
+	}
+	return s
 }
 
-func drain(q *queue.Queue[string]) []string { return q.Take(nil, 1000, 1<<30) }
+func drain(q *queue.Queue[message]) []string { return names(q.Take(nil, 1000, 1<<30)) }
 
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	type push struct {
 		lane    int
-		item    queue.Item[string]
+		item    message
 		want    queue.Result
 		dropped int
 	}
@@ -78,7 +93,7 @@ func TestPolicies(t *testing.T) {
 		{1, item("c", 10), queue.Queued, 0},
 		{1, item("d", 10), queue.Queued, 0},
 	}
-	kept := queue.Item[string]{Value: "kept", Size: 10, Kept: true}
+	kept := message{name: "kept", size: 10, kept: true}
 	for _, c := range []struct {
 		name   string
 		policy queue.Policy
@@ -142,8 +157,8 @@ func TestPolicies(t *testing.T) {
 			t.Parallel()
 			q := full(c.policy)
 			for _, p := range c.pushes {
-				if r, dropped := q.Push(p.lane, p.item); r != p.want || dropped != p.dropped {
-					t.Fatalf("Push(%q) = %v, %d, want %v, %d", p.item.Value, r, dropped, p.want, p.dropped)
+				if r, dropped := q.Push(p.lane, p.item, 0, p.item.kept); r != p.want || dropped != p.dropped {
+					t.Fatalf("Push(%q) = %v, %d, want %v, %d", p.item.name, r, dropped, p.want, p.dropped)
 				}
 				if q.Len() > 4 || q.Len() > 1 && q.Bytes() > 100 {
 					t.Fatalf("the queue holds %d messages of %d bytes", q.Len(), q.Bytes())
@@ -162,29 +177,29 @@ func TestPolicies(t *testing.T) {
 // TestShares holds the rounds to 8 high, 4 normal and 1 low.
 func TestShares(t *testing.T) {
 	t.Parallel()
-	var q queue.Queue[string]
-	q.Limit(1000, 1<<20, queue.Disconnect)
+	var q queue.Queue[message]
+	q.Limit(&queue.Limits{Messages: 1000, Bytes: 1 << 20, Policy: queue.Disconnect})
 	for i := range 130 {
 		for lane, name := range []string{"h", "n", "l"} {
-			q.Push(lane, item(fmt.Sprint(name, i), 1))
+			q.Push(lane, item(fmt.Sprint(name, i), 1), 0, false)
 		}
 	}
 	for round := range 10 {
 		count := map[byte]int{}
 		for _, v := range q.Take(nil, 13, 1<<20) {
-			count[v[0]]++
+			count[v.name[0]]++
 		}
 		if count['h'] != 8 || count['n'] != 4 || count['l'] != 1 {
 			t.Fatalf("round %d: %v, want 8, 4 and 1", round, count)
 		}
 	}
 	// An empty lane leaves its share to the others.
-	var low queue.Queue[string]
-	low.Limit(1000, 1<<20, queue.Disconnect)
+	var low queue.Queue[message]
+	low.Limit(&queue.Limits{Messages: 1000, Bytes: 1 << 20, Policy: queue.Disconnect})
 	for i := range 100 {
-		low.Push(2, item(fmt.Sprint("l", i), 1))
+		low.Push(2, item(fmt.Sprint("l", i), 1), 0, false)
 	}
-	if got := low.Take(nil, 100, 1<<20); len(got) != 100 || got[0] != "l0" || got[99] != "l99" {
+	if got := low.Take(nil, 100, 1<<20); len(got) != 100 || got[0].name != "l0" || got[99].name != "l99" {
 		t.Fatalf("took %d of 100", len(got))
 	}
 }
@@ -192,27 +207,59 @@ func TestShares(t *testing.T) {
 func TestControlAndOrdered(t *testing.T) {
 	t.Parallel()
 	q := full(queue.DropOldest)
-	q.Push(1, item("a", 10))
-	q.PushOrdered(1, "joined")
-	q.Push(1, item("b", 10))
-	q.PushControl("pong")
+	q.Push(1, item("a", 10), 0, false)
+	q.PushOrdered(1, item("joined", 0), 0)
+	q.Push(1, item("b", 10), 0, false)
+	q.PushControl(item("pong", 0))
 	if q.Control() != 1 || q.Empty() {
 		t.Fatalf("control %d", q.Control())
 	}
 	for range 5 { // the ordered one is never dropped
-		q.Push(1, item("x", 10))
+		q.Push(1, item("x", 10), 0, false)
 	}
 	if got := drain(q); got[0] != "pong" || got[1] != "joined" {
 		t.Fatalf("got %q, want the control item first and the ordered one kept", got)
 	}
-	q.Push(1, item("c", 60))
-	q.Push(1, item("d", 30))
-	if got := q.Take(nil, 10, 50); !slices.Equal(got, []string{"c"}) {
+	q.Push(1, item("c", 60), 0, false)
+	q.Push(1, item("d", 30), 0, false)
+	if got := names(q.Take(nil, 10, 50)); !slices.Equal(got, []string{"c"}) {
 		t.Fatalf("took %q, want to stop behind 50 bytes", got)
 	}
-	q.PushControl("pong")
+	q.PushControl(item("pong", 0))
 	if n := q.Clear(); n != 1 || !q.Empty() || q.Control() != 0 || q.Bytes() != 0 {
 		t.Fatalf("Clear = %d, control %d", n, q.Control())
+	}
+}
+
+// TestLane takes one lane up to a sequence number.
+func TestLane(t *testing.T) {
+	t.Parallel()
+	var q queue.Queue[message]
+	q.Limit(&queue.Limits{Messages: 10, Bytes: 1000, Policy: queue.DropOldest})
+	if _, ok := q.Head(1); ok {
+		t.Fatal("an empty lane has a head")
+	}
+	for i, name := range []string{"a", "b", "c", "d"} {
+		q.Push(1, item(name, 10), uint64(10+i), false)
+	}
+	q.Push(0, item("high", 10), 20, false)
+	if seq, ok := q.Head(1); !ok || seq != 10 {
+		t.Fatalf("Head = %d, %v, want 10", seq, ok)
+	}
+	for _, take := range []struct {
+		upTo     uint64
+		n, bytes int
+		want     []string
+	}{
+		{9, 10, 1000, nil}, {11, 1, 1000, []string{"a"}}, {11, 10, 1000, []string{"b"}}, {99, 10, 5, []string{"c"}}, {99, 10, 1000, []string{"d"}},
+	} {
+		got, size := q.TakeLane(nil, 1, take.upTo, take.n, take.bytes)
+		if !slices.Equal(names(got), take.want) || size != 10*len(take.want) {
+			t.Fatalf("TakeLane(%v) = %q of %d bytes", take, names(got), size)
+		}
+	}
+	if q.Len() != 1 || q.Bytes() != 10 {
+		t.Fatalf("%d messages of %d bytes are left, want the one of the other lane", q.Len(), q.Bytes())
 	}
 }
 
@@ -222,10 +269,10 @@ func TestBarrier(t *testing.T) {
 	if !q.Passed(1, q.Barrier(1)) {
 		t.Fatal("nothing stands before the barrier of an empty lane")
 	}
-	q.Push(1, item("a", 10))
-	q.Push(1, item("b", 10))
+	q.Push(1, item("a", 10), 0, false)
+	q.Push(1, item("b", 10), 0, false)
 	b := q.Barrier(1)
-	q.Push(1, item("c", 10))
+	q.Push(1, item("c", 10), 0, false)
 	if q.Take(nil, 1, 1000); q.Passed(1, b) {
 		t.Fatal("passed with b in the lane")
 	}
@@ -238,25 +285,34 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
+// numbered is a message with a number.
+type numbered struct {
+	n, size int
+	key     string
+}
+
+func (m numbered) Size() int   { return m.size }
+func (m numbered) Key() string { return m.key }
+
 // TestRandom holds the queue to a simple model under each policy: bounds, order in each lane, and
 // that every message is accounted for once.
 func TestRandom(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest, queue.DropNewest, queue.LatestByKey, queue.Block} {
 		rng := rand.New(rand.NewPCG(7, uint64(policy)))
-		var q queue.Queue[int]
-		q.Limit(50, 2000, policy)
+		var q queue.Queue[numbered]
+		q.Limit(&queue.Limits{Messages: 50, Bytes: 2000, Policy: policy})
 		pushed, left, lost := 0, 0, 0
 		last, lanes := [queue.Lanes]int{-1, -1, -1}, map[int]int{}
 		for range 50_000 {
 			if rng.IntN(3) > 0 {
 				lane := rng.IntN(queue.Lanes)
-				it := queue.Item[int]{Value: pushed, Size: rng.IntN(100), Kept: rng.IntN(10) == 0}
+				it := numbered{n: pushed, size: rng.IntN(100)}
 				if policy == queue.LatestByKey && rng.IntN(2) == 0 {
-					it.Key = fmt.Sprint(rng.IntN(20))
+					it.key = fmt.Sprint(rng.IntN(20))
 				}
 				lanes[pushed] = lane
-				r, dropped := q.Push(lane, it)
+				r, dropped := q.Push(lane, it, uint64(pushed), rng.IntN(10) == 0)
 				if r == queue.Dropped || r == queue.Full {
 					dropped++
 				}
@@ -264,11 +320,11 @@ func TestRandom(t *testing.T) {
 				lost += dropped
 			} else {
 				for _, v := range q.Take(nil, 1+rng.IntN(10), 500) {
-					lane := lanes[v]
-					if policy != queue.LatestByKey && v <= last[lane] {
-						t.Fatalf("policy %d: %d left lane %d after %d", policy, v, lane, last[lane])
+					lane := lanes[v.n]
+					if policy != queue.LatestByKey && v.n <= last[lane] {
+						t.Fatalf("policy %d: %d left lane %d after %d", policy, v.n, lane, last[lane])
 					}
-					last[lane] = v
+					last[lane] = v.n
 					left++
 				}
 			}
@@ -284,33 +340,4 @@ func TestRandom(t *testing.T) {
 			t.Fatalf("policy %d: %d pushed, %d left, %d lost, %d bytes", policy, pushed, left, lost, q.Bytes())
 		}
 	}
-}
-
-func BenchmarkPushTake(b *testing.B) {
-	for _, policy := range []queue.Policy{queue.Disconnect, queue.DropOldest} {
-		b.Run(fmt.Sprint(policy), func(b *testing.B) {
-			b.ReportAllocs()
-			var q queue.Queue[*int]
-			q.Limit(1024, 1<<20, policy)
-			v, batch := new(int), make([]*int, 0, 16)
-			for b.Loop() {
-				for i := range 8 {
-					q.Push(i%queue.Lanes, queue.Item[*int]{Value: v, Size: 128})
-				}
-				batch = q.Take(batch[:0], 16, 1<<20)
-			}
-			if len(batch) != 8 {
-				b.Fatal(len(batch))
-			}
-		})
-	}
-	b.Run("full, drop oldest", func(b *testing.B) {
-		b.ReportAllocs()
-		var q queue.Queue[*int]
-		q.Limit(1024, 1<<20, queue.DropOldest)
-		v := new(int)
-		for b.Loop() {
-			q.Push(1, queue.Item[*int]{Value: v, Size: 128})
-		}
-	})
 }

@@ -59,6 +59,15 @@ func (r *Ring[T]) At(seq uint64) *T {
 	return &r.buf[seq&uint64(len(r.buf)-1)]
 }
 
+// Drain drops every item, and keeps a small buffer.
+func (r *Ring[T]) Drain() {
+	for {
+		if _, ok := r.Pop(); !ok {
+			return
+		}
+	}
+}
+
 // Clear drops every item and the buffer.
 func (r *Ring[T]) Clear() {
 	r.buf = nil

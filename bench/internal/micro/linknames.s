@@ -1,0 +1,1 @@
+// Empty: it lets linknames_test.go declare functions without bodies.

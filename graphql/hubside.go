@@ -1,0 +1,233 @@
+package graphql
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// ErrNoGateway is what the methods of a [Subscriber] that need a manager return without one.
+var ErrNoGateway = errors.New("graphql: the handler stands alone; there is no gateway")
+
+// hubSide is what the hub knows of a subscriber: a comm.Transport, whose Write hands frames to those
+// operations that take them.
+type hubSide struct {
+	s    *Subscriber
+	host comm.Host
+	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
+
+	inward sync.Mutex // held while the hub is given a frame: one at a time
+	joins  turn       // held while the connection joins or leaves a group
+
+	mu     sync.Mutex // guards the fields below, and what takers remember
+	takers []*taker   // replaced, never changed
+	asked  map[string]chan *comm.Frame
+	seen   map[string]comm.LogPosition // how far the connection has been given each log it is in
+	// replayed is whether the frame that takers are asked about was given to the connection before.
+	replayed bool
+
+	groups map[string]*groupUse // under joins
+
+	waiter comm.Waiter // told before Write waits; nil if nobody is
+}
+
+func newHubSide(s *Subscriber, host comm.Host) *hubSide {
+	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), seen: make(map[string]comm.LogPosition), groups: make(map[string]*groupUse)}
+}
+
+// TellWaiting implements comm.WaitTeller.
+func (h *hubSide) TellWaiting(w comm.Waiter) bool {
+	h.waiter = w
+	return true
+}
+
+// Write implements comm.Transport. The time of one Write is for one frame: it returns early rather than wait
+// for the second.
+func (h *hubSide) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
+	for i, o := range batch {
+		takers, full := h.choose(o.Frame(), i > 0)
+		if full {
+			return i, nil
+		}
+		for _, t := range takers {
+			if err := h.hand(t, o, deadline); err != nil {
+				return i, err
+			}
+		}
+	}
+	return len(batch), nil
+}
+
+// choose asks the takers, unless one of them has no room and that matters.
+func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if mindRoom && slices.ContainsFunc(h.takers, (*taker).full) {
+		return nil, true
+	}
+	h.see(f)
+	for _, t := range h.takers {
+		if t.keep(f) {
+			chosen = append(chosen, t)
+		}
+	}
+	h.answered(f)
+	if len(chosen) == 0 {
+		h.decline(f)
+	}
+	return chosen, false
+}
+
+// see notes how far a log has come.
+func (h *hubSide) see(f *comm.Frame) {
+	h.replayed = false
+	switch log := f.Log.Log; {
+	case log == "":
+	case f.Op == comm.OpMessage:
+		p := h.seen[log]
+		if h.replayed = p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset; !h.replayed {
+			h.seen[log] = f.Log
+		}
+	case f.Op == comm.OpLeft && !isOwn(f.ID):
+		delete(h.seen, log)
+	}
+}
+
+// answered tells who has asked.
+func (h *hubSide) answered(f *comm.Frame) {
+	if f.ID == "" || f.Op == comm.OpMessage || f.Op == comm.OpCall {
+		return
+	}
+	if c := h.asked[f.ID]; c != nil {
+		delete(h.asked, f.ID)
+		c <- f
+	}
+}
+
+// decline answers for a client that nobody's question reaches. The hub's writer must not wait for the hub's
+// reader; there are as many goroutines as the manager lets calls be open.
+func (h *hubSide) decline(f *comm.Frame) {
+	if f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack {
+		go h.tell(&comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeUnknownType, Text: "no operation of this client takes it"})
+	}
+}
+
+// hand gives a frame to a taker, and waits for room.
+func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
+	room := t.put(o.Frame(), o.Size())
+	if room == nil {
+		return nil
+	}
+	if h.waiter != nil {
+		h.waiter.Waiting()
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	for room != nil {
+		select {
+		case <-room:
+			room = t.put(o.Frame(), o.Size())
+		case <-timer.C:
+			return os.ErrDeadlineExceeded
+		case <-h.s.ctx.Done():
+			return context.Cause(h.s.ctx)
+		}
+	}
+	return nil
+}
+
+// Close implements comm.Transport.
+func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
+	h.s.end(r, deadline)
+	return nil
+}
+
+// tell gives the hub a frame.
+func (h *hubSide) tell(f *comm.Frame) error {
+	h.inward.Lock()
+	defer h.inward.Unlock()
+	c := h.conn.Load()
+	if c == nil { // the manager is about to return it
+		return comm.ErrClosed
+	}
+	return h.host.Receive(c, f)
+}
+
+// heard counts a message of the client: its activity, and its rate. While the connection drains the hub hears
+// nothing any more, but the operations under way go on.
+func (h *hubSide) heard(size int) {
+	h.host.Traffic(h.conn.Load(), size, 0)
+	_ = h.tell(signOfLife)
+}
+
+// signOfLife says nothing to the hub but that the client has said something.
+var signOfLife = &comm.Frame{Op: comm.OpPong}
+
+// said counts bytes that have left for the client.
+func (h *hubSide) said(size int) {
+	if c := h.conn.Load(); c != nil {
+		h.host.Traffic(c, 0, size)
+	}
+}
+
+// detach tells the manager that the connection has ended, and waits until it is out of everything.
+func (h *hubSide) detach(r comm.CloseReason) {
+	c := h.conn.Load()
+	h.host.Detach(c, r)
+	<-c.Done()
+}
+
+// Tell gives the hub a frame in the client's name and does not wait: a reply to a call, a message to others, a
+// leave. It blocks while the connection has too much for its handlers to do, as reading from a client would.
+// Errors: [ErrNoGateway], and ErrClosed when the connection has ended.
+func (s *Subscriber) Tell(f *comm.Frame) error {
+	if s.Conn() == nil {
+		return ErrNoGateway
+	}
+	return s.hub.tell(f)
+}
+
+// Ask gives the hub a frame in the client's name, with an id of its own in place of the frame's, and waits for
+// the answer: ack for a message with Ack, reply for a call or a list, joined, left. What the hub refuses is a
+// [*comm.PeerError]. Other errors: those of Tell and the context's.
+func (s *Subscriber) Ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	if s.Conn() == nil {
+		return nil, ErrNoGateway
+	}
+	own := *f
+	own.ID = newAskID()
+	return s.hub.ask(ctx, &own)
+}
+
+// ask gives the hub a frame and waits for the answer with the frame's id.
+func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	answer := make(chan *comm.Frame, 1)
+	h.mu.Lock()
+	h.asked[f.ID] = answer
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.asked, f.ID)
+		h.mu.Unlock()
+	}()
+	if err := h.tell(f); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-answer:
+		if a.Op == comm.OpError {
+			return nil, &comm.PeerError{Code: a.Code, Message: a.Text}
+		}
+		return a, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-h.s.ctx.Done():
+		return nil, context.Cause(h.s.ctx)
+	}
+}
