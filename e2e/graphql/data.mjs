@@ -67,8 +67,8 @@ export class Data {
     return this.value(h, type, given);
   }
 
-  mayFail(h) {
-    if (pick(h, 1, 100) >= this.rates.error) return;
+  mayFail(h, times = 1) {
+    if (pick(h, 1, 100) >= times * this.rates.error) return;
     this.counts.injected++;
     throw new Error('injected');
   }
@@ -101,7 +101,7 @@ export class Data {
   source(name, args) {
     const given = canonical(args);
     const h = hash(`source.${name}${given}`);
-    this.mayFail(h);
+    this.mayFail(h, 3); // sources are few
     const events = Array.from({ length: pick(h, 8, 4) }, (_, i) => mix((h + i + 1) >>> 0));
     return (async function* () {
       for (const h of events) yield { event: h, given };

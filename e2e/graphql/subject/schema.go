@@ -118,7 +118,7 @@ func (d *data) resolver(t *typeInfo, f *fieldInfo) graphql.SchemaOption {
 func (d *data) source(f *fieldInfo, args map[string]any) (iter.Seq2[any, error], error) {
 	given := canonical(nil, args)
 	h := hash("source." + f.Name + string(given))
-	if pick(h, 1, 100) < d.rates.Error {
+	if pick(h, 1, 100) < 3*d.rates.Error {
 		return nil, errInjected
 	}
 	return func(yield func(any, error) bool) {

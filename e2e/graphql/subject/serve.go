@@ -13,34 +13,18 @@ import (
 	"github.com/anasamu/comm/graphql"
 )
 
-const servedSDL = `
-type Query { hello(name: String! = "world"): String! }
-type Mutation { set(value: Int!): Int! }
-`
-
-func servedOptions() []graphql.SchemaOption {
-	return []graphql.SchemaOption{
-		graphql.SDL(servedSDL),
-		graphql.Resolve("Query.hello", func(_ context.Context, _ graphql.Root, a struct{ Name string }) (string, error) {
-			return "hello " + a.Name, nil
-		}),
-		graphql.Resolve("Mutation.set", func(_ context.Context, _ graphql.Root, a struct{ Value int }) (int, error) {
-			return a.Value, nil
-		}),
-	}
-}
-
 // serve serves the schema by its handler alone, and by a gateway, until ctx ends.
 func serve(ctx context.Context, out io.Writer) error {
-	alone, stop, err := serveAlone()
+	s := new(service)
+	alone, stop, err := s.serveAlone()
 	if err != nil {
 		return err
 	}
 	var opts []graphql.Option
-	for _, o := range servedOptions() {
+	for _, o := range s.options() {
 		opts = append(opts, o)
 	}
-	gw, err := comm.New(comm.WithAddr("127.0.0.1:0"), comm.WithProvider(graphql.New(opts...)))
+	gw, err := comm.New(comm.WithAddr("127.0.0.1:0"), comm.WithProvider(graphql.New(opts...)), comm.WithAuthenticator(authenticate))
 	if err != nil {
 		return err
 	}
@@ -58,8 +42,8 @@ func serve(ctx context.Context, out io.Writer) error {
 	return errors.Join(stop(ctx), gw.Drain(ctx), gw.Close())
 }
 
-func serveAlone() (net.Addr, func(context.Context) error, error) {
-	schema, err := graphql.NewSchema(servedOptions()...)
+func (s *service) serveAlone() (net.Addr, func(context.Context) error, error) {
+	schema, err := graphql.NewSchema(s.options()...)
 	if err != nil {
 		return nil, nil, err
 	}
