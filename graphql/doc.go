@@ -15,7 +15,7 @@
 //		graphql.Resolve("Query.user", db.User),
 //	)
 //
-// Use [NewHandler] to serve a schema over HTTP by itself, [New] to make it a provider of a
+// Use [NewHandler] to serve a schema over HTTP, WebSocket and Server-Sent Events by itself, [New] to make it a provider of a
 // [github.com/anasamu/comm.Manager], [NewClient] to ask it in tests, and [Schema.Append] or
 // [Schema.Subscribe] under a transport of your own.
 //
@@ -27,6 +27,14 @@
 // breadth first: all objects at one place of the plan together, so that [Batch] has all its parents and
 // no position is fetched twice. The second pass writes the response, depth first, into one buffer; a
 // null that goes up cuts the buffer back. A selection in which nothing blocks skips the first pass.
+//
+// # Subscriptions
+//
+// A client asks for them, and for any other operation, over WebSocket (the subprotocols graphql-transport-ws and
+// the older graphql-ws) or over an event stream (graphql-sse, in both of its modes), on the path of everything
+// else. Each such client is a [Subscriber]; in the gateway it is a connection like all others, which meets the
+// clients of other protocols in the same groups. A source is asked for its next event when the response to the
+// last one has been given to the network, so what a client does not read is not produced.
 //
 // # Limits
 //

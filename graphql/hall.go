@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -142,7 +141,7 @@ func (l *hall) stop(ctx context.Context) error {
 		deadline = d
 	}
 	var wg sync.WaitGroup
-	for s := range slices.Values(left) {
+	for _, s := range left {
 		wg.Go(func() {
 			s.leaveFor(comm.CloseReason{Kind: comm.ReasonDrain, Text: "the server is going away"}, deadline)
 		})

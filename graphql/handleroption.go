@@ -50,7 +50,8 @@ func WithKeepAlive(d time.Duration) HandlerOption {
 
 // WithReservations bounds the single connection mode of event streams: how many streams that a client has
 // reserved and not yet opened one address may have, and for how long each is kept. The defaults are 10
-// and 30 s. In all there may be 10,000 of them.
+// and 30 s. In all there may be 10,000 of them. The token that a client is given is a secret of more than 128
+// bits: whoever has it opens the stream, and begins and stops its operations.
 func WithReservations(perAddress int, wait time.Duration) HandlerOption {
 	return handlerOption(func(h *Handler) error {
 		if perAddress < 1 || wait <= 0 {

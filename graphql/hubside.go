@@ -12,8 +12,9 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// ErrNoGateway is what the methods of a [Subscriber] that need a manager return without one.
-var ErrNoGateway = errors.New("graphql: the handler stands alone; there is no gateway")
+// ErrNoGateway is what the methods of a [Subscriber] return where it is no connection of a gateway: the handler
+// stands alone, or the operation came over plain HTTP.
+var ErrNoGateway = errors.New("graphql: the operation came over no connection of a gateway")
 
 // hubSide is what the hub knows of a subscriber: a comm.Transport, whose Write hands frames to those
 // operations that take them.

@@ -2,7 +2,6 @@ package graphql
 
 import (
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -143,5 +142,3 @@ type refusal struct {
 }
 
 var errNoStream = &refusal{http.StatusNotFound, "Stream not found: it was not reserved, has ended, or its time is over"}
-
-func (r *refusal) String() string { return fmt.Sprintf("%d %s", r.status, r.text) }

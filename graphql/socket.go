@@ -159,16 +159,15 @@ func (k *socket) beat() error {
 }
 
 // awaitInit reads up to connection_init, and answers pings on the way.
-func (k *socket) awaitInit() (json.RawMessage, error) {
+func (k *socket) awaitInit() (payload json.RawMessage, err error) {
 	ctx, cancel := context.WithTimeoutCause(k.l.ctx, k.l.initTimeout(), closeInitTimeout)
 	defer cancel()
 	for {
 		typ, data, err := k.conn.Read(ctx, nil)
 		switch {
-		case err != nil && k.conn.Err() == nil && ctx.Err() != nil:
-			if own, ok := errors.AsType[*wsClose](context.Cause(ctx)); ok {
-				return nil, own
-			}
+		case err != nil && k.conn.Err() == nil && context.Cause(ctx) == closeInitTimeout: //nolint:errorlint // ours, never wrapped
+			return nil, closeInitTimeout
+		case err != nil && k.conn.Err() == nil:
 			return nil, closeAway
 		case err != nil:
 			return nil, err
@@ -177,23 +176,38 @@ func (k *socket) awaitInit() (json.RawMessage, error) {
 		if err != nil {
 			return nil, k.early(err.Error(), invalidMessage(err.Error()))
 		}
-		switch m.typ {
-		case "connection_init":
-			if m.payload != nil && m.payload[0] != '{' {
-				return nil, invalidMessage("the payload of connection_init must be an object")
-			}
-			return m.payload, nil
-		case "connection_terminate":
-			return nil, closeNormal
-		case k.d.begin:
-			return nil, k.early("connection_init must come first", closeUnauthorized)
-		case k.d.stop:
-		default:
-			if err := k.common(&m); err != nil {
-				return nil, k.early("connection_init must come first", err)
-			}
+		if m.typ == "connection_init" {
+			return initPayload(&m)
+		}
+		if err := k.beforeInit(&m); err != nil {
+			return nil, err
 		}
 	}
+}
+
+func initPayload(m *wsMessage) (json.RawMessage, error) {
+	if m.payload != nil && m.payload[0] != '{' {
+		return nil, invalidMessage("the payload of connection_init must be an object")
+	}
+	return m.payload, nil
+}
+
+// beforeInit takes what comes too early.
+func (k *socket) beforeInit(m *wsMessage) error {
+	switch m.typ {
+	case k.d.begin:
+		return k.early("connection_init must come first", closeUnauthorized)
+	case k.d.stop:
+		return nil
+	case "connection_terminate":
+		if k.d.old {
+			return closeNormal
+		}
+	}
+	if err := k.common(m); err != nil {
+		return k.early("connection_init must come first", err)
+	}
+	return nil
 }
 
 // early tells a client of the old protocol in words what it did before connection_init.

@@ -228,7 +228,8 @@ func admissionError(err error) error {
 	return err
 }
 
-// serveOperation begins an operation on the stream of the single connection mode.
+// serveOperation begins an operation on the stream of the single connection mode. What is wrong with its document
+// is told there too: the library's client takes every other answer for a failure of the network, and tries again.
 func (l *hall) serveOperation(w http.ResponseWriter, r *http.Request) {
 	x := l.exchange(w, r)
 	s, no := l.reserved.find(streamToken(r))
@@ -252,12 +253,6 @@ func (l *hall) serveOperation(w http.ResponseWriter, r *http.Request) {
 		x.refuse(http.StatusBadRequest, "The extension operationId is too long")
 		return
 	case !x.mayRead(req):
-		return
-	}
-	if op, _, errs := l.h.s.accept(req); errs != nil {
-		body, out := l.h.s.refuse(r.Context(), nil, op, errs)
-		x.media = mediaResponse
-		x.answer(x.status(&out), body)
 		return
 	}
 	op, err := s.enter(id, req)

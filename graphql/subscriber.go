@@ -108,9 +108,10 @@ func newSubscriber(ctx context.Context, h *Handler, c carrier, t *Transport) *Su
 	return s
 }
 
-// Conn is the connection of the gateway, or nil where the handler stands alone.
+// Conn is the connection of the gateway, or nil where the handler stands alone, and of a nil Subscriber, which
+// requests over plain HTTP have.
 func (s *Subscriber) Conn() *comm.Conn {
-	if s.hub == nil {
+	if s == nil || s.hub == nil {
 		return nil
 	}
 	return s.hub.conn.Load()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,6 +300,77 @@ func TestMessageRate(t *testing.T) {
 		<-conn.Done()
 		if kind := comm.ReasonOf(conn.Err()); kind != comm.ReasonRateLimited {
 			t.Error(kind)
+		}
+	})
+}
+
+// A client that does not read its socket while the hub sends to it loses its connection as a slow one, and what
+// waits for it is bounded by the manager.
+func TestSlowSocketInTheHub(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryHub(t, comm.WithQueue(1000, 64<<10))
+		c := initWS(t, g.url, g.DialContext)
+		subscribe(c, "f", `subscription { frames }`)
+		synctest.Wait()
+		conn := slices.Collect(g.Connections(comm.ToAll()))[0]
+		text := strings.Repeat("x", 1000)
+		sent := 0
+		for conn.Err() == nil && sent < 10_000 {
+			m, err := comm.NewMessage("chat", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.Send(t.Context(), comm.ToAll(), m); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+			synctest.Wait()
+		}
+		if sent < 100 || sent > 2000 { // buffers of the network, a taker's 16, one batch, and the queue's 64 KiB
+			t.Errorf("ended after %d messages", sent)
+		}
+		<-conn.Done()
+		if kind := comm.ReasonOf(conn.Err()); kind != comm.ReasonSlow {
+			t.Error(conn.Err())
+		}
+	})
+}
+
+// A subscriber that a join anew does not let in again: the operations that had the group end with an error, and a
+// membership that the server has given is restored.
+func TestJoinAnewIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var closed atomic.Bool
+		g := memoryHub(t, comm.WithAuthorizer(func(context.Context, *comm.Conn, comm.Access) error {
+			if closed.Load() {
+				return comm.ErrForbidden
+			}
+			return nil
+		}), comm.WithOnConnect(func(_ context.Context, _ *comm.Handshake, a *comm.Admission) error {
+			a.Groups = []string{"given"}
+			return nil
+		}))
+		c := initWS(t, g.url, g.DialContext)
+		conn := slices.Collect(g.Connections(comm.ToAll()))[0]
+		subscribe(c, "a", `subscription { group(name: "own") }`)
+		c.hears(next("a", "group", "joined@0"))
+		closed.Store(true)
+		subscribe(c, "b", `subscription { group(name: "own", after: "group:own@0:0") }`)
+		heard := []string{c.hear(), c.hear(), c.hear()}
+		slices.Sort(heard)
+		for i, part := range []string{`"id":"a","type":"complete"`, `"id":"a","type":"next","payload":{"data":{"group":null},"errors":[{"message":"over"`, `"id":"b","type":"error","payload":[{"message":"refused: forbidden"`} {
+			if !strings.Contains(heard[i], part) {
+				t.Errorf("%s is not in %s", part, heard[i])
+			}
+		}
+		subscribe(c, "c", `subscription { group(name: "given", after: "group:given@0:0") }`)
+		if got := c.hear(); !strings.Contains(got, `refused: forbidden`) {
+			t.Error(got)
+		}
+		if groups := conn.Groups(); !slices.Equal(groups, []string{"given"}) {
+			t.Errorf("the connection is in %q", groups)
 		}
 	})
 }
