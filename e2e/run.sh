@@ -1,10 +1,12 @@
 #!/bin/sh
 # Runs comm.js and the gateway against clients from elsewhere: npm ws, npm eventsource, curl and
-# Chromium. Installs what it needs. Arguments go to node --test, for example:
+# Chromium; and package graphql against npm graphql and its clients. Installs what it needs. Arguments
+# go to node --test, for example:
 #
 #   ./run.sh --test-name-pattern='sse: a drain'
 #
-# SHOTS=folder keeps screenshots of the gateway's page; CARRIERS="ws sse" limits the carriers.
+# SHOTS=folder keeps screenshots of the gateway's page; CARRIERS="ws sse" limits the carriers;
+# SEED=number repeats what was generated for package graphql, TRIPLES and MUTATIONS say how much of it.
 set -eu
 cd "$(dirname "$0")"
 
@@ -42,8 +44,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 say "building"
-(cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/testgraphql)
-export TESTGATEWAY="$dir/testgateway" GRAPHQL_PROGRAM="$dir/graphql" TESTGRAPHQL="$dir/testgraphql"
+(cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/graphql/subject)
+export TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
 
 port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
 export GATEWAY_URL="http://127.0.0.1:$port"
@@ -57,4 +59,4 @@ for i in $(seq 100); do
 done
 say "gateway at $GATEWAY_URL"
 
-node --test --test-concurrency=1 "$@" ./*.test.mjs ./*.live.mjs
+node --test --test-concurrency=1 "$@" ./*.test.mjs ./*.live.mjs ./graphql/*.live.mjs

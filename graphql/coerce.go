@@ -244,6 +244,27 @@ type absent struct{}
 // literal coerces a literal with its variables (specification 6.4.1); the document is valid, so what
 // can go wrong is a custom scalar, and a variable that is null or absent where neither may stand.
 func (s *Schema) literal(t *typeRef, v *ast.Value, vars variables) (any, error) {
+	x, err := s.literalValue(t, v, vars)
+	return x, literalAt(err, v)
+}
+
+// literalError is what is wrong with a literal, and the innermost one that it is wrong with.
+type literalError struct {
+	error
+	pos *ast.Position
+}
+
+func (e *literalError) Unwrap() error { return e.error }
+
+// literalAt says where err is, unless something inside of v has said it.
+func literalAt(err error, v *ast.Value) error {
+	if _, known := err.(*literalError); known || err == nil { //nolint:errorlint // ours, never wrapped
+		return err
+	}
+	return &literalError{err, v.Position}
+}
+
+func (s *Schema) literalValue(t *typeRef, v *ast.Value, vars variables) (any, error) {
 	switch {
 	case v.Kind == ast.Variable:
 		x, ok := vars[v.Raw]
@@ -294,7 +315,7 @@ func (s *Schema) literalList(t *typeRef, v *ast.Value, vars variables) (any, err
 		}
 		if x == any(absent{}) {
 			if t.elem.nonNull {
-				return nil, coercionf("Expected variable \"$%s\" provided to type %q to have a value.", c.Value.Raw, t.elem)
+				return nil, literalAt(coercionf("Expected variable \"$%s\" provided to type %q to have a value.", c.Value.Raw, t.elem), c.Value)
 			}
 			x = nil
 		}

@@ -267,15 +267,20 @@ func (l *looker) batches(f *ast.Field) bool {
 // planInParts is plan for an execution in parts.
 func (op *operation) planInParts(vars variables) (*plan, *Error) {
 	if !op.parts {
-		return op.plan(vars)
+		return op.plan(vars), nil
 	}
 	var mask uint64
+	undecided := false
 	conds := make(map[string]bool)
 	for i, name := range slices.Concat(op.conds, op.delays) {
 		v, given := vars[name]
 		on, ok := v.value.(bool)
 		if !given && i >= len(op.conds) {
 			on, ok = true, true // the default of @defer and @stream
+		}
+		if !ok && i < len(op.conds) {
+			undecided = true // as in op.plan
+			continue
 		}
 		if !ok {
 			return nil, &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
@@ -285,7 +290,7 @@ func (op *operation) planInParts(vars variables) (*plan, *Error) {
 		}
 	}
 	p := &plan{op: op, conds: conds, parts: true}
-	if len(op.conds)+len(op.delays) > 64 {
+	if undecided || len(op.conds)+len(op.delays) > 64 {
 		return p.begin(), nil
 	}
 	op.mu.Lock()

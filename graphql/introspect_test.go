@@ -54,6 +54,10 @@ func TestIntrospection(t *testing.T) {
 			`{ __type(name: "One") { isOneOf inputFields { name } } in: __type(name: "In") { isOneOf inputFields { name defaultValue } } no: __type(name: "E") { isOneOf inputFields { name } } }`,
 			`{"__type":{"isOneOf":true,"inputFields":[{"name":"a"},{"name":"b"}]},"in":{"isOneOf":false,"inputFields":[{"name":"s","defaultValue":null},{"name":"e","defaultValue":"A"},{"name":"n","defaultValue":null},{"name":"l","defaultValue":null}]},"no":{"isOneOf":null,"inputFields":null}}`,
 		},
+		{
+			`query($x: Boolean) { __type(name: "Root") { fields(includeDeprecated: $x) { name } } meta: __type(name: "__Field") { fields { args { defaultValue type { kind ofType { name } } } } } }`,
+			`{"__type":{"fields":[{"name":"a"}]},"meta":{"fields":[{"args":[]},{"args":[]},{"args":[{"defaultValue":"false","type":{"kind":"NON_NULL","ofType":{"name":"Boolean"}}}]},{"args":[]},{"args":[]},{"args":[]}]}}`,
+		},
 		{`{ __type(name: "Url") { specifiedByURL kind } none: __type(name: "Nope") { name } }`, `{"__type":{"specifiedByURL":"https://example.com","kind":"SCALAR"},"none":null}`},
 	} {
 		expect(t, s, c.query, `{"data":`+c.want+`}`)

@@ -186,19 +186,16 @@ func (l *looker) conditions(list ast.DirectiveList) {
 }
 
 // plan gives the plan for what the variables say to the operation's conditions.
-func (op *operation) plan(vars variables) (*plan, *Error) {
+func (op *operation) plan(vars variables) *plan {
 	var mask uint64
 	for i, name := range op.conds {
 		on, ok := vars[name].value.(bool)
-		if !ok {
-			return nil, &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
+		if !ok || i >= 64 { // null, or too many for a mask: such a plan is not kept
+			return op.newPlan(vars)
 		}
-		if on && i < 64 {
+		if on {
 			mask |= 1 << i
 		}
-	}
-	if len(op.conds) > 64 { // too many for a mask: such a plan is not kept
-		return op.newPlan(vars), nil
 	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
@@ -208,13 +205,15 @@ func (op *operation) plan(vars variables) (*plan, *Error) {
 			op.plans[mask] = p
 		}
 	}
-	return p, nil
+	return p
 }
 
 func (op *operation) newPlan(vars variables) *plan {
 	p := &plan{op: op, conds: make(map[string]bool, len(op.conds))}
 	for _, name := range op.conds {
-		p.conds[name], _ = vars[name].value.(bool)
+		if on, ok := vars[name].value.(bool); ok {
+			p.conds[name] = on
+		}
 	}
 	return p.begin()
 }

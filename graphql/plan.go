@@ -29,8 +29,9 @@ func (p *plan) begin() *plan {
 type selection struct {
 	typ    *typeDef
 	fields []*planField
-	slots  int  // fields that the first pass has to look at
-	ends   bool // one of these can make the object null while others are fetched
+	slots  int    // fields that the first pass has to look at
+	ends   bool   // one of these can make the object null while others are fetched
+	err    *Error // a condition that can be neither true nor false: such an object fails
 	split  *split
 }
 
@@ -71,6 +72,9 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*def
 			c.walk(set, usages[i])
 		}
 	}
+	if c.sel.err != nil {
+		c.sel.fields = nil
+	}
 	if p.op.entry != nil {
 		p.op.s.cache.grow(p.op.entry, perField*(1+len(c.sel.fields)))
 	}
@@ -104,7 +108,7 @@ func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
 				c.walk(s.SelectionSet, c.usage(s.Directives, in))
 			}
 		case *ast.FragmentSpread:
-			if c.seen[s.Name] || !c.included(s.Directives) {
+			if !c.included(s.Directives) || c.seen[s.Name] {
 				continue
 			}
 			if c.p.parts {
@@ -128,13 +132,24 @@ func (c *collector) included(list ast.DirectiveList) bool {
 		arg := d.Arguments.ForName("if")
 		on := arg.Value.Raw == "true"
 		if arg.Value.Kind == ast.Variable {
-			on = c.p.conds[arg.Value.Raw]
+			var known bool
+			if on, known = c.p.conds[arg.Value.Raw]; !known {
+				c.undecided(d, arg)
+				return false
+			}
 		}
 		if on == (d.Name == "skip") {
 			return false
 		}
 	}
 	return true
+}
+
+// undecided is a variable that is null, which a default allows where a Boolean! is needed.
+func (c *collector) undecided(d *ast.Directive, arg *ast.Argument) {
+	if c.sel.err == nil {
+		c.sel.err = errorAt(fmt.Sprintf("Argument \"if\" of @%s needs a Boolean, but the variable \"$%s\" is null.", d.Name, arg.Value.Raw), arg.Value.Position)
+	}
 }
 
 func (c *collector) applies(condition string) bool {
@@ -254,7 +269,11 @@ func (s *Schema) arguments(defs []*inputDef, args ast.ArgumentList, vars variabl
 }
 
 func (s *Schema) argumentError(in *inputDef, arg *ast.Argument, err error) *Error {
-	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), arg.Value.Position)
+	pos := arg.Value.Position
+	if at, ok := err.(*literalError); ok { //nolint:errorlint // ours, never wrapped
+		pos = at.pos
+	}
+	e := errorAt(fmt.Sprintf("Argument %q has invalid value %s: %s", in.name, arg.Value, err), pos)
 	e.err = err
 	s.withoutHint(e)
 	return e

@@ -136,11 +136,7 @@ type event struct {
 
 // execute runs the operation and appends its response.
 func (s *Schema) execute(ctx context.Context, dst []byte, op *operation, vars variables, ev *event) ([]byte, Outcome) {
-	p, err := op.plan(vars)
-	if err != nil {
-		return s.refuse(ctx, dst, op, []*Error{err})
-	}
-	return s.executePlan(ctx, dst, p, vars, ev, nil)
+	return s.executePlan(ctx, dst, op.plan(vars), vars, ev, nil)
 }
 
 // executePlan executes what of a plan is not put off; later takes that, and is nil if the plan has no parts.
@@ -218,6 +214,10 @@ func (r *run) blocking(p *plan, ev *event) bool {
 // mutation executes the root fields one after the other, each with all that is below it (specification
 // 6.2.2). A null that goes up ends it.
 func (r *run) mutation(sel *selection, fr *frame) bool {
+	if sel.err != nil {
+		r.fail(nil, sel.err)
+		return false
+	}
 	r.buf = append(r.buf, '{')
 	for i, f := range sel.fields {
 		if i > 0 {

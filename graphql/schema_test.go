@@ -34,6 +34,9 @@ func TestInvalidSchemas(t *testing.T) {
 		{q + `directive @d(x: Int) on OBJECT type T @d(x: "1") { a: Int }`, `@d(x:): Int cannot represent`},
 		{q + `directive @d(x: Int = true) on OBJECT`, `@d(x:) has an invalid default value`},
 		{q + `directive @skip(if: Boolean!) on FIELD`, `@skip is one of the specification`},
+		{q + `directive @deprecated on FIELD_DEFINITION | ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION | ENUM_VALUE`, `@deprecated is one of the specification`},
+		{q + `directive @include(if: Int!) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT`, `@include is one of the specification`},
+		{q + `directive @defer(if: Boolean! = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT`, `@defer is one of the specification`},
 		{q + `type T { a: Nope }`, `Undefined type Nope`},
 		{`type Query { a Int }`, `schema:1:16`},
 		{q + `type T implements N { b: Int } interface N { a: Int }`, `must have a field called a`},
@@ -126,6 +129,33 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			t.Error("accepted")
 		}
 	}
+}
+
+// Arguments of an interface's field have its types exactly, a directive that is not repeatable stands once,
+// extensions counted, and the reason of @deprecated is no null.
+func TestSchemaGaps(t *testing.T) {
+	t.Parallel()
+	const node = `interface Node { id(x: Int!, y: [Int!] = [1], z: Int): Int } `
+	for _, c := range []struct{ sdl, want string }{
+		{node + `type Query implements Node { id(x: Int, y: [Int!], z: Int): Int }`, `Interface field argument Node.id(x:) expects type Int! but Query.id(x:) is type Int.`},
+		{node + `type Query implements Node { id(x: Int!, y: [Int], z: Int): Int }`, `Node.id(y:) expects type [Int!] but Query.id(y:) is type [Int].`},
+		{node + `type Query implements Node { id(x: Int!, y: [Int!], z: Int!): Int }`, `must have the same arguments but z has the wrong type`},
+		{node + `interface Sub implements Node { id(x: Int, y: [Int!], z: Int): Int } type Query { a: Sub }`, `Sub.id(x:) is type Int.`},
+		{`type Query { a(c: C): Int } input C @oneOf @oneOf { a: Int }`, `schema:1:45: The directive @oneOf can only be used once at this location.`},
+		{`type Query { a: Int @deprecated(reason: null) }`, `@deprecated(reason:): Expected value of non-null type "String!" not to be null.`},
+		{`type Query { a: S } scalar S @specifiedBy(url: "a") extend scalar S @specifiedBy(url: "b")`, `@specifiedBy can only be used once`},
+	} {
+		if got := problems(t, graphql.SDL(c.sdl)); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", c.sdl, got)
+		}
+	}
+	// what tools print of the specification's own directives may stand
+	schema(t, graphql.SDL(`type Query { a(c: C): Int @deprecated } input C @oneOf { a: Int } scalar S @specifiedBy(url: "u")
+		directive @skip(if: Boolean!) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT directive @include(if: Boolean!) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT
+		directive @deprecated(reason: String = "No longer supported") on FIELD_DEFINITION | ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION | ENUM_VALUE
+		directive @specifiedBy(url: String!) on SCALAR directive @oneOf on INPUT_OBJECT`), graphql.GetWith("Query.a", func(graphql.Root, map[string]any) *int { return nil }))
+	schema(t, graphql.SDL(node+`directive @d(n: Int) repeatable on OBJECT type Query implements Node @d @d(n: 1) { id(x: Int!, y: [Int!], z: Int, more: Int): Int } extend type Query @d`),
+		graphql.GetWith("Query.id", func(graphql.Root, map[string]any) *int { return nil }))
 }
 
 // Several files, extensions, embedded structs, tags and maps.

@@ -45,12 +45,30 @@ func (b *builder) checkFields(t *typeDef) {
 		}
 		b.checkDirectives(f.def.Directives)
 		b.checkInputs(t.name+"."+f.name, f.args)
+		b.checkImplemented(t, f)
 		if f.def.Directives.ForName("deprecated") == nil {
 			continue
 		}
 		for _, name := range t.def.Interfaces {
 			if i := b.s.types[name].fields[f.name]; i != nil && i.def.Directives.ForName("deprecated") == nil {
 				b.problem(f.def.Position, "Interface field %s.%s is not deprecated, so implementation field %s.%s must not be deprecated.", name, f.name, t.name, f.name)
+			}
+		}
+	}
+}
+
+// checkImplemented holds the arguments of a field against those of the interfaces' fields: their types
+// are the same (specification 3.6.1), while the parser's package takes an argument that is nullable for
+// one that is not.
+func (b *builder) checkImplemented(t *typeDef, f *fieldDef) {
+	for _, name := range t.def.Interfaces {
+		of := b.s.types[name].fields[f.name]
+		if of == nil {
+			continue
+		}
+		for _, want := range of.args {
+			if arg := f.arg(want.name); arg != nil && arg.typ.String() != want.typ.String() {
+				b.problem(arg.pos, "Interface field argument %s.%s(%s:) expects type %s but %s.%s(%s:) is type %s.", name, f.name, want.name, want.typ, t.name, f.name, want.name, arg.typ)
 			}
 		}
 	}
@@ -86,12 +104,15 @@ func (b *builder) checkInputs(of string, list []*inputDef) {
 	}
 }
 
-// checkDirectives checks the types of the arguments of directives in the SDL.
+// checkDirectives checks how often directives stand in the SDL and the types of their arguments.
 func (b *builder) checkDirectives(list ast.DirectiveList) {
-	for _, d := range list {
+	for i, d := range list {
 		def := b.s.ast.Directives[d.Name]
 		if def == nil {
 			continue
+		}
+		if list[:i].ForName(d.Name) != nil && !def.IsRepeatable {
+			b.problem(d.Position, "The directive @%s can only be used once at this location.", d.Name)
 		}
 		for _, in := range b.s.inputDefs(def.Arguments) {
 			arg := d.Arguments.ForName(in.name)

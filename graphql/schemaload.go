@@ -3,6 +3,7 @@ package graphql
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -29,7 +30,26 @@ func (b *builder) load() bool {
 	}
 	b.s.ast = schema
 	b.declareIncremental(schema)
+	modernize(schema)
 	return true
+}
+
+// modernize makes of the parser's prelude what the September 2025 specification says: arguments that have a
+// default and take no null (3.13.3 and 4.2).
+func modernize(schema *ast.Schema) {
+	if reason := schema.Directives["deprecated"].Arguments.ForName("reason"); reason != nil { // else checkDocument has told it
+		reason.Type.NonNull = true
+	}
+	for name, t := range schema.Types {
+		if !strings.HasPrefix(name, "__") {
+			continue
+		}
+		for _, f := range t.Fields {
+			if arg := f.Arguments.ForName("includeDeprecated"); arg != nil {
+				arg.Type.NonNull = true
+			}
+		}
+	}
 }
 
 // parse parses every source, so that each tells its first mistake.
@@ -37,7 +57,13 @@ func (b *builder) parse() (*ast.SchemaDocument, bool) {
 	doc, ok := &ast.SchemaDocument{}, true
 	var text strings.Builder
 	for _, src := range append([]*ast.Source{validator.Prelude}, b.sources...) {
-		d, err := parser.ParseSchema(src)
+		input, wrong := repair(src.Input)
+		d, err := parser.ParseSchema(&ast.Source{Name: src.Name, Input: input, BuiltIn: src.BuiltIn})
+		if err == nil && wrong != nil {
+			b.problems = append(b.problems, Problem{File: src.Name, Line: wrong.Locations[0].Line, Column: wrong.Locations[0].Column, Text: wrong.Message})
+			ok = false
+			continue
+		}
 		if err != nil {
 			b.parserProblem(err)
 			ok = false
@@ -94,7 +120,7 @@ func (b *builder) checkDocument(doc *ast.SchemaDocument) {
 	}
 	for _, d := range doc.Directives {
 		if d.Position != nil && !d.Position.Src.BuiltIn && reservedDirectives[d.Name] {
-			b.problem(d.Position, "The directive @%s is one of the specification and cannot be declared.", d.Name)
+			b.checkReserved(d, doc.Directives.ForName(d.Name))
 		}
 	}
 	roots := make(map[string]ast.Operation)
@@ -105,6 +131,24 @@ func (b *builder) checkDocument(doc *ast.SchemaDocument) {
 			}
 			roots[op.Type] = op.Operation
 		}
+	}
+}
+
+// checkReserved lets a directive of the specification be declared as it is there (3.13): tools that print
+// schemas do so. own is the parser's, which comes first in the document.
+func (b *builder) checkReserved(d, own *ast.DirectiveDefinition) {
+	same := own != nil && own != d && len(d.Arguments) == len(own.Arguments) && !d.IsRepeatable
+	for _, l := range d.Locations {
+		same = same && slices.Contains(own.Locations, l)
+	}
+	for _, l := range own.Locations {
+		same = same && (l == "DIRECTIVE_DEFINITION" || slices.Contains(d.Locations, l)) // newer than the specification
+	}
+	for _, a := range d.Arguments {
+		same = same && own.Arguments.ForName(a.Name) != nil && own.Arguments.ForName(a.Name).Type.Name() == a.Type.Name()
+	}
+	if !same || d.Name == "defer" || d.Name == "stream" {
+		b.problem(d.Position, "The directive @%s is one of the specification and cannot be declared otherwise.", d.Name)
 	}
 }
 

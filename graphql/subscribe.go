@@ -53,9 +53,9 @@ func (st *Stream) Kind() OperationKind { return st.op.kind }
 
 // open is CreateSourceEventStream.
 func (st *Stream) open() *Error {
-	p, err := st.op.plan(st.vars)
-	if err != nil {
-		return err
+	p := st.op.plan(st.vars)
+	if p.root.err != nil {
+		return p.root.err
 	}
 	if err := st.op.notInParts(st.vars); err != nil {
 		return err

@@ -3,9 +3,7 @@ package graphql
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -38,12 +36,16 @@ func validationRules(incremental bool) []validator.Rule {
 
 // parse parses a document and applies what can be said before it is validated.
 func (s *Schema) parse(query string) (*ast.QueryDocument, []*Error) {
+	query, wrong := repair(query)
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Name: "query", Input: query}, s.limits.Tokens)
 	if err != nil {
 		return nil, []*Error{s.parseError(err)}
 	}
-	if e := loneSurrogate(query); e != nil {
-		return nil, []*Error{e}
+	if wrong == nil {
+		wrong = variableInConstant(doc)
+	}
+	if wrong != nil {
+		return nil, []*Error{wrong}
 	}
 	if len(doc.Operations) == 0 && len(doc.Fragments) == 0 {
 		return nil, []*Error{{Message: "Syntax Error: Unexpected <EOF>.", Locations: []Location{{1, 1}}}}
@@ -66,90 +68,28 @@ func (s *Schema) parseError(err error) *Error {
 	return e
 }
 
-// loneSurrogate finds an escape that is half of a UTF-16 pair, which the lexer lets through.
-func loneSurrogate(q string) *Error {
-	if !strings.Contains(q, `\u`) {
-		return nil
-	}
-	for i := 0; i < len(q); {
-		switch {
-		case q[i] == '#':
-			i = skipTo(q, i, "\n")
-		case strings.HasPrefix(q[i:], `"""`):
-			i = skipBlock(q, i+3)
-		case q[i] == '"':
-			end, bad := scanEscapes(q, i+1)
-			if bad >= 0 {
-				line := 1 + strings.Count(q[:bad], "\n")
-				col := bad - strings.LastIndexByte(q[:bad], '\n')
-				return &Error{Message: "Syntax Error: Invalid Unicode escape sequence: " + strconv.Quote(q[bad:bad+6]) + ".", Locations: []Location{{line, col}}}
-			}
-			i = end
-		default:
-			i++
-		}
-	}
-	return nil
-}
-
-func skipTo(q string, i int, end string) int {
-	if n := strings.Index(q[i:], end); n >= 0 {
-		return i + n + len(end)
-	}
-	return len(q)
-}
-
-func skipBlock(q string, i int) int {
-	for i < len(q) {
-		switch {
-		case strings.HasPrefix(q[i:], `\"""`):
-			i += 4
-		case strings.HasPrefix(q[i:], `"""`):
-			return i + 3
-		default:
-			i++
-		}
-	}
-	return i
-}
-
-// scanEscapes goes through a string; bad is the place of a lone surrogate, or -1.
-func scanEscapes(q string, i int) (end, bad int) {
-	for i < len(q) && q[i] != '"' {
-		if q[i] != '\\' {
-			i++
-			continue
-		}
-		r, ok := escape(q[i:])
-		switch {
-		case !ok:
-			i += 2
-		case !utf16.IsSurrogate(r):
-			i += 6
-		default:
-			low, ok := escape(q[i+6:])
-			if !ok || r >= 0xDC00 || low < 0xDC00 || low > 0xDFFF {
-				return i, i
-			}
-			i += 12
-		}
-	}
-	return i + 1, -1
-}
-
-func escape(q string) (rune, bool) {
-	if len(q) < 6 || q[:2] != `\u` {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(q[2:6], 16, 32)
-	return rune(n), err == nil
-}
-
 // withoutHint takes a suggestion off an error: where introspection is off, it would tell names one by one.
 func (s *Schema) withoutHint(e *Error) {
 	if !s.introspection {
 		e.Message, _, _ = strings.Cut(e.Message, " Did you mean ")
 	}
+}
+
+// variableInConstant finds a variable in a directive on the definition of another, where only constants
+// stand (specification 2.11), which the parser lets through.
+func variableInConstant(doc *ast.QueryDocument) *Error {
+	for _, op := range doc.Operations {
+		for _, v := range op.VariableDefinitions {
+			for _, d := range v.Directives {
+				for _, arg := range d.Arguments {
+					if hasVariable(arg.Value) {
+						return errorAt(fmt.Sprintf("Syntax Error: Unexpected variable in the constant value %s.", arg.Value), arg.Value.Position)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // tooMany ends a walk of the validator, which has no other way to be ended.

@@ -32,6 +32,10 @@ func (r *run) object(sel *selection, v reflect.Value, fr *frame, k int32) bool {
 	if len(r.buf) > r.most {
 		return r.tooLarge()
 	}
+	if sel.err != nil {
+		r.fail(nil, sel.err)
+		return false
+	}
 	if sel.split != nil {
 		return r.divided(sel, v, fr, k)
 	}
