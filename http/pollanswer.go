@@ -11,6 +11,7 @@ type verdict uint8
 
 const (
 	answered  verdict = iota // frames, 200
+	goodbye                  // the last frames, 200
 	nothing                  // 204
 	stale                    // the cursor is older than what has been confirmed, 410
 	ahead                    // the cursor is of no answer, 400
@@ -48,14 +49,14 @@ func (c *pollConn) begin(cursor uint64) (*waiter, verdict, [][]byte, uint64) {
 		c.answer = nil // confirmed
 	case cursor+1 == c.cursor && c.answer != nil:
 		c.displace()
-		return nil, answered, c.answer, c.cursor
+		return nil, c.said(), c.answer, c.cursor
 	default:
 		return nil, stale, nil, 0
 	}
 	c.displace()
 	if len(c.pending) > 0 && (c.ended || c.room != nil || !c.server.leaving()) {
 		frames, at := c.compose()
-		return nil, answered, frames, at
+		return nil, c.said(), frames, at
 	}
 	if c.ended || c.stopped {
 		return nil, stale, nil, 0
@@ -87,11 +88,19 @@ func (c *pollConn) finish(w *waiter, v verdict) (verdict, [][]byte, uint64) {
 		return nothing, nil, 0
 	case len(c.pending) > 0:
 		frames, at := c.compose()
-		return answered, frames, at
+		return c.said(), frames, at
 	case c.ended || c.stopped:
 		return stale, nil, 0
 	}
 	return nothing, nil, 0
+}
+
+// said is whether the answer is the last one.
+func (c *pollConn) said() verdict {
+	if c.ended && len(c.pending) == 0 {
+		return goodbye
+	}
+	return answered
 }
 
 // compose makes the pending frames the answer, under a new cursor.

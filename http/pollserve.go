@@ -166,8 +166,11 @@ func (s *pollServer) connection(id string, r *http.Request) (*pollConn, error) {
 // answer waits for frames and sends them.
 func (s *pollServer) answer(w http.ResponseWriter, r *http.Request, pc *pollConn, cursor uint64, patience time.Duration) {
 	v, frames, at := pc.next(r.Context(), cursor, patience)
+	if v == answered || v == nothing {
+		w.Header().Set("Connection", "keep-alive") // in a drain too: what is left comes by the next poll, and nobody can dial any more
+	}
 	switch v {
-	case answered:
+	case answered, goodbye:
 		conn := pc.conn.Load()
 		s.host.Traffic(conn, 0, s.write(w, http.StatusOK, pieces(conn.ID(), at, frames)...))
 	case nothing:

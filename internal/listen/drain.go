@@ -31,9 +31,10 @@ func (s *Server) StartDrain() {
 // AnnounceDrain tells the client to go, on a response that is about to be written, if the
 // server of the request with context ctx is draining. Responses that begin during a drain
 // say so by themselves; a wrapper that calls this before it writes a header has those say so
-// too that began before, and so spares their connections the wait for one more request.
+// too that began before, and so spares their connections the wait for one more request. A handler
+// whose client has to come once more, because the answer is not all, sets "Connection: keep-alive".
 func AnnounceDrain(ctx context.Context, h http.Header) {
-	if info := infoOf(ctx); info != nil && info.server.draining.Load() != 0 {
+	if info := infoOf(ctx); info != nil && info.server.draining.Load() != 0 && h.Get("Connection") == "" {
 		announce(h)
 	}
 }
