@@ -9,84 +9,75 @@ let visited = []; // names of types; none is the overview
 
 /** Shows a schema, or why there is none. */
 export function browse(loaded, problem) {
-  schema = loaded;
-  visited = [];
-  if (schema) page();
-  else $('docs').replaceChildren(el('p', {}, problem));
+	schema = loaded;
+	visited = [];
+	if (schema) page();
+	else fill(el('p', {}, problem));
 }
 
+const fill = (...parts) => $('docs').replaceChildren(...parts.filter(Boolean));
+
 function go(name) {
-  visited.push(name);
-  $('docs-search').value = '';
-  page();
-  $('docs').focus();
+	visited.push(name);
+	$('docs-search').value = '';
+	page();
+	$('docs').focus();
 }
 
 function page() {
-  const type = schema?.types.get(visited.at(-1));
-  $('docs-back').disabled = !visited.length;
-  $('docs').scrollTop = 0;
-  if (schema) $('docs').replaceChildren(...(type ? typePage(type) : overview()));
+	const type = schema?.types.get(visited.at(-1));
+	$('docs-back').disabled = !visited.length;
+	$('docs').scrollTop = 0;
+	if (schema) fill(...(type ? typePage(type) : overview()));
 }
 
 const link = (name, text = name) => el('button', { className: 'link', onclick: () => go(name) }, text);
+const text = (words) => words && el('p', {}, words);
+const section = (title, list) => (list?.length ? [el('h3', {}, title), el('ul', {}, ...list.map((item) => el('li', {}, ...item)))] : []);
+const args = ({ args }) => args?.length && el('ul', { className: 'args' }, ...args.map((a) => el('li', {}, ...member(a))));
 
-/** A type's name as SDL writes it, as a link. */
-function typeLink(type) {
-  const text = show(type);
-  const name = /\w+/.exec(text)[0];
-  const [before, after] = text.split(name);
-  return el('span', { className: 'type' }, before, link(name), after);
+/** A type as SDL writes it, its name a link. */
+function typeLinks(type) {
+	const [, before, name, after] = /(\W*)(\w+)(\W*)/.exec(show(type));
+	return [': ', before, link(name), after];
 }
 
-const paragraph = (text) => (text ? el('p', {}, text) : null);
-const section = (title, list) => (list?.length ? [el('h3', {}, title), el('ul', {}, ...list.map((item) => el('li', {}, ...item)))] : []);
-const title = (name) => el('h2', {}, name);
-
 function overview() {
-  const roots = Object.entries(schema.roots).filter(([, name]) => name).map(([kind, name]) => [`${kind}: `, link(name)]);
-  const types = [...schema.types.values()].filter((t) => !t.name.startsWith('__')).map((t) => [link(t.name), ' ', el('small', {}, t.kind.toLowerCase())]);
-  const directives = schema.directives.map((d) => [`@${d.name}`, ...args(d), paragraph(d.description)]);
-  return [paragraph(schema.description), ...section('Operations', roots), ...section('Types', types), ...section('Directives', directives)];
+	const roots = Object.entries(schema.roots).filter(([, name]) => name).map(([kind, name]) => [`${kind}: `, link(name)]);
+	const types = [...schema.types.values()].filter((t) => !t.name.startsWith('__')).map((t) => [link(t.name), ' ', el('small', {}, t.kind.toLowerCase())]);
+	const directives = schema.directives.map((d) => [`@${d.name}`, args(d), text(d.description)]);
+	return [text(schema.description), ...section('Operations', roots), ...section('Types', types), ...section('Directives', directives)];
 }
 
 function typePage(t) {
-  const names = (list) => list?.map(({ name }) => [link(name)]);
-  return [
-    title(t.name), el('small', {}, `${t.kind.toLowerCase().replace('_', ' ')}${t.isOneOf ? ', exactly one field' : ''}`), paragraph(t.description), paragraph(t.specifiedByURL),
-    ...section('Implements', names(t.interfaces)), ...section('Fields', (t.fields ?? t.inputFields)?.map(member)),
-    ...section('Values', t.enumValues?.map(member)), ...section('Possible types', names(t.possibleTypes)),
-  ];
+	const links = (list) => list?.map(({ name }) => [link(name)]);
+	return [
+		el('h2', {}, t.name), el('small', {}, t.kind.toLowerCase(), t.isOneOf ? ', exactly one field' : ''), text(t.description),
+		...section('Implements', links(t.interfaces)), ...section('Fields', (t.fields ?? t.inputFields)?.map(member)),
+		...section('Values', t.enumValues?.map(member)), ...section('Possible types', links(t.possibleTypes)),
+	];
 }
 
 /** A field, an argument or a value of an enum. */
 function member(m) {
-  return [
-    el('b', {}, m.name), ...args(m), ...(m.type ? [': ', typeLink(m.type)] : []), m.defaultValue == null ? '' : ` = ${m.defaultValue}`,
-    m.isDeprecated ? el('p', { className: 'deprecation' }, `Deprecated: ${m.deprecationReason}`) : null, paragraph(m.description),
-  ];
+	return [
+		el('b', {}, m.name), ...(m.type ? typeLinks(m.type) : []), m.defaultValue && ` = ${m.defaultValue}`,
+		m.isDeprecated ? el('p', { className: 'bad' }, `Deprecated: ${m.deprecationReason}`) : '', text(m.description), args(m),
+	];
 }
 
-const args = (m) => (m.args?.length ? [el('ul', { className: 'args' }, ...m.args.map((a) => el('li', {}, ...member(a))))] : []);
-
-function search(text) {
-  const found = [];
-  for (const t of schema.types.values()) {
-    if (t.name.toLowerCase().includes(text)) found.push([link(t.name)]);
-    for (const f of [...(t.fields ?? []), ...(t.inputFields ?? []), ...(t.enumValues ?? [])]) {
-      if (!t.name.startsWith('__') && f.name.toLowerCase().includes(text)) found.push([link(t.name, `${t.name}.${f.name}`)]);
-    }
-  }
-  const list = section(`Found: ${found.length}`, found.slice(0, maxFound));
-  $('docs').replaceChildren(...(list.length ? list : [el('p', {}, 'Nothing is called that.')]));
+function search(words) {
+	const is = ({ name }) => name.toLowerCase().includes(words);
+	const found = [...schema.types.values()].filter((t) => !t.name.startsWith('__')).flatMap((t) => [
+		...(is(t) ? [[link(t.name)]] : []),
+		...[t.fields, t.inputFields, t.enumValues].flatMap((list) => list ?? []).filter(is).map((f) => [link(t.name, `${t.name}.${f.name}`)]),
+	]);
+	fill(...section(`Found: ${found.length}`, found.slice(0, maxFound)));
 }
 
-$('docs-back').onclick = () => {
-  visited.pop();
-  page();
-};
+$('docs-back').onclick = () => page(visited.pop());
 $('docs-search').oninput = ({ target }) => {
-  const text = target.value.trim().toLowerCase();
-  if (text && schema) search(text);
-  else page();
+	const words = target.value.trim().toLowerCase();
+	if (words && schema) search(words);
+	else page();
 };

@@ -1,67 +1,32 @@
-// Tokens of GraphQL and of JSON, for colouring, checking and formatting.
+// Tokens of GraphQL, of which JSON's are a part.
 
-const graphql = new RegExp([
-  /(?<space>[\s,\ufeff]+)/, /(?<comment>#.*)/, /(?<string>"""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n])*")/,
-  /(?<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/, /(?<name>[A-Za-z_]\w*)/, /(?<variable>\$\w*)/, /(?<directive>@\w*)/,
-  /(?<punct>\.{3}|[!&()[\]{}:=|])/, /(?<bad>[^])/,
-].map((r) => r.source).join('|'), 'g');
-
-const json = new RegExp([
-  /(?<space>[ \t\r\n]+)/, /(?<string>"(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})|[^"\\\u0000-\u001f])*")/,
-  /(?<number>-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/, /(?<name>true|false|null)/, /(?<punct>[{}[\],:])/, /(?<bad>[^])/,
-].map((r) => r.source).join('|'), 'g');
-
-function scan(pattern, text) {
-  const list = [];
-  for (const match of text.matchAll(pattern)) {
-    const kind = Object.keys(match.groups).find((name) => match.groups[name] !== undefined);
-    if (kind !== 'space') list.push({ kind, text: match[0], start: match.index, end: match.index + match[0].length });
-  }
-  return list;
+const pattern = /(?<space>[\s,\ufeff]+)|(?<comment>#.*)|(?<string>"""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n])*")|(?<number>-?\d[\d.eE+-]*)|(?<name>[A-Za-z_]\w*)|(?<variable>\$\w*)|(?<directive>@\w*)|(?<punct>\.{3}|[!&()[\]{}:=|])|(?<bad>[^])/g;
+export function tokens(text) {
+	const list = [];
+	for (const { 0: found, index, groups } of text.matchAll(pattern)) {
+		const kind = Object.keys(groups).find((name) => groups[name] !== undefined);
+		if (kind !== 'space') list.push({ kind, text: found, start: index, end: index + found.length });
+	}
+	return list;
 }
-
-export const tokens = (text) => scan(graphql, text);
-export const jsonTokens = (text) => scan(json, text);
 
 /** The offset of a line and a column, which count from 1. */
-export function offsetOf(text, { line, column }) {
-  const before = text.split('\n').slice(0, line - 1);
-  return before.join('\n').length + (before.length ? 1 : 0) + column - 1;
-}
+export const offsetOf = (text, line, column) => text.split('\n').slice(0, line - 1).map((l) => `${l}\n`).join('').length + column - 1;
 
-/** What keeps a text from being a JSON object, as a list of at most one; an empty text is none. */
+export const parseObject = (text) => {
+	const value = JSON.parse(text.trim() ? text : '{}');
+	if (!value || typeof value !== 'object' || Array.isArray(value)) throw new Error('An object is needed.');
+	return value;
+};
+
+/** What keeps a text from being a JSON object, as a list of at most one. Browsers tell where in words. */
 export function checkJSON(text) {
-  const list = jsonTokens(text);
-  if (!list.length) return [];
-  let at = 0;
-  const fail = (message, { start, end } = list[at] ?? { start: text.length, end: text.length }) => {
-    throw { start, end, message };
-  };
-  const skip = (punct) => list[at]?.text === punct && ++at;
-  const many = (end, item) => {
-    if (skip(end)) return;
-    do item(); while (skip(','));
-    if (!skip(end)) fail(`Expected "," or "${end}".`);
-  };
-  const value = () => {
-    if (skip('{')) many('}', member);
-    else if (skip('[')) many(']', value);
-    else if (['string', 'number', 'name'].includes(list[at]?.kind)) at++;
-    else fail('Expected a JSON value.');
-  };
-  const member = () => {
-    if (list[at]?.kind !== 'string') fail('Expected a name in double quotes.');
-    at++;
-    if (!skip(':')) fail('Expected ":".');
-    value();
-  };
-  try {
-    if (list[0].text !== '{') fail('Expected an object: {"name": value}.');
-    value();
-    if (at < list.length) fail('Nothing may follow the object.');
-    return [];
-  } catch (problem) {
-    if (problem instanceof Error) return [{ start: 0, end: 1, message: 'This is nested too deep.' }];
-    return [problem];
-  }
+	try {
+		parseObject(text);
+		return [];
+	} catch ({ message }) {
+		const [, position, line, column] = /position (\d+)|line (\d+) column (\d+)/.exec(message) ?? [];
+		const start = Math.min(position ?? (line ? offsetOf(text, line, column) : 0), text.length);
+		return [{ start, end: start + 1, message }];
+	}
 }

@@ -5,40 +5,41 @@ import { endpoint } from './endpoint.js';
 const key = `graphql-playground:${new URL(endpoint, location.href).pathname}`;
 const maxTabs = 20;
 const maxHistory = 50;
-const maxKept = 100_000; // characters of one text
+const maxKept = 50_000; // characters of one text
 
-export const sample = '# Ctrl+Enter runs, Ctrl+Space completes.\n{\n  __typename\n}\n';
-export const newTab = (query = sample, variables = '') => ({ query, variables, headers: '' });
+const sample = '{\n  __typename\n}\n';
+const tab = ({ query, variables }) => ({ query, variables, headers: '' });
+const short = ({ query, variables }) => ({ query: query.slice(0, maxKept), variables: variables.slice(0, maxKept) });
 
-/** What the page remembers: tabs, which of them is open, history. */
-export const state = { tabs: [newTab()], open: 0, history: [] };
-
-const texts = (list, max) => (Array.isArray(list) ? list : []).filter((t) => typeof t?.query === 'string').slice(0, max);
+export const state = { tabs: [], open: 0, history: [] };
 
 try {
-  const kept = JSON.parse(localStorage.getItem(key)) ?? {};
-  const tabs = texts(kept.tabs, maxTabs).map((t) => newTab(t.query, String(t.variables)));
-  if (tabs.length) Object.assign(state, { tabs, open: Math.min(Math.max(0, kept.open | 0), tabs.length - 1) });
-  state.history = texts(kept.history, maxHistory);
-} catch { /* without memory */ }
+	const { tabs, open, history } = JSON.parse(localStorage.getItem(key));
+	Object.assign(state, { tabs: tabs.map(short).map(tab), open, history: history.map(short) });
+} catch { /* nothing is kept */ }
+if (!state.tabs[state.open]) openTab();
 
 export function save() {
-  const short = ({ query, variables }) => ({ query: query.slice(0, maxKept), variables: variables.slice(0, maxKept) });
-  try {
-    localStorage.setItem(key, JSON.stringify({ ...state, tabs: state.tabs.map(short) }));
-  } catch { /* without memory, or it is full */ }
+	try {
+		localStorage.setItem(key, JSON.stringify({ ...state, tabs: state.tabs.map(short) }));
+	} catch { /* it works without */ }
 }
 
-/** Opens another tab, unless there are too many. */
-export function openTab(...texts) {
-  if (state.tabs.length >= maxTabs) return false;
-  state.open = state.tabs.push(newTab(...texts)) - 1;
-  return true;
+/** Opens another tab. */
+export function openTab(texts = { query: sample, variables: '' }) {
+	state.tabs.splice(maxTabs - 1);
+	state.open = state.tabs.push(tab(texts)) - 1;
+}
+
+export function closeTab(i) {
+	state.tabs.splice(i, 1);
+	if (i < state.open || state.open === state.tabs.length) state.open--;
+	if (!state.tabs.length) openTab();
 }
 
 /** Remembers what was run, the newest first, each once. */
-export function remember({ query, variables }) {
-  if (query.length + variables.length > maxKept) return;
-  const others = state.history.filter((h) => h.query !== query || h.variables !== variables);
-  state.history = [{ query, variables, at: Date.now() }, ...others].slice(0, maxHistory);
+export function remember(run) {
+	const { query, variables } = short(run);
+	const others = state.history.filter((h) => h.query !== query || h.variables !== variables);
+	state.history = [{ query, variables }, ...others].slice(0, maxHistory);
 }

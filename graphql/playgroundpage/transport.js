@@ -1,81 +1,80 @@
 // How operations reach the server and what it says comes back.
 
-/** Executes a query or mutation once; gives {status, body}. */
+const send = (url, request, headers, signal, accept) =>
+	fetch(url, { method: 'POST', headers: { ...headers, accept, 'content-type': 'application/json' }, body: JSON.stringify(request), signal });
+
+/** Executes a query or mutation; gives the status and the body. */
 export async function post(url, request, headers, signal) {
-  const accept = 'application/graphql-response+json, application/json;q=0.9';
-  const response = await send(url, request, headers, signal, accept);
-  return { status: `${response.status} ${response.statusText}`, body: parse(await response.text()) };
+	const response = await send(url, request, headers, signal, 'application/graphql-response+json');
+	return [`${response.status} ${response.statusText}`, parse(await response.text())];
 }
 
-const send = (url, request, headers, signal, accept) =>
-  fetch(url, { method: 'POST', headers: { ...headers, accept, 'content-type': 'application/json' }, body: JSON.stringify(request), signal });
-
 function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+	try {
+		return JSON.parse(text);
+	} catch {
+		return text;
+	}
 }
 
 /**
- * Subscribes over WebSocket, or as an event stream where the socket is refused, and calls take for each
- * response and opened with the carrier's name. It ends when the operation does or signal stops it.
+ * Subscribes over WebSocket, or by an event stream where the socket is refused, and calls opened with the
+ * name of the carrier and take with each response. It ends when the operation does, or by signal.
  */
-export async function subscribe(url, request, headers, signal, { take, opened }) {
-  if (await bySocket(url, request, headers, signal, { take, opened })) return;
-  await byStream(url, request, headers, signal, { take, opened });
+export async function subscribe(url, request, headers, signal, opened, take) {
+	if (!await bySocket(url, request, headers, signal, opened, take)) await byStream(url, request, headers, signal, opened, take);
 }
 
 /** Speaks graphql-transport-ws; gives false where it was never acknowledged. */
-function bySocket(url, request, headers, signal, { take, opened }) {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, 'graphql-transport-ws');
-    const say = (message) => socket.send(JSON.stringify(message));
-    const late = setTimeout(() => socket.close(), 5000);
-    let acknowledged = false;
-    const end = () => {
-      if (acknowledged && socket.readyState === WebSocket.OPEN && signal.aborted) say({ id: '1', type: 'complete' });
-      socket.close(1000);
-      resolve(true);
-    };
-    signal.addEventListener('abort', end);
-    socket.onopen = () => say({ type: 'connection_init', payload: headers });
-    socket.onmessage = ({ data }) => {
-      const { type, payload } = JSON.parse(data);
-      if (type === 'ping') say({ type: 'pong', payload });
-      if (type === 'next') take(payload);
-      if (type === 'error') take({ errors: payload });
-      if (type === 'complete' || type === 'error') end();
-      if (type !== 'connection_ack') return;
-      acknowledged = true;
-      clearTimeout(late);
-      opened('WebSocket');
-      say({ id: '1', type: 'subscribe', payload: request });
-    };
-    socket.onclose = ({ code, reason }) => {
-      clearTimeout(late);
-      if (acknowledged) reject(new Error(`The connection was closed: ${code} ${reason}`));
-      else resolve(signal.aborted);
-    };
-  });
+function bySocket(url, request, headers, signal, opened, take) {
+	return new Promise((resolve, reject) => {
+		const socket = new WebSocket(url, 'graphql-transport-ws');
+		const say = (type, payload) => socket.send(JSON.stringify({ id: '1', type, payload }));
+		const late = setTimeout(() => socket.close(), 5000);
+		let acknowledged = false;
+		const end = () => {
+			socket.close(1000);
+			resolve(true);
+		};
+		const hear = {
+			connection_ack() {
+				clearTimeout(late);
+				acknowledged = true;
+				opened('WebSocket');
+				say('subscribe', request);
+			},
+			ping: () => socket.send('{"type":"pong"}'),
+			next: take,
+			error: (errors) => end(take({ errors })),
+			complete: end,
+		};
+		signal.addEventListener('abort', end);
+		socket.onopen = () => socket.send(JSON.stringify({ type: 'connection_init', payload: headers }));
+		socket.onmessage = ({ data }) => {
+			const { type, payload } = JSON.parse(data);
+			hear[type]?.(payload);
+		};
+		socket.onclose = ({ code, reason }) => {
+			clearTimeout(late);
+			if (acknowledged) reject(new Error(`The connection was closed: ${code} ${reason}`));
+			else resolve(signal.aborted);
+		};
+	});
 }
 
-/** Reads an event stream of graphql-sse in its distinct connections mode. */
-async function byStream(url, request, headers, signal, { take, opened }) {
-  const response = await send(url, request, headers, signal, 'text/event-stream');
-  if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return take(parse(await response.text()));
-  opened('Server-Sent Events');
-  let rest = '';
-  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const events = (rest + value).split(/\r?\n\r?\n/);
-    rest = events.pop();
-    for (const event of events) {
-      const lines = (name) => event.split(/\r?\n/).filter((l) => l.startsWith(`${name}:`)).map((l) => l.slice(name.length + 1).trimStart());
-      if (lines('event')[0] === 'next') take(parse(lines('data').join('\n')));
-      if (lines('event')[0] === 'complete') return reader.cancel();
-    }
-  }
+/** Reads an event stream of graphql-sse. */
+async function byStream(url, request, headers, signal, opened, take) {
+	const response = await send(url, request, headers, signal, 'text/event-stream');
+	if (!/^text\/event-stream/.test(response.headers.get('content-type'))) return take(parse(await response.text()));
+	opened('Server-Sent Events');
+	const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+	for (let rest = '', chunk; !(chunk = await reader.read()).done;) {
+		const events = (rest + chunk.value).replaceAll('\r\n', '\n').split('\n\n');
+		rest = events.pop();
+		for (const event of events) {
+			const data = [...event.matchAll(/^data: ?(.*)/gm)].map((line) => line[1]).join('\n');
+			if (/^event: ?next$/m.test(event)) take(parse(data));
+			if (/^event: ?complete$/m.test(event)) return reader.cancel();
+		}
+	}
 }
