@@ -94,19 +94,20 @@ class Reader {
 		const name = this.token.kind === 'name' ? this.take('name').text : null;
 		const type = this.schema?.root(kind);
 		if (!type) this.report(first, `The schema has no ${kind}.`);
-		this.variables = new Map();
-		if (this.skip('(')) this.many(')', () => this.token.kind === 'variable' && this.definition());
+		const defined = new Map();
+		if (this.skip('(')) this.many(')', () => this.token.kind === 'variable' && this.definition(defined));
+		this.variables = defined;
 		this.directives(kind.toUpperCase());
 		this.selection(type);
 		this.operations.push({ kind, name });
 		this.variables = null;
 	}
 
-	definition() {
+	definition(defined) {
 		const { text } = this.take('variable');
 		this.expect(':');
 		const type = this.typeReference();
-		this.variables.set(text, type);
+		defined.set(text, type);
 		if (this.skip('=')) this.value(type);
 		this.directives('VARIABLE_DEFINITION');
 	}
