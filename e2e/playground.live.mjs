@@ -64,7 +64,7 @@ test('playground: completion by introspection', async (t) => {
     ['{ books(genre: |) { id } }', ['NOVEL', 'POETRY']],
     ['query($g: [Genre!] = [|]) { books { id } }', ['NOVEL', 'POETRY']],
     ['mutation { addBook(book: {title: "x", | }) { id } }', ['author', 'genre', 'year']],
-    ['{ search(text: "W") { ... on B| } }', ['Book']],
+    ['{ search(text: "W") { ... on Bo| } }', ['Book']],
     ['query($n: Int!) { books(first: |) { id } }', ['$n']],
     ['{ books @in| { id } }', ['@include']],
     ['query($b: NewB|) { books { id } }', ['NewBook']],
