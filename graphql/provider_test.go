@@ -239,7 +239,7 @@ func configRows(port string) map[string]configRow {
 				t.Error(r)
 			}
 			r = g.do("GET", g.url+"/playground/", "")
-			if r.status != 200 || !strings.Contains(r.body, "<textarea") || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
+			if r.status != 200 || !strings.Contains(r.body, `src="app.js"`) || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 				t.Error(r)
 			}
 			if r := g.do("GET", g.url+"?query={a}", "", "Accept", "text/html,*/*;q=0.8"); r.status != 200 || r.body != `{"data":{"a":1}}` {

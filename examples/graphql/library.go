@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,10 +41,11 @@ type library struct {
 	mu      sync.Mutex // guards the fields below
 	books   []*book
 	authors []*author
+	grown   chan struct{} // closed, and made anew, when a book is added
 }
 
 func newLibrary() *library {
-	lib := new(library)
+	lib := &library{grown: make(chan struct{})}
 	for _, b := range []newBook{
 		{"Middlemarch", "George Eliot", novel, graphql.Some(1871)},
 		{"Silas Marner", "George Eliot", novel, graphql.Some(1861)},
@@ -68,6 +70,8 @@ func (l *library) insert(n newBook) *book {
 		b.Year = &year
 	}
 	l.books = append(l.books, b)
+	close(l.grown)
+	l.grown = make(chan struct{})
 	return b
 }
 
@@ -132,6 +136,37 @@ func (l *library) add(_ context.Context, _ graphql.Root, args struct{ Book newBo
 		return nil, graphql.Errorf("a book needs a title and an author")
 	}
 	return l.insert(args.Book), nil
+}
+
+// added gives the books that are added from now on. Subscribers read the one list, each at its own speed: a
+// slow one costs no queue and misses nothing.
+func (l *library) added(ctx context.Context, args struct{ Genre graphql.Opt[genre] }) (iter.Seq2[*book, error], error) {
+	l.mu.Lock()
+	next := len(l.books)
+	l.mu.Unlock()
+	return func(yield func(*book, error) bool) {
+		for {
+			news, grown := l.since(next)
+			next += len(news)
+			for _, b := range news {
+				if g, ok := args.Genre.Get(); (!ok || b.Genre == g) && !yield(b, nil) {
+					return
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-grown:
+			}
+		}
+	}, nil
+}
+
+// since gives the books from place n on, and what is closed when there are more.
+func (l *library) since(n int) ([]*book, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.books[n:], l.grown
 }
 
 // booksOf is asked once for all authors of a response.

@@ -50,6 +50,7 @@ func newService(lib *library, opts ...comm.Option) (*comm.Manager, error) {
 		graphql.Resolve("Query.book", lib.find),
 		graphql.Resolve("Query.search", lib.search),
 		graphql.Resolve("Mutation.addBook", lib.add),
+		graphql.Subscribe("Subscription.bookAdded", lib.added),
 
 		graphql.Get("Author.initials", (*author).initials),
 		graphql.Batch("Author.books", lib.booksOf, graphql.Cost(5)),
