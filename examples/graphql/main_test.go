@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/graphql"
 )
 
 func TestService(t *testing.T) {
@@ -58,5 +61,35 @@ func TestService(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != 200 {
 		t.Error(res.Status)
+	}
+}
+
+// A subscriber gets what is added once it has begun, in order, whether it reads at once or late.
+func TestBookAdded(t *testing.T) {
+	t.Parallel()
+	lib := newLibrary()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events, err := lib.added(ctx, struct{ Genre graphql.Opt[genre] }{graphql.Some(poetry)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []newBook{{Title: "One", Genre: poetry}, {Title: "Novel", Genre: novel}, {Title: "Two", Genre: poetry}} {
+		lib.insert(b)
+	}
+	var got []string
+	for b, err := range events {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch got = append(got, b.Title); len(got) {
+		case 2:
+			go lib.insert(newBook{Title: "Three", Genre: poetry})
+		case 3:
+			cancel()
+		}
+	}
+	if want := []string{"One", "Two", "Three"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
