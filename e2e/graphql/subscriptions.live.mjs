@@ -54,7 +54,7 @@ function iterate(client, request) {
  */
 const clients = {
   'graphql-ws': (url, { token, reconnect = 0, onConnected } = {}) => {
-    const client = createWS({ url: wsURL(url), webSocketImpl: WebSocket, connectionParams: token && { token }, retryAttempts: reconnect, retryWait: async () => {}, shouldRetry: () => true, on: { connected: onConnected } });
+    const client = createWS({ url: wsURL(url), webSocketImpl: WebSocket, connectionParams: token && { token }, retryAttempts: reconnect, retryWait: pause, shouldRetry: () => true, on: { connected: onConnected } });
     return { iterate: (request) => client.iterate(request), dispose: () => client.dispose() };
   },
   'graphql-sse, distinct': (url, options) => sse(url, false, options),
@@ -71,10 +71,11 @@ const clients = {
 };
 
 function sse(url, singleConnection, { token, reconnect = 0, onConnected } = {}) {
-  const client = createSSE({ url, singleConnection, headers: token && { Authorization: `Bearer ${token}` }, retryAttempts: reconnect, retry: async () => {}, onNonLazyError: () => {}, on: { connected: onConnected } });
+  const client = createSSE({ url, singleConnection, headers: token && { Authorization: `Bearer ${token}` }, retryAttempts: reconnect, retry: pause, onNonLazyError: () => {}, on: { connected: onConnected } });
   return { iterate: (request) => client.iterate(request), dispose: () => client.dispose() };
 }
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
 const isSSE = (name) => name.startsWith('graphql-sse');
 const transport = (name) => (isSSE(name) ? 'sse' : 'websocket');
 
@@ -147,7 +148,7 @@ for (const [place, url] of Object.entries(servers)) {
     });
 
     test(`subscriptions: ${name}, ${place}: a client that vanishes ends its sources`, { timeout: 30_000 }, async (t) => {
-      const proxy = await startProxy(new URL(url).host);
+      const proxy = await startProxy(new URL(url).host, { reset: false });
       t.after(proxy.stop);
       const client = create(new URL('/graphql', proxy.url).href);
       t.after(() => client.dispose());
@@ -155,14 +156,13 @@ for (const [place, url] of Object.entries(servers)) {
       for (const o of operations) assert.deepEqual((await o.next()).value, { data: { forever: 'begun' } });
       assert.equal((await ask(url, '{ open }')).open, 3);
       const ends = operations.map((o) => o.next().then(() => 'ended', () => 'failed'));
-      proxy.down = true;
-      proxy.cut();
+      proxy.stop();
       await allClosed(url);
       if (name !== 'subscriptions-transport-ws') assert.deepEqual(await Promise.all(ends), ['failed', 'failed', 'failed']);
     });
 
     test(`subscriptions: ${name}, ${place}: a client whose connection is cut comes back`, { timeout: 30_000 }, async (t) => {
-      const proxy = await startProxy(new URL(url).host);
+      const proxy = await startProxy(new URL(url).host, { reset: false });
       t.after(proxy.stop);
       let connected = 0;
       const client = create(new URL('/graphql', proxy.url).href, { reconnect: 20, onConnected: () => connected++ });
