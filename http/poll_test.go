@@ -334,7 +334,7 @@ func TestPollCORS(t *testing.T) {
 		"Access-Control-Request-Method", "DELETE", "Access-Control-Request-Headers", "comm-session")
 	equal(t, "preflight", a.StatusCode, 204)
 	for name, want := range map[string]string{
-		"Access-Control-Allow-Origin": "https://app.example.com", "Access-Control-Allow-Methods": "GET, POST, DELETE",
+		"Access-Control-Allow-Origin": "https://app.example.com", "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
 		"Access-Control-Allow-Credentials": "true", "Vary": "Origin",
 		"Access-Control-Allow-Headers": "Comm-Connection, Comm-Session, Authorization, Content-Type, Last-Event-ID, traceparent, tracestate",
 	} {
