@@ -118,7 +118,7 @@ func scalar(h uint32, name string, bad bool, given []byte) any {
 	switch name {
 	case "Int":
 		if bad {
-			return []any{3000000000, 1.5, -2147483649}[pick(h, 6, 3)]
+			return []any{int64(3000000000), 1.5, int64(-2147483649)}[pick(h, 6, 3)]
 		}
 		return []any{int(pick(h, 7, 1000)), 2147483647, -2147483648, float64(pick(h, 7, 50)), true, 0}[pick(h, 6, 6)]
 	case "Float":
