@@ -125,7 +125,7 @@ func scalar(h uint32, name string, bad bool, given []byte) any {
 		if bad {
 			return "no number"
 		}
-		return []any{float64(pick(h, 7, 1000)) / 8, 1e21, 1.5e-7, -0.25, 12, 123456789012}[pick(h, 6, 6)]
+		return []any{float64(pick(h, 7, 1000)) / 8, 1e21, 1.5e-7, -0.25, 12, int64(123456789012)}[pick(h, 6, 6)]
 	case "String":
 		if bad {
 			return []any{"list"}
