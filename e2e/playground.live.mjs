@@ -14,7 +14,7 @@ before(async () => {
   await once(probe, 'listening');
   addr = `127.0.0.1:${probe.address().port}`;
   probe.close();
-  service = spawn(process.env.GRAPHQL_PROGRAM, ['-addr', addr], { stdio: 'ignore' });
+  service = spawn(process.env.GRAPHQL_EXAMPLE, ['-addr', addr], { stdio: 'ignore' });
   await until('ready', () => fetch(`http://${addr}/graphql?query={__typename}`).then((r) => r.ok, () => false));
 });
 
