@@ -35,19 +35,18 @@ export async function startTestGateway(addr = '127.0.0.1:0') {
 }
 
 /**
- * A TCP proxy before a gateway. cut() resets every connection; refuse, where it is set, says by a
- * connection's first bytes whether to reset it at once. sent counts the bytes that went down. Without reset
- * connections are only ended: Node 20 may wait for ever for one that was reset when the process is to end.
+ * A TCP proxy before a gateway. cut() ends every connection; refuse, where it is set, says by a
+ * connection's first bytes whether to end it at once. sent counts the bytes that went down. None is
+ * reset: Node 20 may wait for ever for one that was when the process is to end.
  */
-export async function startProxy(addr, { reset = true } = {}) {
+export async function startProxy(addr) {
   const [host, port] = addr.split(':');
   const pairs = new Set();
   const proxy = { refuse: null, sent: 0, down: false };
   const server = net.createServer((client) => {
     const gateway = net.connect({ host, port });
     const pair = () => {
-      if (reset) client.resetAndDestroy();
-      else client.destroy();
+      client.destroy();
       gateway.destroy();
       pairs.delete(pair);
     };

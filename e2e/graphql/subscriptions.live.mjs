@@ -148,7 +148,7 @@ for (const [place, url] of Object.entries(servers)) {
     });
 
     test(`subscriptions: ${name}, ${place}: a client that vanishes ends its sources`, { timeout: 30_000 }, async (t) => {
-      const proxy = await startProxy(new URL(url).host, { reset: false });
+      const proxy = await startProxy(new URL(url).host);
       t.after(proxy.stop);
       const client = create(new URL('/graphql', proxy.url).href);
       t.after(() => client.dispose());
@@ -162,7 +162,7 @@ for (const [place, url] of Object.entries(servers)) {
     });
 
     test(`subscriptions: ${name}, ${place}: a client whose connection is cut comes back`, { timeout: 30_000 }, async (t) => {
-      const proxy = await startProxy(new URL(url).host, { reset: false });
+      const proxy = await startProxy(new URL(url).host);
       t.after(proxy.stop);
       let connected = 0;
       const client = create(new URL('/graphql', proxy.url).href, { reconnect: 20, onConnected: () => connected++ });
