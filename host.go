@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/limit"
+	"github.com/anasamu/comm/internal/places"
 )
 
 // providerState is one registered provider and where it is in its life.
@@ -28,9 +29,8 @@ type providerState struct {
 	status   status
 	host     *host
 	endpoint *endpoint
-	inflight int
+	requests places.Places // under way
 	farewell bool          // stopping, and its clients are being told: those that poll must still be heard
-	idle     chan struct{} // closed when inflight is 0; nil while nobody waits
 	health   error         // of the last check
 	healthAt time.Time
 	ctx      context.Context // of the connections of this start
@@ -122,40 +122,8 @@ func (p *providerState) serving() bool {
 func (p *providerState) enterRequest() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.status != statusRunning && p.status != statusStarting && !p.farewell {
-		return false
-	}
-	p.inflight++
-	return true
-}
-
-func (p *providerState) leaveRequest() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.inflight--; p.inflight == 0 && p.idle != nil {
-		close(p.idle)
-		p.idle = nil
-	}
-}
-
-// waitRequests waits until no request is under way, or ctx ends.
-func (p *providerState) waitRequests(ctx context.Context) error {
-	p.mu.Lock()
-	if p.inflight == 0 {
-		p.mu.Unlock()
-		return nil
-	}
-	if p.idle == nil {
-		p.idle = make(chan struct{})
-	}
-	idle := p.idle
-	p.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	running := p.status == statusRunning || p.status == statusStarting || p.farewell
+	return running && p.requests.Enter(0) == nil
 }
 
 // host is the Host of one start.

@@ -254,7 +254,7 @@ func (p *providerState) halt(ctx context.Context) error {
 	p.farewell = false
 	p.mu.Unlock()
 	err := p.impl.Stop(ctx)
-	err = errors.Join(err, p.waitRequests(ctx), p.leave(ctx, statusStopped))
+	err = errors.Join(err, p.requests.Wait(ctx), p.leave(ctx, statusStopped))
 	p.manager.log.Info("provider stopped", "provider", p.name)
 	p.manager.observe(Event{Kind: EventStop, Provider: p.name, Err: err})
 	if err != nil {

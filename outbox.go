@@ -270,38 +270,12 @@ func (o *outbox) Waiting() {
 
 // next returns the next batch. An empty batch without last means that the writer has ended.
 func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
-	o := &c.out
 	for {
 		upTo := c.manager.order.Load() // before anything is looked at: see merge
-		o.mu.Lock()
-		s.sources = s.sources[:0]
-		if len(o.follows) == 0 {
-			s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
-		} else {
-			s.envelopes = o.q.TakeControl(s.envelopes[:0], batchMessages)
-			s.sources = o.sources(s.sources)
-		}
-		if len(s.envelopes) > 0 {
-			o.release()
-		}
-		replays := o.ready()
-		switch {
-		case o.dead:
-			o.mu.Unlock()
-			return nil, nil
-		case o.last != nil && time.Now().After(o.last.deadline):
-			last = o.giveUp()
-			o.mu.Unlock()
-			return nil, last
-		case len(s.envelopes)+len(s.sources)+len(replays) == 0:
-			o.writing = false // no defer in this loop: each would be allocated
-			if o.last != nil {
-				last = o.giveUp()
-			}
-			o.mu.Unlock()
+		replays, last, over := c.out.look(s)
+		if over {
 			return nil, last
 		}
-		o.mu.Unlock()
 		if len(s.sources) > 0 {
 			c.merge(s, upTo)
 		}
@@ -309,14 +283,50 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
 			s.envelopes = c.replay(m, s.envelopes)
 		}
 		if len(s.envelopes) > 0 {
-			s.used = max(s.used, len(s.envelopes))
-			s.out = s.out[:0]
-			for _, e := range s.envelopes {
-				s.out = append(s.out, Outbound{e})
-			}
-			return s.out, nil
+			return s.batch(), nil
 		}
 	}
+}
+
+// look takes what waits in the outbox itself and lists what else may have something for it. over is true
+// when the writer has ended, with last where it must end the connection.
+func (o *outbox) look(s *scratch) (replays []*member, last *ending, over bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.sources = s.sources[:0]
+	if len(o.follows) == 0 {
+		s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
+	} else {
+		s.envelopes = o.q.TakeControl(s.envelopes[:0], batchMessages)
+		s.sources = o.sources(s.sources)
+	}
+	if len(s.envelopes) > 0 {
+		o.release()
+	}
+	replays = o.ready()
+	switch {
+	case o.dead:
+		return nil, nil, true
+	case o.last != nil && time.Now().After(o.last.deadline):
+		return nil, o.giveUp(), true
+	case len(s.envelopes)+len(s.sources)+len(replays) > 0:
+		return replays, nil, false
+	}
+	o.writing = false
+	if o.last != nil {
+		last = o.giveUp()
+	}
+	return nil, last, true
+}
+
+// batch is the envelopes as a transport takes them.
+func (s *scratch) batch() []Outbound {
+	s.used = max(s.used, len(s.envelopes))
+	s.out = s.out[:0]
+	for _, e := range s.envelopes {
+		s.out = append(s.out, Outbound{e})
+	}
+	return s.out
 }
 
 // giveUp makes the caller the one that ends the connection, for the reason it returns.

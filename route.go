@@ -114,7 +114,7 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 			http.Error(w, "provider "+p.name+" is not running", http.StatusServiceUnavailable)
 			return
 		}
-		defer p.leaveRequest()
+		defer p.requests.Leave()
 		sw := &statusWriter{ResponseWriter: w, ctx: r.Context()}
 		mark := &streamMark{}
 		start := time.Now()

@@ -269,41 +269,64 @@ func (op *operation) planInParts(vars variables) (*plan, *Error) {
 	if !op.parts {
 		return op.plan(vars), nil
 	}
-	var mask uint64
-	undecided := false
-	conds := make(map[string]bool)
-	for i, name := range slices.Concat(op.conds, op.delays) {
-		v, given := vars[name]
-		on, ok := v.value.(bool)
-		if !given && i >= len(op.conds) {
-			on, ok = true, true // the default of @defer and @stream
+	names := len(op.conds) + len(op.delays)
+	mask, kept := uint64(0), names <= 64
+	for i := range names {
+		on, known, err := op.decide(i, vars)
+		if err != nil {
+			return nil, err
 		}
-		if !ok && i < len(op.conds) {
-			undecided = true // as in op.plan
-			continue
-		}
-		if !ok {
-			return nil, &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
-		}
-		if conds[name] = on; on && i < 64 {
+		if kept = kept && known; on {
 			mask |= 1 << i
 		}
 	}
-	p := &plan{op: op, conds: conds, parts: true}
-	if undecided || len(op.conds)+len(op.delays) > 64 {
-		return p.begin(), nil
+	if !kept {
+		return op.newPlanInParts(vars), nil
 	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	if known := op.inParts[mask]; known != nil {
-		return known, nil
+	p := op.inParts[mask]
+	if p == nil {
+		p = op.newPlanInParts(vars)
+		op.keepInParts(mask, p)
 	}
-	p.begin()
+	return p, nil
+}
+
+// decide decides one variable of the conditions of @skip and @include, which come first, or of @defer and
+// @stream. One that is null is not known for the former, as in plan, and an error for the latter.
+func (op *operation) decide(i int, vars variables) (on, known bool, err *Error) {
+	if i < len(op.conds) {
+		on, known = vars[op.conds[i]].value.(bool)
+		return on, known, nil
+	}
+	name := op.delays[i-len(op.conds)]
+	v, given := vars[name]
+	if !given {
+		return true, true, nil // the default
+	}
+	if on, known = v.value.(bool); !known {
+		err = &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
+	}
+	return on, known, err
+}
+
+// newPlanInParts makes a plan for variables that have been decided.
+func (op *operation) newPlanInParts(vars variables) *plan {
+	p := &plan{op: op, conds: make(map[string]bool), parts: true}
+	for i, name := range slices.Concat(op.conds, op.delays) {
+		if on, known, _ := op.decide(i, vars); known {
+			p.conds[name] = on
+		}
+	}
+	return p.begin()
+}
+
+func (op *operation) keepInParts(mask uint64, p *plan) {
 	if op.inParts == nil {
 		op.inParts = make(map[uint64]*plan)
 	}
 	if len(op.inParts) < maxPlans {
 		op.inParts[mask] = p
 	}
-	return p, nil
 }

@@ -110,7 +110,7 @@ func (h *Handler) Schema() *Schema { return h.s }
 // ServeHTTP answers one request. For an event stream it returns when that has ended; a WebSocket outlives it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.hall.serve(w, r) {
-		h.serveOnce(w, r)
+		h.hall.serveOnce(w, r)
 	}
 }
 
@@ -121,8 +121,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) Shutdown(ctx context.Context) error { return h.hall.stop(ctx) }
 
 // serveOnce answers a request by one response.
-func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{h: h, w: w, r: r, media: mediaJSON}
+func (l *hall) serveOnce(w http.ResponseWriter, r *http.Request) {
+	h := l.h
+	x := &exchange{h: h, w: w, r: r, media: mediaJSON, writeTimeout: l.settings.WriteTimeout}
 	w.Header().Add("Vary", "Accept")
 	media, ok := accepted(r.Header.Values("Accept"))
 	if h.s.incremental {
@@ -174,6 +175,8 @@ type exchange struct {
 	media string
 	parts *multipart // nil for clients that take one response
 	files map[string]*Upload
+
+	writeTimeout time.Duration // of each part
 }
 
 // context is the request's, with what resolvers can know of it.
@@ -382,29 +385,12 @@ func (x *exchange) status(out *Outcome) int {
 
 // many executes an array of requests.
 func (x *exchange) many(buf *buffer) {
-	var reqs []*Request
-	var texts []string
-	tooMany := errors.New("too many")
-	err := jsonscan.Array(buf.in, func(value []byte) error {
-		if len(reqs) == x.h.batch {
-			return tooMany
-		}
-		req, err := ParseRequest(value)
-		text := ""
-		if err != nil {
-			text = messageOf(err)
-		}
-		if req != nil && x.files != nil {
-			req.Files = filesOf(x.files, strconv.Itoa(len(reqs))+".")
-		}
-		reqs, texts = append(reqs, req), append(texts, text)
-		return nil
-	})
+	reqs, texts, err := x.requests(buf.in)
 	switch {
 	case x.h.batch == 0:
 		x.refuse(http.StatusBadRequest, "This server takes one request at a time, not an array.")
 		return
-	case err == tooMany: //nolint:errorlint // ours, never wrapped
+	case err == errTooMany: //nolint:errorlint // ours, never wrapped
 		x.refuse(http.StatusBadRequest, fmt.Sprintf("An array holds more than %d requests.", x.h.batch))
 		return
 	case err != nil:
@@ -428,6 +414,28 @@ func (x *exchange) many(buf *buffer) {
 	}
 	buf.out = append(buf.out, ']')
 	x.answer(http.StatusOK, buf.out)
+}
+
+var errTooMany = errors.New("graphql: too many requests in an array")
+
+// requests reads an array of requests. One that is none is nil, with what is wrong in texts.
+func (x *exchange) requests(body []byte) (reqs []*Request, texts []string, err error) {
+	err = jsonscan.Array(body, func(value []byte) error {
+		if len(reqs) == x.h.batch {
+			return errTooMany
+		}
+		req, err := ParseRequest(value)
+		text := ""
+		if err != nil {
+			text = messageOf(err)
+		}
+		if req != nil && x.files != nil {
+			req.Files = filesOf(x.files, strconv.Itoa(len(reqs))+".")
+		}
+		reqs, texts = append(reqs, req), append(texts, text)
+		return nil
+	})
+	return reqs, texts, err
 }
 
 // refuse answers what is wrong with the HTTP request itself.

@@ -83,7 +83,7 @@ func (x *exchange) inParts(st *Stream) {
 		if !out.HasNext {
 			buf = append(buf, lastPart...)
 		}
-		_ = rc.SetWriteDeadline(time.Now().Add(x.h.hall.settings.WriteTimeout)) // where it cannot be set the server's own holds
+		_ = rc.SetWriteDeadline(time.Now().Add(x.writeTimeout)) // where it cannot be set the server's own holds
 		if _, err := x.w.Write(buf); err != nil {
 			return
 		}

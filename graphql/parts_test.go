@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anasamu/comm/graphql"
 )
@@ -181,5 +182,42 @@ func TestPartsOverEventStream(t *testing.T) {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%s is not in %s", want, b)
 		}
+	}
+}
+
+// Parts over WebSocket, in both subprotocols: one message each, and the end behind the last.
+func TestPartsOverWebSocket(t *testing.T) {
+	t.Parallel()
+	h, err := graphql.NewHandler(schema(t, graphql.WithIncremental(), graphql.SDL(`type Query { a: Int slow: Int }`),
+		graphql.Get("Query.a", func(graphql.Root) int { return 1 }),
+		graphql.Resolve("Query.slow", func(context.Context, graphql.Root, graphql.NoArgs) (int, error) { return 2, nil }),
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := h.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		srv.Close()
+	})
+	hello := []string{`>{"type":"connection_init"}`, `{"type":"connection_ack"}`}
+	for protocol, words := range map[string][2]string{newProtocol: {"subscribe", "next"}, oldProtocol: {"start", "data"}} {
+		t.Run(protocol, func(t *testing.T) {
+			c := dialWS(t, srv.URL, nil, protocol)
+			play(c, hello)
+			if protocol == oldProtocol {
+				c.hears(`{"type":"ka"}`)
+			}
+			play(c, []string{
+				`>{"id":"1","type":"` + words[0] + `","payload":{"query":"{ a ... @defer { slow } }"}}`,
+				`{"id":"1","type":"` + words[1] + `","payload":{"data":{"a":1},"pending":[{"id":"0","path":[]}],"hasNext":true}}`,
+				`{"id":"1","type":"` + words[1] + `","payload":{"incremental":[{"id":"0","data":{"slow":2}}],"completed":[{"id":"0"}],"hasNext":false}}`,
+				`{"id":"1","type":"complete"}`,
+			})
+		})
 	}
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -80,13 +78,10 @@ func (p *Provider) Features() []comm.Feature {
 
 // Address is the provider's own address, or "" for the manager's.
 func (p *Provider) Address() string {
-	switch {
-	case p.addr != "":
+	if p.addr != "" {
 		return p.addr
-	case p.conf.Host == "" && p.conf.Port == 0:
-		return ""
 	}
-	return net.JoinHostPort(p.conf.Host, strconv.Itoa(p.conf.Port))
+	return conf.Address(p.conf.Host, p.conf.Port)
 }
 
 // TLSConfig is what WithTLS gave for the provider's own address; nil means the manager's.
@@ -264,5 +259,5 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := &Transport{Name: "http", Header: r.Header, Request: r, Handshake: hs, Manager: s.host.Manager()}
 	t.visit = &visit{l: s.hall, t: t}
 	defer t.visit.end()
-	s.handler.serveOnce(w, r.WithContext(WithTransport(r.Context(), t)))
+	s.hall.serveOnce(w, r.WithContext(WithTransport(r.Context(), t)))
 }

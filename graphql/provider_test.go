@@ -19,7 +19,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
-	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/conf/conftest"
 )
 
 // gateway is a manager with the provider, on a socket.
@@ -262,28 +262,13 @@ func configRows(port string) map[string]configRow {
 // TestConfigKeys observes every key on a socket, once read from a file and once from the environment.
 func TestConfigKeys(t *testing.T) {
 	t.Parallel()
-	keys, err := conf.Keys(new(graphql.Config))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, source := range []string{"file", "environment"} {
-		rows := configRows(freePort(t))
-		for key := range rows {
-			if !slices.Contains(keys, key) {
-				t.Errorf("row %q is of no key", key)
-			}
-		}
-		for _, key := range keys {
-			row, ok := rows[key]
-			if !ok {
-				t.Errorf("key %q has no row", key)
-				continue
-			}
-			t.Run(key+"/"+source, func(t *testing.T) {
-				t.Parallel()
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			conftest.EachKey(t, new(graphql.Config), configRows(freePort(t)), func(t *testing.T, _ string, row configRow) {
 				row.check(t, startGateway(t, nil, configured(source, row.set)))
 			})
-		}
+		})
 	}
 }
 

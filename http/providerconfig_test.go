@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commhttp "github.com/anasamu/comm/http"
-	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/conf/conftest"
 )
 
 // live is a gateway on a socket whose section "http" has one key set.
@@ -131,10 +130,13 @@ func freePort() string {
 const app = "https://app.example.com"
 
 // configRows observe the effect of each key of the section "http" on a live socket.
-func configRows(port string) map[string]struct {
+// configRow is a section with one key, and its effect.
+type configRow struct {
 	section string
 	check   func(l *live)
-} {
+}
+
+func configRows(port string) map[string]configRow {
 	preflight := func(l *live, method, header string) answer {
 		return l.ask("OPTIONS", "/echo", "", "Origin", app, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", header)
 	}
@@ -144,10 +146,7 @@ func configRows(port string) map[string]struct {
 	gzipped := func(l *live, contentType string) bool {
 		return l.ask("GET", "/long?type="+contentType, "", "Accept-Encoding", "gzip").Header.Get("Content-Encoding") == "gzip"
 	}
-	return map[string]struct {
-		section string
-		check   func(l *live)
-	}{
+	return map[string]configRow{
 		"host": {`"host":"127.0.0.1"`, func(l *live) {
 			host, p, _ := net.SplitHostPort(l.addr)
 			if host != "127.0.0.1" || p == "8080" {
@@ -242,24 +241,9 @@ func configRows(port string) map[string]struct {
 // Each key has one effect, and a key without a row fails.
 func TestConfigKeys(t *testing.T) {
 	t.Parallel()
-	keys := must(conf.Keys(new(commhttp.ProviderConfig)))
-	rows := configRows(freePort())
-	for _, key := range keys {
-		row, ok := rows[key]
-		if !ok {
-			t.Errorf("key %q has no test", key)
-			continue
-		}
-		t.Run(key, func(t *testing.T) {
-			t.Parallel()
-			row.check(newLive(t, row.section, strings.HasSuffix(key, "strict_transport")))
-		})
-	}
-	for key := range rows {
-		if !slices.Contains(keys, key) {
-			t.Errorf("row %q is of no key", key)
-		}
-	}
+	conftest.EachKey(t, new(commhttp.ProviderConfig), configRows(freePort()), func(t *testing.T, key string, row configRow) {
+		row.check(newLive(t, row.section, strings.HasSuffix(key, "strict_transport")))
+	})
 }
 
 // The effects above are not there by default.

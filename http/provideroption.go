@@ -3,12 +3,11 @@ package commhttp
 import (
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/conf"
 )
 
 // ProviderConfig is what the section "http" of a configuration file, the variables HTTP_KEY and the
@@ -130,10 +129,7 @@ func (c *ProviderConfig) checkPaths() error {
 func (p *Provider) Address() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conf.Host == "" && p.conf.Port == 0 {
-		return ""
-	}
-	return net.JoinHostPort(p.conf.Host, strconv.Itoa(p.conf.Port))
+	return conf.Address(p.conf.Host, p.conf.Port)
 }
 
 // IdleTimeout is how long a connection of the address is kept between requests; see

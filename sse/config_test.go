@@ -3,14 +3,13 @@ package sse_test
 import (
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/anasamu/comm"
-	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/conf/conftest"
 	"github.com/anasamu/comm/sse"
 )
 
@@ -95,28 +94,13 @@ func hijacked(t *testing.T, g *gateway) bool {
 // TestConfigKeys observes every key on a socket, once read from a file and once from the environment.
 func TestConfigKeys(t *testing.T) {
 	t.Parallel()
-	keys, err := conf.Keys(new(sse.Config))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, source := range []string{"file", "environment"} {
-		rows := configRows(freePort(t))
-		for key := range rows {
-			if !slices.Contains(keys, key) {
-				t.Errorf("row %q is of no key", key)
-			}
-		}
-		for _, key := range keys {
-			row, ok := rows[key]
-			if !ok {
-				t.Errorf("key %q has no row", key)
-				continue
-			}
-			t.Run(key+"/"+source, func(t *testing.T) {
-				t.Parallel()
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			conftest.EachKey(t, new(sse.Config), configRows(freePort(t)), func(t *testing.T, _ string, row configRow) {
 				row.check(t, startGateway(t, nil, configured(source, row.set)))
 			})
-		}
+		})
 	}
 }
 

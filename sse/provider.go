@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -74,13 +72,10 @@ func (p *Provider) Features() []comm.Feature {
 
 // Address is the provider's own address, or "" for the manager's.
 func (p *Provider) Address() string {
-	switch {
-	case p.addr != "":
+	if p.addr != "" {
 		return p.addr
-	case p.conf.Host == "" && p.conf.Port == 0:
-		return ""
 	}
-	return net.JoinHostPort(p.conf.Host, strconv.Itoa(p.conf.Port))
+	return conf.Address(p.conf.Host, p.conf.Port)
 }
 
 // TLSConfig is what WithTLS gave for the provider's own address; nil means the manager's.

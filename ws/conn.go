@@ -42,7 +42,6 @@ type Conn struct {
 
 	// life
 	done     lazy.Signal
-	ended    atomic.Bool // before done is fired
 	leaving  atomic.Bool // Close was called: messages are dropped
 	closing  atomic.Bool // a close frame was sent: no data after it
 	finished atomic.Bool // a close frame was received
@@ -135,7 +134,7 @@ func (c *Conn) Done() <-chan struct{} { return c.done.C() }
 // Err returns nil while the connection lives, then why it ended: ErrClosed if
 // this end closed it, else mostly a *CloseError.
 func (c *Conn) Err() error {
-	if c.ended.Load() {
+	if c.done.Fired() {
 		return c.cause
 	}
 	return nil
@@ -158,11 +157,10 @@ func (c *Conn) shut(cause error) {
 		return
 	}
 	c.cause = cause
-	c.ended.Store(true)
 	c.done.Fire()
 	c.in.watch.close()
 	c.out.watch.close()
-	if w := c.parking.Load(); w != nil { // after ended is set, so that Start sees one or the other
+	if w := c.parking.Load(); w != nil { // after done is fired, so that Start sees one or the other
 		w.Close()
 	}
 	_ = c.rwc.Close() // nothing is left to tell it to

@@ -14,9 +14,10 @@ import (
 // during f only. f may call any method of c but the reading ones.
 //
 // While it waits on a TCP or unix socket it holds no buffer and its stack stays
-// small; Start does not even hold a goroutine. What f writes is coalesced: all that answers the messages of one read leaves in one write,
-// when they are all answered, at 64 KiB, or, if f takes its time, as soon as
-// another goroutine is free to write. Most messages cost no allocation.
+// small; Start does not even hold a goroutine. What f writes is coalesced: all
+// that answers the messages of one read leaves in one write, when they are all
+// answered, at 64 KiB, or, if f takes its time, as soon as another goroutine is
+// free to write. Most messages cost no allocation.
 //
 // f keeps the connection from reading, and with that from hearing pongs: the
 // heartbeat's verdict waits as long as f does. Serve does not close c.

@@ -1,9 +1,20 @@
 package conf
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
+
+// Address is the address to listen on that a host and a port give, or "" without both: then a provider is served
+// where the others are.
+func Address(host string, port int) string {
+	if host == "" && port == 0 {
+		return ""
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
 
 // checkHost refuses what can never stand before a port in an address to listen on: a value with brackets, a port or a
 // space would pass as a name, and fail only when it is looked up.

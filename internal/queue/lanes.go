@@ -142,10 +142,19 @@ func (q *Queue[T]) Push(lane int, v T, seq uint64, kept bool) (r Result, dropped
 }
 
 // Barrier returns a mark behind all that is queued in a lane now; Passed reports whether all of it has left.
-func (q *Queue[T]) Barrier(lane int) uint64 { return q.use(lane).Put() }
+func (q *Queue[T]) Barrier(lane int) uint64 {
+	r := q.lane(lane)
+	if r == nil {
+		return 0
+	}
+	return r.Put()
+}
 
 // Passed reports whether every item that stood in the lane at the time of the barrier has left.
-func (q *Queue[T]) Passed(lane int, barrier uint64) bool { return q.use(lane).Taken() >= barrier }
+func (q *Queue[T]) Passed(lane int, barrier uint64) bool {
+	r := q.lane(lane)
+	return r == nil || r.Taken() >= barrier
+}
 
 // Take moves items to dst until it holds max items or at least bytes bytes: control first, then the
 // lanes in rounds.
