@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"iter"
 	"mime"
 	"strconv"
 	"strings"
@@ -8,38 +9,51 @@ import (
 	"github.com/anasamu/comm/sse"
 )
 
-// accepted chooses the media type of the answer from the Accept headers (RFC 9110 12.5.1). Without one, and
-// for wildcards, it is application/json, which every client reads. Of those that a client wants equally,
-// the one it names first is taken.
+// mediaRange is one of what an Accept header names.
+type mediaRange struct {
+	typ    string
+	params map[string]string
+	q      float64
+}
+
+// mediaRanges yields what the Accept headers name (RFC 9110 12.5.1), in their order. What cannot be read is
+// left out.
+func mediaRanges(headers []string) iter.Seq[mediaRange] {
+	return func(yield func(mediaRange) bool) {
+		for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+			typ, params, err := mime.ParseMediaType(part)
+			q := 1.0
+			if s, given := params["q"]; given && err == nil {
+				q, err = strconv.ParseFloat(s, 64)
+			}
+			if err == nil && !yield(mediaRange{typ, params, q}) {
+				return
+			}
+		}
+	}
+}
+
+// accepted chooses the media type of the answer from the Accept headers. Without one, and for wildcards, it is
+// application/json, which every client reads. Of those that a client wants equally, the one it names first is
+// taken.
 func accepted(headers []string) (media string, ok bool) {
-	list := strings.Join(headers, ",")
-	if strings.TrimSpace(list) == "" {
+	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return mediaJSON, true
 	}
 	best := 0.0
-	for part := range strings.SplitSeq(list, ",") {
-		typ, params, err := mime.ParseMediaType(part)
-		if err != nil {
+	for m := range mediaRanges(headers) {
+		if charset := strings.ToLower(m.params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" {
 			continue
 		}
-		q := 1.0
-		if s, given := params["q"]; given {
-			if q, err = strconv.ParseFloat(s, 64); err != nil {
-				continue
-			}
-		}
-		if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" {
-			continue
-		}
-		switch typ {
+		switch m.typ {
 		case mediaResponse, mediaJSON:
 		case "*/*", "application/*":
-			typ = mediaJSON
+			m.typ = mediaJSON
 		default:
 			continue
 		}
-		if q > best {
-			media, best = typ, q
+		if m.q > best {
+			media, best = m.typ, m.q
 		}
 	}
 	return media, best > 0
@@ -49,19 +63,9 @@ func accepted(headers []string) (media string, ok bool) {
 // and name it first.
 func prefersStream(headers []string) bool {
 	best, stream := 0.0, false
-	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		typ, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		q := 1.0
-		if s, given := params["q"]; given {
-			if q, err = strconv.ParseFloat(s, 64); err != nil {
-				continue
-			}
-		}
-		if q > best {
-			best, stream = q, typ == sse.ContentType
+	for m := range mediaRanges(headers) {
+		if m.q > best {
+			best, stream = m.q, m.typ == sse.ContentType
 		}
 	}
 	return stream

@@ -1,9 +1,7 @@
 package graphql
 
 import (
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,18 +20,12 @@ var formats = map[string]string{"incrementalspec": "v0.2", "incrementaldeliverys
 // acceptedParts reports whether the Accept headers allow multipart/mixed in the format that is served, and
 // which parameter names the format to that client.
 func acceptedParts(headers []string) (format string, ok bool) {
-	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		typ, params, err := mime.ParseMediaType(part)
-		if err != nil || typ != mediaParts {
+	for m := range mediaRanges(headers) {
+		if m.typ != mediaParts || m.q <= 0 {
 			continue
 		}
-		if q, given := params["q"]; given {
-			if n, err := strconv.ParseFloat(q, 64); err != nil || n <= 0 {
-				continue
-			}
-		}
 		format, fits := "", true
-		for name, value := range params {
+		for name, value := range m.params {
 			switch {
 			case formats[name] == value && value != "":
 				format = name + "=" + value

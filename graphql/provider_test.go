@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -265,7 +263,7 @@ func TestConfigKeys(t *testing.T) {
 	for _, source := range []string{"file", "environment"} {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
-			conftest.EachKey(t, new(graphql.Config), configRows(freePort(t)), func(t *testing.T, _ string, row configRow) {
+			conftest.EachKey(t, new(graphql.Config), configRows(conftest.FreePort(t)), func(t *testing.T, _ string, row configRow) {
 				row.check(t, startGateway(t, nil, configured(source, row.set)))
 			})
 		})
@@ -294,30 +292,8 @@ func TestOptionsWin(t *testing.T) {
 }
 
 func configured(source string, set map[string]string) comm.Option {
-	var environ, members []string
-	for k, v := range set {
-		environ = append(environ, "GRAPHQL_"+strings.ToUpper(k)+"="+v)
-		if _, err := strconv.Atoi(v); err != nil && v != "true" && v != "false" {
-			v = strconv.Quote(v)
-		}
-		members = append(members, strconv.Quote(k)+":"+v)
-	}
 	if source == "environment" {
-		return comm.WithEnviron(environ, "")
+		return comm.WithEnviron(conftest.Environ("graphql", set), "")
 	}
-	return comm.WithConfigJSON("config.json", fmt.Appendf(nil, `{"providers":{"graphql":{%s}}}`, strings.Join(members, ",")))
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return comm.WithConfigJSON("config.json", conftest.Document("graphql", set))
 }

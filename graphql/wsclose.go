@@ -5,9 +5,9 @@ import (
 	"errors"
 	"os"
 	"time"
-	"unicode/utf8"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/wsframe"
 	"github.com/anasamu/comm/ws"
 )
 
@@ -99,20 +99,7 @@ func refusalOf(err error) *wsClose {
 func closeSocket(conn *ws.Conn, c *wsClose, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	_ = conn.Close(ctx, c.code, shortReason(c.reason)) // the peer may be gone already
-}
-
-// shortReason cuts a reason to what a close frame takes (RFC 6455 5.5), at a character's end.
-func shortReason(text string) string {
-	const most = 123
-	if len(text) <= most {
-		return text
-	}
-	text = text[:most]
-	for !utf8.ValidString(text) {
-		text = text[:len(text)-1]
-	}
-	return text
+	_ = conn.Close(ctx, c.code, wsframe.CutReason(c.reason)) // the peer may be gone already
 }
 
 // socketReason says to the manager why reading a socket ended.

@@ -120,22 +120,15 @@ func (l *live) raw(request string) (string, time.Duration) {
 	return string(b), time.Since(began)
 }
 
-func freePort() string {
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 const app = "https://app.example.com"
 
-// configRows observe the effect of each key of the section "http" on a live socket.
 // configRow is a section with one key, and its effect.
 type configRow struct {
 	section string
 	check   func(l *live)
 }
 
+// configRows observe the effect of each key of the section "http" on a live socket.
 func configRows(port string) map[string]configRow {
 	preflight := func(l *live, method, header string) answer {
 		return l.ask("OPTIONS", "/echo", "", "Origin", app, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", header)
@@ -241,7 +234,7 @@ func configRows(port string) map[string]configRow {
 // Each key has one effect, and a key without a row fails.
 func TestConfigKeys(t *testing.T) {
 	t.Parallel()
-	conftest.EachKey(t, new(commhttp.ProviderConfig), configRows(freePort()), func(t *testing.T, key string, row configRow) {
+	conftest.EachKey(t, new(commhttp.ProviderConfig), configRows(conftest.FreePort(t)), func(t *testing.T, key string, row configRow) {
 		row.check(newLive(t, row.section, strings.HasSuffix(key, "strict_transport")))
 	})
 }

@@ -1,9 +1,6 @@
 package sse_test
 
 import (
-	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +94,7 @@ func TestConfigKeys(t *testing.T) {
 	for _, source := range []string{"file", "environment"} {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
-			conftest.EachKey(t, new(sse.Config), configRows(freePort(t)), func(t *testing.T, _ string, row configRow) {
+			conftest.EachKey(t, new(sse.Config), configRows(conftest.FreePort(t)), func(t *testing.T, _ string, row configRow) {
 				row.check(t, startGateway(t, nil, configured(source, row.set)))
 			})
 		})
@@ -105,32 +102,10 @@ func TestConfigKeys(t *testing.T) {
 }
 
 func configured(source string, set map[string]string) comm.Option {
-	var environ, members []string
-	for k, v := range set {
-		environ = append(environ, "SSE_"+strings.ToUpper(k)+"="+v)
-		if _, err := strconv.Atoi(v); err != nil && v != "true" {
-			v = strconv.Quote(v)
-		}
-		members = append(members, strconv.Quote(k)+":"+v)
-	}
 	if source == "environment" {
-		return comm.WithEnviron(environ, "")
+		return comm.WithEnviron(conftest.Environ("sse", set), "")
 	}
-	return comm.WithConfigJSON("config.json", fmt.Appendf(nil, `{"providers":{"sse":{%s}}}`, strings.Join(members, ",")))
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return comm.WithConfigJSON("config.json", conftest.Document("sse", set))
 }
 
 // The effects above are not there by default, and options win over both sources.

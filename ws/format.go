@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/wsframe"
@@ -161,18 +160,5 @@ func closeConn(c *Conn, r comm.CloseReason, deadline time.Time) {
 	case !code.CanSend():
 		code = StatusGoingAway
 	}
-	_ = c.Close(ctx, code, shortReason(r.Text)) // the peer may be gone already
-}
-
-// shortReason cuts text to what a close frame takes, at a character's end.
-func shortReason(text string) string {
-	const most = 100
-	if len(text) <= most {
-		return text
-	}
-	text = text[:most]
-	for !utf8.ValidString(text) {
-		text = text[:len(text)-1]
-	}
-	return text
+	_ = c.Close(ctx, code, wsframe.CutReason(r.Text)) // the peer may be gone already
 }

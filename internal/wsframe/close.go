@@ -57,3 +57,15 @@ func AppendClose(dst []byte, code uint16, reason string) []byte {
 	}
 	return append(binary.BigEndian.AppendUint16(dst, code), reason...)
 }
+
+// CutReason cuts text to what a close frame takes, at a character's end.
+func CutReason(text string) string {
+	if len(text) <= MaxReason {
+		return text
+	}
+	text = text[:MaxReason]
+	for !utf8.ValidString(text) {
+		text = text[:len(text)-1]
+	}
+	return text
+}

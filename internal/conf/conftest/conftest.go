@@ -2,6 +2,9 @@
 package conftest
 
 import (
+	"net"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/anasamu/comm/internal/conf"
@@ -33,4 +36,39 @@ func EachKey[R any](t *testing.T, config any, rows map[string]R, check func(t *t
 			t.Errorf("row %q is of no key", key)
 		}
 	}
+}
+
+// Environ is the variables that set keys of a provider's section.
+func Environ(section string, set map[string]string) (environ []string) {
+	for key, value := range set {
+		environ = append(environ, strings.ToUpper(section+"_"+key)+"="+value)
+	}
+	return environ
+}
+
+// Document is the file that says what Environ does: numbers and booleans as such, all else as strings.
+func Document(section string, set map[string]string) []byte {
+	var members []string
+	for key, value := range set {
+		if _, err := strconv.Atoi(value); err != nil && value != "true" && value != "false" {
+			value = strconv.Quote(value)
+		}
+		members = append(members, strconv.Quote(key)+":"+value)
+	}
+	return []byte(`{"providers":{"` + section + `":{` + strings.Join(members, ",") + `}}}`)
+}
+
+// FreePort returns a port of 127.0.0.1 that nobody had a moment ago.
+func FreePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
