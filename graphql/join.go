@@ -34,7 +34,8 @@ type membership struct {
 // Join makes the connection a member of a group in the client's name, so that the authorizer decides, and
 // yields first the joined frame and then the group's messages and gaps, in order. f.Log of each frame is the
 // position from which a client goes on that has seen it: give it back in after. Of a message to several groups a
-// connection is given one copy, and f.Log.Log says of which. An entry of after for the
+// connection is given one copy, and f.Log.Log says of which. If an operation of the connection
+// joins another of the groups later, from an older position, the copy there may come too. An entry of after for the
 // group's log ("group:NAME") has the messages behind it come first; one that the log no longer reaches begins
 // with a gap frame, from f.GapFrom to f.Log.Offset, or of an epoch that is over.
 //
