@@ -503,7 +503,7 @@ func (r *jsonReader) message() error {
 		}
 		m.metadata = compactJSON(slices.Clone(r.metadata))
 	}
-	if len(r.to) > MaxUserLength+8 || !plain(r.to) {
+	if len(r.to) > maxAddress || !plain(r.to) {
 		return &MessageError{"to", shorten(r.to), "an address such as group:lobby"}
 	}
 	if err := checkType(m.typ); err != nil {
