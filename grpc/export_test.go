@@ -3,6 +3,7 @@ package commgrpc
 import (
 	"errors"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/anasamu/comm"
@@ -34,3 +35,17 @@ var (
 	ToWire      = toWire
 	FromWire    = fromWire
 )
+
+// TakeFrames takes all frames out of a message.
+func TakeFrames(message []byte) (frames [][]byte, err error) {
+	var in inbound
+	in.take(mem.BufferSlice{mem.SliceBuffer(message)})
+	defer in.free()
+	for {
+		b, ok, err := in.next()
+		if err != nil || !ok {
+			return frames, err
+		}
+		frames = append(frames, b)
+	}
+}
