@@ -232,8 +232,9 @@ func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
 			gone = nil
 			t.hub.host.Detach(c, r)
 		case <-ended:
-			ended = nil
-			t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			if ended = nil; !client.reading() {
+				t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			}
 		case <-beat.C:
 			pulse.beat()
 		}
