@@ -36,7 +36,9 @@ type sender interface {
 	CloseSend() error
 }
 
-type receiver interface{ next() ([]*commv1.Frame, error) }
+type receiver interface {
+	next() ([]*commv1.Frame, error)
+}
 
 func newCarrier(ctx context.Context, cancel context.CancelCauseFunc, free func()) *carrier {
 	return &carrier{ctx: ctx, cancel: cancel, free: free, sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}

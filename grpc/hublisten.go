@@ -17,8 +17,8 @@ import (
 // stream's handler ends a read that waits.
 type listener struct {
 	t        *transport
-	first    chan greeting        // the hello; holds one
-	admitted chan *comm.Conn      // holds one: nil if the client was refused
+	first    chan greeting         // the hello; holds one
+	admitted chan *comm.Conn       // holds one: nil if the client was refused
 	gone     chan comm.CloseReason // holds one
 
 	in    inbound     // of the reader

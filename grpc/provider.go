@@ -38,7 +38,9 @@ type Provider struct {
 }
 
 // New makes the provider "grpc". What is wrong with its options is reported by [comm.New].
-func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)} }
+func New(opts ...Option) *Provider {
+	return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)}
+}
 
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
