@@ -44,6 +44,7 @@ type Manager struct {
 	writers   writers
 	order     atomic.Uint64 // the sequence number of what was published last
 	taps      taps
+	ready     readiness
 
 	ctx      context.Context // lives until Close
 	cancel   context.CancelFunc
