@@ -119,6 +119,7 @@ type Settings struct {
 	Heartbeat        time.Duration // how often a sign of life is sent
 	DrainTimeout     time.Duration
 	InMemory         bool
+	Authenticator    bool // there is one: without, every client is anonymous
 }
 
 // Transport carries frames to one client. The manager calls Write from one goroutine at a time;

@@ -190,6 +190,7 @@ func (m *Manager) build() {
 	m.settings = Settings{
 		MaxMessage: m.cfg.MaxMessage, HandshakeTimeout: m.cfg.HandshakeTimeout, WriteTimeout: m.cfg.WriteTimeout,
 		Heartbeat: m.cfg.Heartbeat, DrainTimeout: m.cfg.DrainTimeout, InMemory: m.cfg.InMemory,
+		Authenticator: m.cfg.Authenticator != nil,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.conns = newRegistry()
