@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 // imports, tests included: whoever uses none of these folders needs nothing but this module.
 var outside = map[string][]string{
 	"graphql": {"github.com/vektah/gqlparser/v2"},
-	"grpc":    {"google.golang.org/grpc", "golang.org/x/net"},
+	"grpc":    {"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/net"},
 }
 
 // TestArrows reads the imports of every file.

@@ -34,3 +34,11 @@ func Rewound(c net.Conn, first []byte) net.Conn { return &rewound{Conn: c, first
 
 // Ackless is c without the first acknowledgement of SETTINGS.
 func Ackless(c net.Conn) net.Conn { return &ackless{Conn: c} }
+
+// NativeConns is how many connections the native transport has.
+func (p *Provider) NativeConns() int64 {
+	if s := p.current(); s != nil {
+		return s.door.open.Load()
+	}
+	return 0
+}
