@@ -193,15 +193,14 @@ func (w *web) page(t testing.TB) string {
 
 // call makes a unary call with no more than an HTTP client: for connections on which not only gRPC is spoken.
 func (w *web) call(t testing.TB, method string, in, out proto.Message, header http.Header) error {
-	t.Helper()
 	b, err := proto.Marshal(in)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	body := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b))), b...)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.scheme+"://localhost"+method, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	req.Header = header.Clone()
 	if req.Header == nil {
@@ -211,7 +210,7 @@ func (w *web) call(t testing.TB, method string, in, out proto.Message, header ht
 	req.Header.Set("Te", "trailers")
 	resp, err := w.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -219,17 +218,17 @@ func (w *web) call(t testing.TB, method string, in, out proto.Message, header ht
 	}
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if len(answer) > 5 && out != nil {
 		if err := proto.Unmarshal(answer[5:], out); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	code := resp.Trailer.Get("Grpc-Status") + resp.Header.Get("Grpc-Status")
 	var n codes.Code
 	if err := n.UnmarshalJSON([]byte(code)); err != nil {
-		t.Fatalf("grpc-status %q", code)
+		return fmt.Errorf("grpc-status %q: %w", code, err)
 	}
 	if n == codes.OK {
 		return nil
