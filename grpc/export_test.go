@@ -42,3 +42,6 @@ func (p *Provider) NativeConns() int64 {
 	}
 	return 0
 }
+
+// ConfigOf is what a provider's configuration has come to.
+func ConfigOf(p *Provider) Config { return p.conf }
