@@ -57,7 +57,7 @@ func TestBadHello(t *testing.T) {
 		"a message":     {&commv1.Frame{Id: "h", Message: &commv1.Message{Type: "n"}}, codes.InvalidArgument, comm.CodeBadFrame},
 		"nothing":       {&commv1.Frame{}, codes.InvalidArgument, comm.CodeBadFrame},
 		"unknown op":    {&commv1.Frame{Op: 99, Id: "h"}, codes.InvalidArgument, comm.CodeUnknownOp},
-		"version":       {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Version: 9}}, codes.InvalidArgument, comm.CodeUnsupportedVersion},
+		"version":       {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Version: 9}}, codes.FailedPrecondition, comm.CodeUnsupportedVersion},
 		"position":      {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Position: "?"}, codes.InvalidArgument, comm.CodeBadPosition},
 		"much metadata": {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Metadata: many}}, codes.InvalidArgument, comm.CodeBadMessage},
 		"too large": {
@@ -159,7 +159,7 @@ func TestManyEmptyFrames(t *testing.T) {
 // TestOversize: a gRPC message over the server's limit ends its stream alone.
 func TestOversize(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commgrpc.New(commgrpc.WithMaxRecvMsgSize(64<<10)))
+	m := gatewayOf(t, commgrpc.New(commgrpc.WithMaxRecvMsgSize(64<<10)))
 	c := stub(t, m)
 	witness := connect(t, c, hello())
 	if w := witness.expect(commv1.Op_OP_WELCOME).GetWelcome(); w.GetMaxMessage() >= 64<<10 || w.GetMaxMessage() < 63<<10 {
@@ -266,7 +266,7 @@ func TestRefusals(t *testing.T) {
 			comm.WithOnConnect(func(context.Context, *comm.Handshake, *comm.Admission) error {
 				return &comm.PeerError{Code: "on_sundays", Message: "closed on Sundays"}
 			}),
-			codes.Unknown, "on_sundays",
+			codes.FailedPrecondition, "on_sundays",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -243,7 +243,7 @@ func (t *transport) refuse(err error) *status.Status {
 	t.writing <- struct{}{}
 	defer t.giveTurn()
 	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
-	return refusal(t.helloID, err)
+	return refusedStatus(t.helloID, err)
 }
 
 // refuseTime bounds the goodbye to a client that was not admitted.
