@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -211,6 +212,33 @@ func TestStalledStream(t *testing.T) {
 		refused(t, "stalled", s.Err(), codes.ResourceExhausted, "slow_consumer")
 		reader.say(&commv1.Frame{Op: commv1.Op_OP_PING, Id: "p"})
 		reader.expect(commv1.Op_OP_PONG)
+	})
+}
+
+// TestStalledStreamsHoldUpNobody: more streams than the manager has writers are not read, and nobody waits for them.
+func TestStalledStreamsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newGateway(t, comm.WithOpenAccess(), comm.WithQueue(10_000, 64<<20), comm.WithHeartbeat(time.Hour))
+		for range 4 * runtime.GOMAXPROCS(0) {
+			connect(t, stub(t, m, grpc.WithStaticStreamWindowSize(64<<10)), hello("g")).expect(commv1.Op_OP_WELCOME)
+		}
+		reader := connect(t, stub(t, m), hello("g"))
+		reader.expect(commv1.Op_OP_WELCOME)
+		reader.expect(commv1.Op_OP_JOINED)
+		start := time.Now()
+		for _, size := range []int{8 << 10, 100 << 10, 100} {
+			for range 40 {
+				if _, err := m.Send(t.Context(), comm.ToGroup("g"), newMessage(t, "n", strings.Repeat("x", size))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 40 {
+				reader.expect(commv1.Op_OP_MESSAGE)
+			}
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the reader waited for %v", took)
+		}
 	})
 }
 

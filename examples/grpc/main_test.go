@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -67,6 +68,7 @@ func TestTicks(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal(ctx.Err())
 		}
+		time.Sleep(time.Millisecond)
 	}
 	for n := range 3 {
 		if err := sendTick(ctx, gw, tick{N: n}); err != nil {
