@@ -41,9 +41,8 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 	if err != nil {
 		return false, err
 	}
-	whole := &rewound{Conn: conn, first: look.seen}
 	if s.isNative(look.verdict) {
-		switch s.door.put(whole, c.TLS()) {
+		switch s.door.put(conn, look.seen, c.TLS()) {
 		case entered:
 			return true, nil
 		case full:
@@ -52,7 +51,7 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		case shut: // net/http's answers tell the client to go
 		}
 	}
-	c.Pass(&ackless{Conn: whole})
+	c.Pass(&ackless{Conn: &rewound{Conn: conn, first: look.seen}})
 	return false, nil
 }
 

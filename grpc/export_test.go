@@ -3,6 +3,8 @@ package commgrpc
 import (
 	"io"
 	"net"
+
+	"google.golang.org/grpc"
 )
 
 // What a look at a connection comes to.
@@ -45,3 +47,6 @@ func (p *Provider) NativeConns() int64 {
 
 // ConfigOf is what a provider's configuration has come to.
 func ConfigOf(p *Provider) Config { return p.conf }
+
+// Guard is the interceptor of a running provider's unary calls, over the native transport.
+func Guard(p *Provider) grpc.UnaryServerInterceptor { return p.current().newGuard(true).unary }

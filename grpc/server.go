@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -57,6 +58,10 @@ func (s *server) build(native bool) (g *grpc.Server, err error) {
 	return g, nil
 }
 
+// workersPerProc is how many goroutines for each processor wait for calls. A call that one of them takes has a stack that
+// has grown already, which saves a tenth of a small call; one that finds none free gets a goroutine of its own.
+const workersPerProc = 8
+
 func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
 	g := s.newGuard(native)
@@ -75,6 +80,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	}
 	settings := s.host.Settings()
 	return append(opts,
+		grpc.NumStreamWorkers(workersPerProc*uint32(runtime.GOMAXPROCS(0))),
 		grpc.Creds(handedOver{}),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
 		grpc.MaxHeaderListSize(uint32(c.MaxHeaderSize)),
