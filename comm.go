@@ -82,6 +82,10 @@ type Host interface {
 	// Authenticate runs the authenticator alone, for a carrier that must answer before it attaches.
 	// Attach uses its result when the Handshake carries it.
 	Authenticate(ctx context.Context, hs *Handshake) error
+	// Authorize asks the authorizer about a client that becomes no connection. It is shown a Conn with the
+	// identity that Authenticate found, the address and the provider, which is closed from the start and in
+	// no registry. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
+	Authorize(ctx context.Context, hs *Handshake, a Access) error
 	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
 	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its
 	// transport has ended by itself.
@@ -223,6 +227,7 @@ const (
 	ActionPresence Action = "presence" // who is in a group
 	ActionCall     Action = "call"     // a call with to, to another connection
 	ActionClose    Action = "close"    // another connection
+	ActionInvoke   Action = "invoke"   // a method of a service beside the hub
 )
 
 // Access is one request to an Authorizer.
@@ -231,8 +236,10 @@ type Access struct {
 	Target  Target   // whom it would reach
 	Group   string   // ActionJoin and ActionPresence
 	Message *Message // ActionSend and ActionCall
+	Method  string   // ActionInvoke: "/pkg.Service/Method"
 }
 
 // Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
-// connection's handler goroutine or by Conn.Authorize. Without an Authorizer every Access is refused.
+// connection's handler goroutine, by Conn.Authorize or by Host.Authorize, which shows it a Conn that was never
+// open. Without an Authorizer every Access is refused.
 type Authorizer func(ctx context.Context, c *Conn, a Access) error
