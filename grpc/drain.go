@@ -10,7 +10,7 @@ func (s *server) stop(ctx context.Context) error {
 	s.p.health.shut()
 	s.ending()
 	s.calls.Close()
-	err := errors.Join(s.stopNative(ctx), s.calls.Wait(ctx))
+	err := errors.Join(s.hub.end(ctx), s.stopNative(ctx), s.calls.Wait(ctx))
 	s.web.Stop()
 	s.door.Close()
 	s.serving.Wait()

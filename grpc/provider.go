@@ -24,6 +24,7 @@ type Provider struct {
 	tls      *tls.Config
 	services registrations
 	health   *healthService
+	hub      *hubService // nil without one
 	unary    []grpc.UnaryServerInterceptor
 	stream   []grpc.StreamServerInterceptor
 	stats    []stats.Handler
@@ -37,7 +38,7 @@ type Provider struct {
 }
 
 // New makes the provider "grpc". What is wrong with its options is reported by [comm.New].
-func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts), health: newHealth()} }
+func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)} }
 
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
@@ -105,6 +106,7 @@ func (p *Provider) registerOwn() {
 	if !p.services.has(healthName) {
 		p.health.register(&p.services)
 	}
+	p.hub.register(&p.services)
 	if p.conf.EnableChannelz && !p.services.has("grpc.channelz.v1.Channelz") {
 		service.RegisterChannelzServiceToServer(&p.services)
 	}

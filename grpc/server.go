@@ -24,6 +24,7 @@ type server struct {
 	native *grpc.Server
 	web    *grpc.Server
 	door   *door // what the native server accepts from
+	hub    *hub  // nil without one
 
 	calls   places.Places  // that came as HTTP requests
 	serving sync.WaitGroup // the native server's accept loop
@@ -34,6 +35,7 @@ type server struct {
 func newServer(p *Provider, h comm.Host) (*server, error) {
 	s := &server{p: p, host: h}
 	s.ctx, s.ending = context.WithCancel(h.Context())
+	s.hub = p.hub.start(s)
 	s.door = newDoor(p.conf.MaxConnections, h)
 	var err1, err2 error
 	s.native, err1 = s.build(true)
@@ -57,6 +59,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
 	settings := s.host.Settings()
 	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newServerCodec()),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 	}
