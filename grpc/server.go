@@ -67,7 +67,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 		opts = append(opts, grpc.StatsHandler(h))
 	}
 	if !native {
-		return opts
+		return append(opts, grpc.ChainStreamInterceptor(paceStream))
 	}
 	return append(opts,
 		grpc.Creds(handedOver{}),
@@ -100,6 +100,14 @@ func (s *server) start() error {
 
 // routed serves the gRPC calls that come as HTTP requests.
 func (s *server) routed() http.Handler {
+	settings := s.host.Settings()
+	mixed := newMixed(s.web, webOptions{
+		services:     s.web.GetServiceInfo(),
+		checkOrigin:  s.host.CheckOrigin,
+		maxReceive:   int(s.p.conf.MaxRecvMsgSize),
+		bodyTimeout:  settings.HandshakeTimeout,
+		writeTimeout: settings.WriteTimeout,
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.calls.Enter(0); err != nil {
 			w.Header().Set("Retry-After", "1")
@@ -107,7 +115,6 @@ func (s *server) routed() http.Handler {
 			return
 		}
 		defer s.calls.Leave()
-		comm.MarkStreaming(r.Context())
-		s.web.ServeHTTP(w, r)
+		mixed.ServeHTTP(w, r)
 	})
 }

@@ -152,7 +152,7 @@ func (m *mixed) preflight(w http.ResponseWriter, r *http.Request) {
 
 // statusOf is what an error of reading a request is told as.
 func statusOf(err error) *status.Status {
-	if fe, ok := errors.AsType[*frameError](err); ok {
+	if fe, ok := errors.AsType[*webError](err); ok {
 		return status.New(fe.code, fe.Error())
 	}
 	return status.Newf(codes.Internal, "reading the request: %v", err)

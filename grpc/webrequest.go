@@ -23,16 +23,16 @@ const (
 // bodyUnit is how many bytes of a body must come, or of a response leave, for another timeout to begin.
 const bodyUnit = 64 << 10
 
-// frameError is a request that is no gRPC-Web request, with the code by which it is told.
-type frameError struct {
+// webError is a request that is no gRPC-Web request, with the code by which it is told.
+type webError struct {
 	code codes.Code
 	text string
 }
 
-func (e *frameError) Error() string { return "gRPC-Web: " + e.text }
+func (e *webError) Error() string { return "gRPC-Web: " + e.text }
 
-func frameErrorf(code codes.Code, format string, args ...any) error {
-	return &frameError{code, fmt.Sprintf(format, args...)}
+func webErrorf(code codes.Code, format string, args ...any) error {
+	return &webError{code, fmt.Sprintf(format, args...)}
 }
 
 // readWeb reads the one message of a request, as the frame that gRPC has too.
@@ -57,20 +57,20 @@ func readFrame(r io.Reader, most int) ([]byte, error) {
 	var head [frameHead]byte
 	switch n, err := io.ReadFull(r, head[:]); {
 	case err == io.EOF:
-		return nil, frameErrorf(codes.Unimplemented, "a request without a message")
+		return nil, webErrorf(codes.Unimplemented, "a request without a message")
 	case err == io.ErrUnexpectedEOF:
-		return nil, frameErrorf(codes.Internal, "a message's head needs %d bytes, and %d came", frameHead, n)
+		return nil, webErrorf(codes.Internal, "a message's head needs %d bytes, and %d came", frameHead, n)
 	case err != nil:
 		return nil, err
 	}
 	size := binary.BigEndian.Uint32(head[1:])
 	switch {
 	case head[0]&flagTrailers != 0:
-		return nil, frameErrorf(codes.Internal, "a request has no trailers")
+		return nil, webErrorf(codes.Internal, "a request has no trailers")
 	case head[0]&^byte(flagCompressed) != 0:
-		return nil, frameErrorf(codes.Internal, "flags %#02x of a message are unknown", head[0])
+		return nil, webErrorf(codes.Internal, "flags %#02x of a message are unknown", head[0])
 	case int64(size) > int64(most):
-		return nil, frameErrorf(codes.ResourceExhausted, "a message of %d bytes; at most %d are taken", size, most)
+		return nil, webErrorf(codes.ResourceExhausted, "a message of %d bytes; at most %d are taken", size, most)
 	}
 	return readContent(r, head[:], int64(size))
 }
@@ -85,11 +85,11 @@ func readContent(r io.Reader, head []byte, size int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case n < size:
-		return nil, frameErrorf(codes.Internal, "a message of %d bytes, and %d came", size, n)
+		return nil, webErrorf(codes.Internal, "a message of %d bytes, and %d came", size, n)
 	}
 	switch n, err := io.ReadFull(r, make([]byte, 1)); {
 	case n > 0:
-		return nil, frameErrorf(codes.Unimplemented, "more than one message in a request")
+		return nil, webErrorf(codes.Unimplemented, "more than one message in a request")
 	case err != io.EOF:
 		return nil, err
 	}

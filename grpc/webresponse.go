@@ -158,10 +158,10 @@ func (w *webWriter) finish() {
 		w.refuse(status.New(codes.Internal, strings.TrimSpace(w.refusal.text.String())))
 	}
 	trailers := takeTrailers(w.header)
-	if trailers.Get(statusHeader) == "" { // the server was stopped, or the client has gone
+	if trailers.Get(headerStatus) == "" { // the server was stopped, or the client has gone
 		setStatus(trailers, status.New(codes.Unavailable, "the server has ended the call"))
 	}
-	if !w.begun && trailers.Get(statusHeader) != "0" {
+	if !w.begun && trailers.Get(headerStatus) != "0" {
 		for name, values := range trailers {
 			w.header[name] = append(w.header[name], values...)
 		}

@@ -49,14 +49,14 @@ func (t *textReader) fill() {
 	}
 	t.coded = t.coded[whole:]
 	if t.err == io.EOF && len(t.coded) > 0 {
-		t.err = frameErrorf(codes.Internal, "base64 ends within a group of four")
+		t.err = webErrorf(codes.Internal, "base64 ends within a group of four")
 	}
 }
 
 // appendPlain decodes whole groups of four, any of which may be padded.
 func appendPlain(dst, groups []byte) ([]byte, error) {
 	if bytes.ContainsAny(groups, "\r\n") { // which the decoder would skip
-		return dst, frameErrorf(codes.Internal, "a line break in base64")
+		return dst, webErrorf(codes.Internal, "a line break in base64")
 	}
 	for len(groups) > 0 {
 		end := len(groups)
@@ -65,7 +65,7 @@ func appendPlain(dst, groups []byte) ([]byte, error) {
 		}
 		var err error
 		if dst, err = base64.StdEncoding.AppendDecode(dst, groups[:end]); err != nil {
-			return dst, frameErrorf(codes.Internal, "%v", err)
+			return dst, webErrorf(codes.Internal, "%v", err)
 		}
 		groups = groups[end:]
 	}

@@ -16,16 +16,16 @@ import (
 
 // The trailers that end a call (gRPC over HTTP2, Trailers).
 const (
-	statusHeader  = "Grpc-Status"
-	messageHeader = "Grpc-Message"
-	detailsHeader = "Grpc-Status-Details-Bin"
+	headerStatus  = "Grpc-Status"
+	headerMessage = "Grpc-Message"
+	headerDetails = "Grpc-Status-Details-Bin"
 )
 
 // setStatus writes a status as the gRPC server does.
 func setStatus(h http.Header, st *status.Status) {
-	h.Set(statusHeader, strconv.Itoa(int(st.Code())))
+	h.Set(headerStatus, strconv.Itoa(int(st.Code())))
 	if text := st.Message(); text != "" {
-		h.Set(messageHeader, percentEncoded(text))
+		h.Set(headerMessage, percentEncoded(text))
 	}
 }
 
@@ -53,7 +53,7 @@ func takeTrailers(h http.Header) http.Header {
 			plain = textproto.CanonicalMIMEHeaderKey(plain)
 			trailers[plain] = append(trailers[plain], values...)
 		case marked:
-		case name == statusHeader, name == messageHeader, name == detailsHeader:
+		case name == headerStatus, name == headerMessage, name == headerDetails:
 			trailers[name] = values
 		default:
 			continue
