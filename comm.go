@@ -101,8 +101,12 @@ type Host interface {
 	// Connection finds a connection of this provider by its id, for carriers whose clients send
 	// upward in separate requests; session must be the connection's secret.
 	Connection(id, session string) (*Conn, error)
-	// Traffic counts bytes that a connection has read and written on the wire.
+	// Traffic counts bytes that a connection has read and written on the wire; a nil c counts them for the
+	// provider alone.
 	Traffic(c *Conn, in, out int)
+	// Served counts a call that the provider has answered by itself. ctx is the call's: one that came with an
+	// HTTP request through Route counts as a request already.
+	Served(ctx context.Context, s Served)
 	// Settings are the manager's limits that a carrier enforces itself.
 	Settings() Settings
 }
@@ -115,6 +119,7 @@ type Settings struct {
 	Heartbeat        time.Duration // how often a sign of life is sent
 	DrainTimeout     time.Duration
 	InMemory         bool
+	Authenticator    bool // there is one: without, every client is anonymous
 }
 
 // Transport carries frames to one client. The manager calls Write from one goroutine at a time;

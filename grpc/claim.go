@@ -18,11 +18,17 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // nothing, and whoever gets the connection sends another with its own settings.
 const emptySettings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
+// calmDown is GOAWAY with the last stream 0 and ENHANCE_YOUR_CALM (RFC 9113, sections 6.8 and 7).
+const calmDown = "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x0b"
+
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
+// errFull is why a connection for the native transport was refused.
+var errFull = errors.New("commgrpc: as many connections as max_connections or max_connections_per_addr allow")
+
 // claim looks at a new connection until it is clear who is to serve it. What is no HTTP/2 is net/http's from its first
-// byte that differs.
+// byte that differs, and so is an HTTP/2 connection that begins with anything but a gRPC library's call.
 func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err error) {
 	if t := c.TLS(); t != nil && t.NegotiatedProtocol == "http/1.1" {
 		return false, nil
@@ -31,34 +37,33 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		return false, nil // net/http says what is wrong with a short one
 	}
 	conn := c.Replay()
-	look, err := s.look(ctx, conn)
+	look, err := look(ctx, conn)
 	if err != nil {
 		return false, err
 	}
-	rest := &rewound{Conn: conn, first: look.seen}
-	if s.isNative(look) {
-		if s.door.put(rest, c.TLS()) {
+	whole := &rewound{Conn: conn, first: look.seen}
+	if s.isNative(look.verdict) {
+		switch s.door.put(whole, c.TLS()) {
+		case entered:
 			return true, nil
+		case full:
+			_, _ = conn.Write([]byte(calmDown))
+			return false, errFull
+		case shut: // net/http's answers tell the client to go
 		}
-		return false, errors.New("commgrpc: no place for one more connection")
 	}
-	c.Pass(&ackless{Conn: rest})
+	c.Pass(&ackless{Conn: whole})
 	return false, nil
 }
 
-// isNative decides who serves a connection.
-func (s *server) isNative(l *lookahead) bool {
-	switch l.verdict {
-	case verdictCall:
-		return true
-	case verdictSilent:
-		return s.p.Address() != ""
-	}
-	return false
+// isNative decides between the native transport and net/http, which serves everything. On an address of the provider's
+// own, whoever says nothing yet is going to call.
+func (s *server) isNative(v verdict) bool {
+	return v == verdictCall || v == verdictSilent && s.p.Address() != ""
 }
 
 // look reads to the first request, until ctx ends.
-func (s *server) look(ctx context.Context, conn net.Conn) (*lookahead, error) {
+func look(ctx context.Context, conn net.Conn) (*lookahead, error) {
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		conn.SetDeadline(past)

@@ -3,10 +3,12 @@ package commgrpc
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/limit"
 )
 
 // Config is what the section "grpc" of a configuration file, the variables GRPC_KEY and the options of [New] set. The
@@ -26,6 +28,12 @@ type Config struct {
 	MaxConcurrentStreams int `json:"max_concurrent_streams" min:"1" max:"2147483647"`
 	// MaxConnections bounds the connections of gRPC's native transport; one more is refused. The default is 10,000.
 	MaxConnections int `json:"max_connections" min:"1"`
+	// MaxConnectionsPerAddr is the same bound for one address (IPv6: one /64). The default is 1,000.
+	MaxConnectionsPerAddr int `json:"max_connections_per_addr" min:"1"`
+	// CallRate bounds the calls a second of one address, and CallBurst how many may come at once; one more is
+	// RESOURCE_EXHAUSTED and tells when to try again. The default of 0 is no bound; CallBurst is then twice CallRate.
+	CallRate  int `json:"call_rate" min:"0" max:"1000000000"`
+	CallBurst int `json:"call_burst" min:"0" max:"1000000000"`
 	// EnableReflection serves grpc.reflection.v1, by which tools find services and messages. The default is true.
 	EnableReflection bool `json:"enable_reflection"`
 	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false.
@@ -47,7 +55,7 @@ type Config struct {
 
 func defaultConfig() Config {
 	return Config{
-		MaxRecvMsgSize: 4 << 20, MaxSendMsgSize: 4 << 20, MaxHeaderSize: 64 << 10, MaxConcurrentStreams: 250, MaxConnections: 10_000,
+		MaxRecvMsgSize: 4 << 20, MaxSendMsgSize: 4 << 20, MaxHeaderSize: 64 << 10, MaxConcurrentStreams: 250, MaxConnections: 10_000, MaxConnectionsPerAddr: 1000,
 		EnableReflection: true, MinPingInterval: 5 * time.Second,
 	}
 }
@@ -61,10 +69,36 @@ func (p *Provider) check() error {
 	if p.conf.MaxConnectionAgeGrace > 0 && p.conf.MaxConnectionAge == 0 {
 		errs = append(errs, errors.New("commgrpc: max_connection_age_grace: needs max_connection_age"))
 	}
+	for _, m := range p.unservedPublic() {
+		errs = append(errs, fmt.Errorf("commgrpc: WithPublicMethods(%q): no registered service has it", m))
+	}
+	errs = append(errs, p.makeRate())
 	if p.tls != nil && p.Address() == "" {
 		errs = append(errs, errors.New("commgrpc: WithTLS: needs an address of the provider's own; use comm.WithTLS for the manager's"))
 	}
 	return errors.Join(errs...)
+}
+
+// maxRateKeys bounds the addresses whose calls are counted.
+const maxRateKeys = 1 << 16
+
+// makeRate makes the limiter of calls, where there is to be one.
+func (p *Provider) makeRate() error {
+	c := &p.conf
+	if c.CallRate <= 0 {
+		if c.CallBurst > 0 {
+			return errors.New("commgrpc: call_burst: needs call_rate")
+		}
+		return nil
+	}
+	rate, err := limit.NewRate(c.CallRate, time.Second, orElse(c.CallBurst, 2*c.CallRate))
+	if err == nil {
+		p.rate, err = limit.NewLimiter[netip.Prefix](rate, maxRateKeys)
+	}
+	if err != nil {
+		return fmt.Errorf("commgrpc: call_rate: %w", err)
+	}
+	return nil
 }
 
 func orElse[T comparable](v, otherwise T) T {

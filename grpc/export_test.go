@@ -2,6 +2,8 @@ package commgrpc
 
 import (
 	"errors"
+	"io"
+	"net"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -34,3 +36,33 @@ var (
 	ToWire      = toWire
 	FromWire    = fromWire
 )
+
+// What a look at a connection comes to.
+const (
+	VerdictOther  = verdictOther
+	VerdictCall   = verdictCall
+	VerdictSilent = verdictSilent
+)
+
+// Bounds of a look.
+const (
+	MaxLookFrames = maxLookFrames
+	MaxLookBytes  = maxLookBytes
+	MaxLookBlock  = maxLookBlock
+)
+
+// Preface is the client's.
+const Preface = preface
+
+// Look reads to the first request.
+func Look(r io.Reader) (seen []byte, v verdict, err error) {
+	l := new(lookahead)
+	err = l.read(r)
+	return l.seen, l.verdict, err
+}
+
+// Rewound yields first before c.
+func Rewound(c net.Conn, first []byte) net.Conn { return &rewound{Conn: c, first: first} }
+
+// Ackless is c without the first acknowledgement of SETTINGS.
+func Ackless(c net.Conn) net.Conn { return &ackless{Conn: c} }

@@ -96,7 +96,7 @@ type greeter interface {
 // returns the stream ends, whatever waits to be sent on it.
 func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	if err := h.enter(); err != nil {
-		return refusal("", err).Err()
+		return refusalFrame("", err).Err()
 	}
 	t := newTransport(h, s)
 	defer t.leave()

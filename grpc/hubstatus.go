@@ -34,8 +34,8 @@ var closingStatuses = map[comm.ReasonKind]codes.Code{
 	comm.ReasonInternal: codes.Internal, comm.ReasonTryLater: codes.Unavailable,
 }
 
-// refusal is the status that refuses what err says, with the error frame as its detail.
-func refusal(id string, err error) *status.Status {
+// refusalFrame is the status that refuses what err says, with the error frame as its detail.
+func refusalFrame(id string, err error) *status.Status {
 	f := comm.RefusalFrame(id, err)
 	code, ok := errorStatuses[f.Code]
 	switch le, limited := errors.AsType[*comm.LimitError](err); {

@@ -205,7 +205,7 @@ func (t *transport) refuse(err error) *status.Status {
 	t.writing <- struct{}{}
 	defer func() { <-t.writing }()
 	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
-	return refusal(t.helloID, err)
+	return refusalFrame(t.helloID, err)
 }
 
 // refuseTime bounds the goodbye to a client that was not admitted.

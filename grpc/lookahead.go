@@ -146,11 +146,11 @@ func parseFrameHeader(b []byte) http2.FrameHeader {
 	}
 }
 
-// take returns the next n bytes. It reads what is there and no more, so that what it keeps is bounded.
+// take returns the next n bytes. It reads on only for what it lacks, so that what it keeps is bounded.
 func (l *lookahead) take(r io.Reader, n int) ([]byte, error) {
 	for len(l.seen) < l.at+n {
 		if cap(l.seen) == len(l.seen) || cap(l.seen) < l.at+n {
-			grown := make([]byte, len(l.seen), max(2*cap(l.seen), l.at+n, 1<<10))
+			grown := make([]byte, len(l.seen), max(l.at+n, min(2*cap(l.seen), maxLookBytes), 1<<10))
 			copy(grown, l.seen)
 			l.seen = grown
 		}

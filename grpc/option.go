@@ -84,6 +84,17 @@ func WithMaxConcurrentStreams(n int) Option {
 // WithMaxConnections bounds the connections of gRPC's native transport; one more is refused. The default is 10,000.
 func WithMaxConnections(n int) Option { return set(func(c *Config) { c.MaxConnections = n }) }
 
+// WithMaxConnectionsPerAddr is the same bound for one address (IPv6: one /64). The default is 1,000.
+func WithMaxConnectionsPerAddr(n int) Option {
+	return set(func(c *Config) { c.MaxConnectionsPerAddr = n })
+}
+
+// WithCallRate bounds the calls a second of one address (IPv6: of one /64), and how many may come at once; a burst of 0
+// is twice the rate. One more is RESOURCE_EXHAUSTED, with a hint to clients when to try again. The default is no bound.
+func WithCallRate(perSecond, burst int) Option {
+	return set(func(c *Config) { c.CallRate, c.CallBurst = perSecond, burst })
+}
+
 // WithReflection serves grpc.reflection.v1, by which tools such as grpcurl find services, to everybody. The default is true.
 func WithReflection(on bool) Option { return set(func(c *Config) { c.EnableReflection = on }) }
 

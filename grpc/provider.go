@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/limit"
 )
 
 // Provider is the gRPC provider of a [comm.Manager]. [New] makes one; it serves one manager.
@@ -30,6 +32,7 @@ type Provider struct {
 	stats    []stats.Handler
 	unknown  grpc.StreamHandler
 	public   []string
+	rate     *limit.Limiter[netip.Prefix] // of calls, or nil
 	server   []grpc.ServerOption
 
 	mu       sync.Mutex // guards the fields below
@@ -103,11 +106,16 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 
 // registerOwn adds the services that come with the provider, where the user has not brought them.
 func (p *Provider) registerOwn() {
+	names := make([]string, 0, len(p.services.list))
+	for _, s := range p.services.list {
+		names = append(names, s.desc.ServiceName)
+	}
+	p.health.cover(names)
 	if !p.services.has(healthName) {
 		p.health.register(&p.services)
 	}
 	p.hub.register(&p.services)
-	if p.conf.EnableChannelz && !p.services.has("grpc.channelz.v1.Channelz") {
+	if p.conf.EnableChannelz && !p.services.has(channelzName) {
 		service.RegisterChannelzServiceToServer(&p.services)
 	}
 	if p.conf.EnableReflection && !p.services.has(reflectionName) {

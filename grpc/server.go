@@ -8,8 +8,10 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // so that clients may compress
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/places"
@@ -23,20 +25,22 @@ type server struct {
 	host   comm.Host
 	native *grpc.Server
 	web    *grpc.Server
-	door   *door // what the native server accepts from
-	hub    *hub  // nil without one
+	door   *door         // what the native server accepts from
+	hub    *hub          // nil without one
+	calls  places.Places // that came as HTTP requests
 
-	calls   places.Places  // that came as HTTP requests
-	serving sync.WaitGroup // the native server's accept loop
-	ending  context.CancelFunc
-	ctx     context.Context // until the server is to end: what never ends by itself ends then
+	ctx    context.Context // until the server is to end: what never ends by itself ends then
+	ending context.CancelFunc
+	once   sync.Once      // of leaving
+	left   chan struct{}  // closed when the native server has ended
+	over   chan struct{}  // closed when this start stops
+	work   sync.WaitGroup // the goroutines
 }
 
 func newServer(p *Provider, h comm.Host) (*server, error) {
-	s := &server{p: p, host: h}
+	s := &server{p: p, host: h, door: newDoor(&p.conf, h), left: make(chan struct{}), over: make(chan struct{})}
 	s.ctx, s.ending = context.WithCancel(h.Context())
 	s.hub = p.hub.start(s)
-	s.door = newDoor(p.conf.MaxConnections, h)
 	var err1, err2 error
 	s.native, err1 = s.build(true)
 	s.web, err2 = s.build(false)
@@ -57,11 +61,14 @@ func (s *server) build(native bool) (g *grpc.Server, err error) {
 
 func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
-	settings := s.host.Settings()
+	g := s.newGuard(native)
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newServerCodec()),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
+		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
+		grpc.ChainStreamInterceptor(append([]grpc.StreamServerInterceptor{g.stream}, s.p.stream...)...),
+		grpc.UnknownServiceHandler(s.p.unknownService()),
 	}
 	for _, h := range s.p.stats {
 		opts = append(opts, grpc.StatsHandler(h))
@@ -69,6 +76,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	if !native {
 		return append(opts, grpc.ChainStreamInterceptor(paceStream))
 	}
+	settings := s.host.Settings()
 	return append(opts,
 		grpc.Creds(handedOver{}),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
@@ -90,12 +98,31 @@ func (s *server) start() error {
 			return err
 		}
 	}
-	s.serving.Go(func() {
-		if err := s.native.Serve(s.door); err != nil && !errors.Is(err, grpc.ErrServerStopped) && s.ctx.Err() == nil {
+	s.work.Go(func() {
+		if err := s.native.Serve(s.door); err != nil && s.ctx.Err() == nil {
 			s.host.Fail(fmt.Errorf("commgrpc: serve: %w", err))
 		}
 	})
+	s.work.Go(s.follow)
 	return s.host.ClaimConns(s.claim)
+}
+
+// unknownService answers calls of what is not registered.
+func (p *Provider) unknownService() grpc.StreamHandler {
+	if p.unknown != nil {
+		return p.unknown
+	}
+	return func(_ any, ss grpc.ServerStream) error {
+		full, _ := grpc.MethodFromServerStream(ss)
+		service, method, ok := splitMethod(full)
+		switch {
+		case !ok:
+			return status.Error(codes.Unimplemented, "malformed method name")
+		case !p.services.has(service):
+			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
+		}
+		return status.Errorf(codes.Unimplemented, "unknown method %s for service %s", method, service)
+	}
 }
 
 // routed serves the gRPC calls that come as HTTP requests.
