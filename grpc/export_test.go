@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/anasamu/comm"
@@ -66,3 +67,17 @@ func Rewound(c net.Conn, first []byte) net.Conn { return &rewound{Conn: c, first
 
 // Ackless is c without the first acknowledgement of SETTINGS.
 func Ackless(c net.Conn) net.Conn { return &ackless{Conn: c} }
+
+// TakeFrames takes all frames out of a message.
+func TakeFrames(message []byte) (frames [][]byte, err error) {
+	var in inbound
+	in.take(mem.BufferSlice{mem.SliceBuffer(message)})
+	defer in.free()
+	for {
+		b, ok, err := in.next()
+		if err != nil || !ok {
+			return frames, err
+		}
+		frames = append(frames, b)
+	}
+}

@@ -86,6 +86,8 @@ type greeter interface {
 	// listen hands what else the client says to the manager; gone is told why it says no more. A nil conn means
 	// that the client was not admitted.
 	listen(c *comm.Conn) (gone <-chan comm.CloseReason)
+	// reading reports that gone is told as soon as the stream has ended, with the reason.
+	reading() bool
 	// silent reports that the client has said nothing since the last call, though it could have.
 	silent() bool
 	// ping is what the client is to be asked for a sign of life.
@@ -157,6 +159,8 @@ func parseHello(w *commv1.Frame) (*comm.Frame, error) {
 }
 
 func (request) listen(*comm.Conn) <-chan comm.CloseReason { return nil }
+
+func (request) reading() bool { return false }
 
 func (request) silent() bool { return false }
 

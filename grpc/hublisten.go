@@ -73,6 +73,9 @@ func (l *listener) listen(c *comm.Conn) <-chan comm.CloseReason {
 	return l.gone
 }
 
+// reading implements greeter. The reader does not wait for the manager once the stream has ended.
+func (l *listener) reading() bool { return !l.busy.Load() }
+
 // silent implements greeter. A client whose frames are not taken is not silent.
 func (l *listener) silent() bool { return !l.heard.Swap(false) && !l.busy.Load() }
 
@@ -137,7 +140,7 @@ func (l *listener) read(c *comm.Conn) comm.CloseReason {
 		}
 		l.heard.Store(true)
 		if err := l.receive(c, b); err != nil {
-			return comm.CloseReason{Kind: comm.ReasonNormal, Err: err}
+			return comm.CloseReason{Kind: comm.ReasonLost, Err: err}
 		}
 	}
 }
@@ -149,8 +152,11 @@ func (l *listener) receive(c *comm.Conn, b []byte) error {
 		l.t.hub.host.Reject(c, err)
 		return c.Err()
 	}
-	l.busy.Store(true)
+	l.busy.Store(true) // before the stream is looked at: see reading
 	defer l.busy.Store(false)
+	if err := l.t.stream.Context().Err(); err != nil {
+		return err
+	}
 	return l.t.hub.host.Receive(c, f)
 }
 

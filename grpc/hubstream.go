@@ -30,9 +30,9 @@ type transport struct {
 
 	over chan struct{} // closed when the handler is to return
 
-	mu       sync.Mutex // guards the fields below
-	conn     *comm.Conn // nil until the manager has made it
-	early    int        // bytes sent before that
+	mu       sync.Mutex            // guards the fields below
+	conn     *comm.Conn            // nil until the manager has made it
+	early    struct{ in, out int } // bytes before that
 	reason   comm.CloseReason
 	finished bool        // over is closed, for the reason
 	cut      bool        // because a send took too long
@@ -59,7 +59,7 @@ func (t *transport) leave() {
 func (t *transport) attached(c *comm.Conn) {
 	t.mu.Lock()
 	t.conn = c
-	t.hub.host.Traffic(c, 0, t.early)
+	t.hub.host.Traffic(c, t.early.in, t.early.out)
 	t.mu.Unlock()
 }
 
@@ -68,7 +68,8 @@ func (t *transport) traffic(in, out int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conn == nil {
-		t.early += out
+		t.early.in += in
+		t.early.out += out
 		return
 	}
 	t.hub.host.Traffic(t.conn, in, out)
@@ -232,8 +233,9 @@ func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
 			gone = nil
 			t.hub.host.Detach(c, r)
 		case <-ended:
-			ended = nil
-			t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			if ended = nil; !client.reading() {
+				t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			}
 		case <-beat.C:
 			pulse.beat()
 		}
