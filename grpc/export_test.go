@@ -81,3 +81,8 @@ func TakeFrames(message []byte) (frames [][]byte, err error) {
 		frames = append(frames, b)
 	}
 }
+
+// Acknowledged is newAcknowledged.
+func Acknowledged(c net.Conn, greeting int, again bool) net.Conn {
+	return newAcknowledged(c, greeting, again)
+}

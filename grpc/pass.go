@@ -84,3 +84,4 @@ func (c *ackless) next() error {
 	c.out, c.skip = c.header[:], int(f.Length)
 	return nil
 }
+
