@@ -10,12 +10,15 @@ import (
 // acknowledged is a connection whose client's SETTINGS the claim has acknowledged.
 //
 // The first acknowledgement that is written to it is left out, because a client may take a second one for an error.
-// Until it is written, nothing is read but those SETTINGS, because net/http acknowledges two that have come by one. And
-// where the client has sent SETTINGS again, it is told that they are acknowledged before it hears the server's own.
+// Until it is written, nothing is read but those SETTINGS, because net/http acknowledges two that have come by one.
+//
+// A client that has sent SETTINGS again may expect their acknowledgement next. It therefore hears none of the server's
+// own SETTINGS: those of the claim promise less, and the client's acknowledgement of them stands for that of the others.
 // Writes must not overlap.
 type acknowledged struct {
 	net.Conn
 	greeting int           // bytes of preface and SETTINGS still to be read; of the reader
+	through  bool          // open was waited for; of the reader
 	open     chan struct{} // closed when reading may go on
 	opened   func()        // closes open
 
@@ -23,16 +26,15 @@ type acknowledged struct {
 	header  [frameHeader]byte // of the frame that is being written
 	have    int               // how much of header
 	skip    int               // payload still to be written
-	late    []byte            // the server's SETTINGS, until the client has the acknowledgement of its second ones
-	again   bool              // there are second ones
-	holding bool              // skip is of late
+	mute    bool              // SETTINGS of the server are left out
+	silence bool              // skip is of what is left out
 	dropped bool              // the acknowledgement was left out
 	done    bool              // all is written as it comes
 }
 
-// newAcknowledged is c, which yields the bytes of the greeting first; again says that SETTINGS follow it.
-func newAcknowledged(c net.Conn, greeting int, again bool) *acknowledged {
-	a := &acknowledged{Conn: c, greeting: greeting, again: again, open: make(chan struct{})}
+// newAcknowledged is c, which yields the bytes of the greeting first; mute leaves the server's SETTINGS out.
+func newAcknowledged(c net.Conn, greeting int, mute bool) *acknowledged {
+	a := &acknowledged{Conn: c, greeting: greeting, mute: mute, open: make(chan struct{})}
 	a.opened = sync.OnceFunc(func() { close(a.open) })
 	return a
 }
@@ -44,7 +46,10 @@ func (c *acknowledged) Read(p []byte) (int, error) {
 		c.greeting -= n
 		return n, err
 	}
-	<-c.open
+	if !c.through {
+		<-c.open
+		c.through = true
+	}
 	return c.Conn.Read(p)
 }
 
@@ -75,9 +80,7 @@ func (c *acknowledged) filter(p []byte) (out []byte) {
 	for len(p) > 0 && !c.done {
 		if c.skip > 0 {
 			n := min(c.skip, len(p))
-			if c.holding {
-				c.late = append(c.late, p[:n]...)
-			} else {
+			if !c.silence {
 				out = append(out, p[:n]...)
 			}
 			p, c.skip = p[n:], c.skip-n
@@ -93,23 +96,15 @@ func (c *acknowledged) filter(p []byte) (out []byte) {
 	return append(out, p...)
 }
 
-// frame decides about a frame by its header.
+// frame decides about a frame by its header. The server's own SETTINGS come before its acknowledgement.
 func (c *acknowledged) frame(out []byte) []byte {
 	f := parseFrameHeader(c.header[:])
 	c.skip = int(f.Length)
 	settings := f.Type == http2.FrameSettings
 	ack := settings && f.Flags.Has(http2.FlagSettingsAck)
-	c.holding = settings && !ack && c.again && c.late == nil
-	switch {
-	case c.holding:
-		c.late = append(c.late, c.header[:]...)
+	c.done, c.dropped = ack, ack
+	if c.silence = settings && c.mute; ack || c.silence {
 		return out
-	case ack && !c.dropped:
-		c.dropped, c.done = true, c.late == nil
-		return out
-	case ack:
-		c.done = true
-		return append(append(out, c.header[:]...), c.late...)
 	}
 	return append(out, c.header[:]...)
 }

@@ -45,6 +45,9 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		return false, nil
 	}
 	if is, _ := listen.HasPrefix(c, preface); !is {
+		if c.TLS() != nil && c.TLS().NegotiatedProtocol == "h2" {
+			return true, c.Replay().Close() // net/http would answer in HTTP/1.1, RFC 9113, section 3.4
+		}
 		return false, nil // net/http says what is wrong with a short one
 	}
 	conn := c.Replay()
@@ -66,7 +69,10 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		case shut: // net/http's answers tell the client to go
 		}
 	}
-	c.Pass(&ackless{Conn: whole})
+	if !look.again {
+		whole = &ackless{Conn: whole}
+	}
+	c.Pass(whole)
 	return false, nil
 }
 

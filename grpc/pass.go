@@ -84,4 +84,3 @@ func (c *ackless) next() error {
 	c.out, c.skip = c.header[:], int(f.Length)
 	return nil
 }
-

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,15 +20,15 @@ import (
 // verdicts are what h2spec says of each of its cases.
 type verdicts map[string]string
 
-// h2spec runs all cases against an address.
-func h2spec(t *testing.T, program, addr string, secure bool) verdicts {
+// h2spec runs all cases against an address, or those of some sections.
+func h2spec(t *testing.T, program, addr string, secure bool, sections ...string) verdicts {
 	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	report := filepath.Join(t.TempDir(), "report.xml")
-	args := []string{"-p", port, "-P", "/page", "-o", "1", "-j", report}
+	args := append(sections, "-p", port, "-P", "/page", "-o", "1", "-j", report)
 	if secure {
 		args = append(args, "-t", "-k")
 	}
@@ -122,8 +123,13 @@ func TestH2spec(t *testing.T) {
 				t.Fatalf("net/http passes %d of %d cases: something else is wrong", theirs.count("passed"), len(theirs))
 			}
 			for _, name := range slices.Sorted(maps.Keys(theirs)) {
-				if theirs[name] == "passed" && ours[name] != "passed" {
-					t.Errorf("%s: %q", name, ours[name])
+				if theirs[name] != "passed" || ours[name] == "passed" {
+					continue
+				}
+				section, _, _ := strings.Cut(name, ": ")
+				again := h2spec(t, program, g.addr, secure, section) // alone: some cases depend on who is faster
+				if again[name] != "passed" {
+					t.Errorf("%s: %q, and again %q", name, ours[name], again[name])
 				}
 			}
 		})

@@ -68,7 +68,7 @@ func (g gateway) get(t *testing.T, cc *http2.ClientConn) {
 }
 
 // call is one call of gRPC as any HTTP client can make it.
-func (g gateway) call(t *testing.T, cc *http2.ClientConn, size int) {
+func (g gateway) call(t *testing.T, cc *http2.ClientConn, agent string, size int) {
 	t.Helper()
 	in, err := proto.Marshal(&testpb.SimpleRequest{ResponseSize: int32(size)})
 	if err != nil {
@@ -82,6 +82,7 @@ func (g gateway) call(t *testing.T, cc *http2.ClientConn, size int) {
 	}
 	r.Header.Set("Content-Type", "application/grpc")
 	r.Header.Set("Te", "trailers")
+	r.Header.Set("User-Agent", agent)
 	res, err := cc.RoundTrip(r)
 	if err != nil {
 		t.Error(err)
@@ -111,7 +112,7 @@ func TestOneConnection(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 20 {
 				all.Go(func() { g.get(t, cc) })
-				all.Go(func() { g.call(t, cc, i*10_000) })
+				all.Go(func() { g.call(t, cc, "grpc-go/1.85.0", i*10_000) })
 			}
 			all.Wait()
 			if n := g.requests(t); n != 20 {
@@ -121,19 +122,24 @@ func TestOneConnection(t *testing.T) {
 	}
 }
 
-// A connection that begins by a call is gRPC's own.
+// A connection that begins by a call of a gRPC library is gRPC's own. Any other client may ask for pages later.
 func TestCallFirst(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"cleartext": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := start(t, secure, false)
-			cc := g.connect(t)
+			library, other := g.connect(t), g.connect(t)
 			for i := range 20 {
-				g.call(t, cc, i*10_000)
+				g.call(t, library, "grpc-go/1.85.0", i*10_000)
 			}
 			if n := g.requests(t); n != 0 {
-				t.Errorf("%d calls came as HTTP requests", n)
+				t.Errorf("%d calls of a library came as HTTP requests", n)
+			}
+			g.call(t, other, "curl/8.0", 10_000)
+			g.get(t, other)
+			if n := g.requests(t); n != 1 {
+				t.Errorf("%d calls of another client came as HTTP requests, want 1", n)
 			}
 		})
 	}
