@@ -127,9 +127,11 @@ func TestH2spec(t *testing.T) {
 					continue
 				}
 				section, _, _ := strings.Cut(name, ": ")
-				again := h2spec(t, program, g.addr, secure, section) // alone: some cases depend on who is faster
-				if again[name] != "passed" {
-					t.Errorf("%s: %q, and again %q", name, ours[name], again[name])
+				for tries := 5; tries > 0 && ours[name] != "passed"; tries-- { // some cases depend on who is faster
+					ours[name] = h2spec(t, program, g.addr, secure, section)[name]
+				}
+				if ours[name] != "passed" {
+					t.Errorf("%s: %q", name, ours[name])
 				}
 			}
 		})

@@ -115,7 +115,7 @@ func TestOneConnection(t *testing.T) {
 				all.Go(func() { g.call(t, cc, "grpc-go/1.85.0", i*10_000) })
 			}
 			all.Wait()
-			if n := g.requests(t); n != 20 {
+			if n := g.web.n.Load(); n != 20 {
 				t.Errorf("%d calls came as HTTP requests, want 20", n)
 			}
 		})
@@ -133,12 +133,12 @@ func TestCallFirst(t *testing.T) {
 			for i := range 20 {
 				g.call(t, library, "grpc-go/1.85.0", i*10_000)
 			}
-			if n := g.requests(t); n != 0 {
+			if n := g.web.n.Load(); n != 0 {
 				t.Errorf("%d calls of a library came as HTTP requests", n)
 			}
 			g.call(t, other, "curl/8.0", 10_000)
 			g.get(t, other)
-			if n := g.requests(t); n != 1 {
+			if n := g.web.n.Load(); n != 1 {
 				t.Errorf("%d calls of another client came as HTTP requests, want 1", n)
 			}
 		})
