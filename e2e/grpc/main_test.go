@@ -22,24 +22,21 @@ func TestMain(m *testing.M) {
 		playCase(name)
 		return
 	}
-	code := m.Run()
-	if toolFolder != "" {
-		os.RemoveAll(toolFolder)
+	var err error
+	if toolFolder, err = os.MkdirTemp("", "comm-e2e-grpc"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	os.RemoveAll(toolFolder)
 	os.Exit(code)
 }
 
-var toolFolder string // of built tools, or empty
+var toolFolder string // of built tools
 
 // tool builds a tool of this module.
 func tool(t *testing.T, pkg string) string {
 	t.Helper()
-	if toolFolder == "" {
-		var err error
-		if toolFolder, err = os.MkdirTemp("", "comm-e2e-grpc"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", toolFolder+"/", pkg).CombinedOutput()
 	if err != nil {
 		t.Fatal(fmt.Errorf("building %s: %w: %s", pkg, err, out))
