@@ -86,3 +86,14 @@ func TakeFrames(message []byte) (frames [][]byte, err error) {
 func Acknowledged(c net.Conn, greeting int, again bool) net.Conn {
 	return newAcknowledged(c, greeting, again)
 }
+
+// NativeConns is how many connections the native transport has.
+func (p *Provider) NativeConns() int64 {
+	if s := p.current(); s != nil {
+		return s.door.open.Load()
+	}
+	return 0
+}
+
+// ConfigOf is what a provider's configuration has come to.
+func ConfigOf(p *Provider) Config { return p.conf }

@@ -143,5 +143,5 @@ func newMessage(t testing.TB, typ string, content any) *comm.Message {
 
 func newGateway(t testing.TB, opts ...comm.Option) *comm.Manager {
 	t.Helper()
-	return gateway(t, commgrpc.New(), opts...)
+	return guarded(t, commgrpc.New(), opts...)
 }

@@ -40,11 +40,11 @@ func TestMixedNative(t *testing.T) {
 	t.Parallel()
 	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{MaxReceive: 1 << 20}), true)
 	c := mixedClient(t, s)
-	out, err := c.UnaryCall(t.Context(), &testpb.SimpleRequest{Payload: payload(strings.Repeat("u", 500_000))})
+	out, err := c.UnaryCall(t.Context(), &testpb.SimpleRequest{Payload: webPayload(strings.Repeat("u", 500_000))})
 	if err != nil || len(out.GetPayload().GetBody()) != 500_000 {
 		t.Fatal(err)
 	}
-	if _, err = c.UnaryCall(t.Context(), &testpb.SimpleRequest{Payload: payload(strings.Repeat("u", 2<<20))}); status.Code(err) != codes.ResourceExhausted {
+	if _, err = c.UnaryCall(t.Context(), &testpb.SimpleRequest{Payload: webPayload(strings.Repeat("u", 2<<20))}); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a message that is too long: %v", err)
 	}
 	both, err := c.FullDuplexCall(t.Context())
@@ -53,14 +53,14 @@ func TestMixedNative(t *testing.T) {
 	}
 	for i := range 10 * commgrpc.MaxAhead {
 		want := fmt.Sprint("message ", i)
-		if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: payload(want)}); err != nil {
+		if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: webPayload(want)}); err != nil {
 			t.Fatal(err)
 		}
 		if in, err := both.Recv(); err != nil || string(in.GetPayload().GetBody()) != want {
 			t.Fatalf("%q came back, %v", in.GetPayload().GetBody(), err)
 		}
 	}
-	if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: payload(strings.Repeat("u", 2<<20))}); err != nil {
+	if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: webPayload(strings.Repeat("u", 2<<20))}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := both.Recv(); status.Code(err) != codes.ResourceExhausted {
@@ -88,7 +88,7 @@ func (l *limited) Read(p []byte) (int, error) {
 func TestMixedIsPaced(t *testing.T) {
 	t.Parallel()
 	const messages = 200
-	m := &testpb.StreamingInputCallRequest{Payload: payload(strings.Repeat("p", 100_000))}
+	m := &testpb.StreamingInputCallRequest{Payload: webPayload(strings.Repeat("p", 100_000))}
 	size := int64(len(frame(t, 0, m)))
 	service := &webService{step: make(chan struct{})}
 	inner := newWebHandler(t, service, commgrpc.WebSettings{})

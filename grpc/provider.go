@@ -41,7 +41,9 @@ type Provider struct {
 }
 
 // New makes the provider "grpc". What is wrong with its options is reported by [comm.New].
-func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)} }
+func New(opts ...Option) *Provider {
+	return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)}
+}
 
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
@@ -106,6 +108,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 
 // registerOwn adds the services that come with the provider, where the user has not brought them.
 func (p *Provider) registerOwn() {
+	p.hub.register(&p.services)
 	names := make([]string, 0, len(p.services.list))
 	for _, s := range p.services.list {
 		names = append(names, s.desc.ServiceName)
@@ -114,7 +117,6 @@ func (p *Provider) registerOwn() {
 	if !p.services.has(healthName) {
 		p.health.register(&p.services)
 	}
-	p.hub.register(&p.services)
 	if p.conf.EnableChannelz && !p.services.has(channelzName) {
 		service.RegisterChannelzServiceToServer(&p.services)
 	}

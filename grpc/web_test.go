@@ -20,7 +20,7 @@ import (
 	commgrpc "github.com/anasamu/comm/grpc"
 )
 
-func payload(body string) *testpb.Payload { return &testpb.Payload{Body: []byte(body)} }
+func webPayload(body string) *testpb.Payload { return &testpb.Payload{Body: []byte(body)} }
 
 // carriers runs a test over each of HTTP/1.1 and HTTP/2 with TLS, in binary and as text.
 func carriers(t *testing.T, run func(t *testing.T, h2 bool, media string)) {
@@ -34,8 +34,8 @@ func carriers(t *testing.T, run func(t *testing.T, h2 bool, media string)) {
 	}
 }
 
-// as is a body in the form of a content type.
-func as(media string, body []byte) io.Reader {
+// webBody is a body in the form of a content type.
+func webBody(media string, body []byte) io.Reader {
 	if strings.Contains(media, "-text") {
 		return strings.NewReader(base64.StdEncoding.EncodeToString(body))
 	}
@@ -47,8 +47,8 @@ func TestWebUnary(t *testing.T) {
 	carriers(t, func(t *testing.T, h2 bool, media string) {
 		s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{}), h2)
 		for _, size := range []int{0, 1, 2, 3, 100, 70_000, 1 << 20} {
-			in := &testpb.SimpleRequest{Payload: payload(strings.Repeat("a", size))}
-			res := webCall(t, s, unaryPath, media, as(media, frame(t, 0, in)), "X-Echo", "one", "X-Echo", "two", "X-Trailing-Bin", "AAEC")
+			in := &testpb.SimpleRequest{Payload: webPayload(strings.Repeat("a", size))}
+			res := webCall(t, s, unaryPath, media, webBody(media, frame(t, 0, in)), "X-Echo", "one", "X-Echo", "two", "X-Trailing-Bin", "AAEC")
 			f := readWeb(t, res)
 			if want := strings.TrimSuffix(media, "+proto") + "+proto"; res.StatusCode != 200 || res.Header.Get("Content-Type") != want {
 				t.Errorf("status %d, content type %q, want %q", res.StatusCode, res.Header.Get("Content-Type"), want)
@@ -81,7 +81,7 @@ func TestWebStreams(t *testing.T) {
 		for _, size := range []int32{1, 2, 3, 0, 40_000} {
 			in.ResponseParameters = append(in.ResponseParameters, &testpb.ResponseParameters{Size: size})
 		}
-		res := webCall(t, s, streamPath, media, as(media, frame(t, 0, in)))
+		res := webCall(t, s, streamPath, media, webBody(media, frame(t, 0, in)))
 		for i, p := range in.ResponseParameters {
 			body := make([]byte, p.GetSize())
 			if len(body) > 0 {
@@ -118,7 +118,7 @@ func TestWebStatus(t *testing.T) {
 	carriers(t, func(t *testing.T, h2 bool, media string) {
 		s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{}), h2)
 
-		res := webCall(t, s, unaryPath, media, as(media, frame(t, 0, &testpb.SimpleRequest{ResponseStatus: refused, Payload: payload("why")})), "X-Trailing-Bin", "AAEC")
+		res := webCall(t, s, unaryPath, media, webBody(media, frame(t, 0, &testpb.SimpleRequest{ResponseStatus: refused, Payload: webPayload("why")})), "X-Trailing-Bin", "AAEC")
 		if f := readWeb(t, res); len(f.messages)+len(f.trailers) != 0 {
 			t.Errorf("a failed call has a body: %+v", f)
 		}
@@ -131,14 +131,14 @@ func TestWebStatus(t *testing.T) {
 		}
 
 		in := &testpb.StreamingOutputCallRequest{ResponseStatus: refused, ResponseParameters: []*testpb.ResponseParameters{{Size: 1}}}
-		res = webCall(t, s, streamPath, media, as(media, frame(t, 0, in)))
+		res = webCall(t, s, streamPath, media, webBody(media, frame(t, 0, in)))
 		f := readWeb(t, res)
 		if len(f.messages) != 1 || f.trailers["grpc-status"] != "5" || res.Header.Get("Grpc-Status") != "" {
 			t.Errorf("a stream that fails is %+v", f)
 		}
 
 		// Nothing but the end: the status is in a frame, so that no client takes the call for refused.
-		res = webCall(t, s, streamPath, media, as(media, frame(t, 0, &testpb.StreamingOutputCallRequest{})))
+		res = webCall(t, s, streamPath, media, webBody(media, frame(t, 0, &testpb.StreamingOutputCallRequest{})))
 		if f := readWeb(t, res); len(f.messages) != 0 || f.trailers["grpc-status"] != "0" {
 			t.Errorf("an empty stream is %+v", f)
 		}
@@ -156,7 +156,7 @@ func TestWebAccept(t *testing.T) {
 		{"application/grpc-web-text", "*/*", "application/grpc-web-text+proto"},
 		{"Application/gRPC-Web-Text-Base64; charset=utf-8", "", "application/grpc-web-text+proto"},
 	} {
-		body := as(strings.ToLower(c.sent), frame(t, 0, &testpb.SimpleRequest{Payload: payload("x")}))
+		body := webBody(strings.ToLower(c.sent), frame(t, 0, &testpb.SimpleRequest{Payload: webPayload("x")}))
 		res := webCall(t, s, unaryPath, c.sent, body, "Accept", c.accept)
 		f := readWeb(t, res)
 		if got := res.Header.Get("Content-Type"); got != c.want || f.trailers["grpc-status"] != "0" {
@@ -169,7 +169,7 @@ func TestWebAccept(t *testing.T) {
 func TestWebTextInPieces(t *testing.T) {
 	t.Parallel()
 	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{}), false)
-	whole := frame(t, 0, &testpb.SimpleRequest{Payload: payload("pieces of text")})
+	whole := frame(t, 0, &testpb.SimpleRequest{Payload: webPayload("pieces of text")})
 	for cut := 1; cut < len(whole); cut++ {
 		text := commgrpc.TextPieces(whole[:cut], whole[cut:])
 		res := webCall(t, s, unaryPath, "application/grpc-web-text", bytes.NewReader(text))
@@ -182,7 +182,7 @@ func TestWebTextInPieces(t *testing.T) {
 func TestWebCompressed(t *testing.T) {
 	t.Parallel()
 	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{}), false)
-	content, err := proto.Marshal(&testpb.SimpleRequest{Payload: payload(strings.Repeat("compressed ", 100))})
+	content, err := proto.Marshal(&testpb.SimpleRequest{Payload: webPayload(strings.Repeat("compressed ", 100))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestWebCompressed(t *testing.T) {
 // for more.
 func TestWebRefuses(t *testing.T) {
 	t.Parallel()
-	good := frame(t, 0, &testpb.SimpleRequest{Payload: payload("x")})
+	good := frame(t, 0, &testpb.SimpleRequest{Payload: webPayload("x")})
 	text := base64.StdEncoding.EncodeToString(good)
 	long := rawFrame(0, make([]byte, 101))
 	for _, c := range []struct {
@@ -320,7 +320,7 @@ func TestWebOrigins(t *testing.T) {
 	}
 	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{CheckOrigin: only}), false)
 	body := func() io.Reader {
-		return bytes.NewReader(frame(t, 0, &testpb.SimpleRequest{Payload: payload("x")}))
+		return bytes.NewReader(frame(t, 0, &testpb.SimpleRequest{Payload: webPayload("x")}))
 	}
 
 	res := webCall(t, s, unaryPath, "application/grpc-web+proto", body(), "Origin", "https://app.example", "X-Echo", "1")
