@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 
 	"github.com/anasamu/comm"
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
@@ -102,6 +103,9 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	}
 	t := newTransport(h, s)
 	defer t.leave()
+	if err := grpc.SetSendCompressor(s.Context(), encoding.Identity); err != nil {
+		return refusal("", err).Err()
+	}
 	client := from(t)
 	c, err := h.attach(t, client)
 	if err != nil {

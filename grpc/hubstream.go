@@ -3,6 +3,7 @@ package commgrpc
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,32 +17,40 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// transport carries the frames of one stream. What is sent waits for the client inside SendMsg, and nothing but
-// the end of the stream unblocks that: the return of the stream's handler. So a send that takes too long ends the
-// stream.
+// transport carries the frames of one stream. What gRPC holds for a client that does not read is bounded: beyond that
+// SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
+// takes too long ends the stream.
 type transport struct {
 	hub     *hub
 	stream  grpc.ServerStream
 	helloID string
 	holders atomic.Int32 // of the stream's place
 
+	waiter  comm.Waiter   // told before Write waits
 	writing chan struct{} // holds one token during a send
-	wrote   atomic.Bool   // since the last beat
+	unsent  unsent
+	since   atomic.Int64 // when the send under way began, in Unix nanoseconds; 0 if there is none
+	wrote   atomic.Bool  // since the last beat
 
-	over chan struct{} // closed when the handler is to return
+	over chan struct{}             // closed when the handler is to return
+	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
 
-	mu       sync.Mutex            // guards the fields below
-	conn     *comm.Conn            // nil until the manager has made it
-	early    struct{ in, out int } // bytes before that
+	mu       sync.Mutex             // guards the fields below
+	early    struct{ in, out int } // bytes before there was a conn
 	reason   comm.CloseReason
 	finished bool        // over is closed, for the reason
 	cut      bool        // because a send took too long
-	deadline *time.Timer // of the send under way; made by the first
+	deadline *time.Timer // of a send that waits; made by the first
+	armed    bool        // the deadline runs
 	until    time.Time   // when every send must have ended, once Close has been called
 }
 
 func newTransport(h *hub, s grpc.ServerStream) *transport {
 	t := &transport{hub: h, stream: s, writing: make(chan struct{}, 1), over: make(chan struct{})}
+	t.unsent.most = heldByStream
+	if s.Context().Value(http.ServerContextKey) != nil {
+		t.unsent.most = 1 // net/http writes, and holds nothing
+	}
 	t.holders.Store(1)
 	return t
 }
@@ -55,32 +64,41 @@ func (t *transport) leave() {
 	}
 }
 
-// attached makes the connection known. The place is kept until it is out of everything.
+// attached makes the connection known.
 func (t *transport) attached(c *comm.Conn) {
 	t.mu.Lock()
-	t.conn = c
+	defer t.mu.Unlock()
+	t.conn.Store(c)
 	t.hub.host.Traffic(c, t.early.in, t.early.out)
-	t.mu.Unlock()
 }
 
 // traffic counts bytes.
 func (t *transport) traffic(in, out int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conn == nil {
-		t.early.in += in
-		t.early.out += out
-		return
+	c := t.conn.Load()
+	if c == nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if c = t.conn.Load(); c == nil {
+			t.early.in += in
+			t.early.out += out
+			return
+		}
 	}
-	t.hub.host.Traffic(t.conn, in, out)
+	t.hub.host.Traffic(c, in, out)
 }
 
 // messageHeader is what gRPC puts before each message.
 const messageHeader = 5
 
+// TellWaiting implements comm.WaitTeller.
+func (t *transport) TellWaiting(w comm.Waiter) bool {
+	t.waiter = w
+	return true
+}
+
 // Write implements comm.Transport: the batch is one gRPC message.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
-	parts := make(mem.BufferSlice, 0, len(frames))
+	parts := make(mem.BufferSlice, 0, len(frames)+1)
 	size := messageHeader
 	for _, o := range frames {
 		b, err := t.encode(o)
@@ -90,14 +108,29 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 		parts = append(parts, mem.SliceBuffer(b))
 		size += len(b)
 	}
-	t.writing <- struct{}{}
-	defer func() { <-t.writing }()
+	t.turn()
+	defer t.giveTurn()
+	if t.unsent.full() {
+		t.waiter.Waiting()
+	}
 	if err := t.send(parts, size, deadline); err != nil {
 		return 0, err
 	}
 	t.wrote.Store(true)
 	return len(frames), nil
 }
+
+// turn takes the turn to send, in Write.
+func (t *transport) turn() {
+	select {
+	case t.writing <- struct{}{}:
+	default: // a ping
+		t.waiter.Waiting()
+		t.writing <- struct{}{}
+	}
+}
+
+func (t *transport) giveTurn() { <-t.writing }
 
 // encode returns the shared bytes, but writes what holds for this carrier into welcome.
 func (t *transport) encode(o comm.Outbound) ([]byte, error) {
@@ -111,42 +144,50 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	return format.Append(nil, &own)
 }
 
-// send sends one message, and ends the stream if the client does not take it by the deadline. t.writing is held.
+// send sends one message, and ends the stream if the client does not take it by the deadline. The turn is taken.
 func (t *transport) send(parts mem.BufferSlice, size int, deadline time.Time) error {
-	if !t.bound(deadline) {
+	waits := t.unsent.full()
+	if !t.begin(waits, deadline) {
 		return comm.ErrClosed
 	}
-	err := t.stream.SendMsg(&batch{parts})
-	t.mu.Lock()
-	t.deadline.Stop()
-	cut := t.cut
-	t.mu.Unlock()
-	switch {
-	case cut:
+	t.since.Store(time.Now().UnixNano())
+	err := t.stream.SendMsg(&batch{append(parts, t.unsent.add(size))})
+	t.since.Store(0)
+	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
-	case err != nil:
-		return err
 	}
-	t.traffic(0, size)
-	return nil
+	if err == nil {
+		t.traffic(0, size)
+	}
+	return err
 }
 
-// bound sets the deadline of a send: no later than Close has said. It is false when the stream has ended.
-func (t *transport) bound(deadline time.Time) bool {
+// begin sets the deadline of a send that waits: no later than Close has said. It is false when the stream has ended.
+func (t *transport) begin(waits bool, deadline time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.finished {
-		return false
+	if t.finished || !waits {
+		return !t.finished
 	}
 	if !t.until.IsZero() && t.until.Before(deadline) {
 		deadline = t.until
 	}
+	t.armed = true
 	if t.deadline == nil {
 		t.deadline = time.AfterFunc(time.Until(deadline), t.tooSlow)
 	} else {
 		t.deadline.Reset(time.Until(deadline))
 	}
 	return true
+}
+
+// stopDeadline reports whether the stream was cut because the send took too long.
+func (t *transport) stopDeadline() (cut bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadline.Stop()
+	t.armed = false
+	return t.cut
 }
 
 // tooSlow ends the stream because the client has not taken a message in time.
@@ -171,31 +212,28 @@ func (t *transport) finish(r comm.CloseReason) {
 func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	t.mu.Lock()
 	t.until = deadline
-	if t.deadline != nil && !t.finished {
-		t.deadline.Reset(time.Until(deadline)) // of a send under way
+	if t.armed {
+		t.deadline.Reset(time.Until(deadline))
 	}
 	t.mu.Unlock()
 	t.writing <- struct{}{}
-	defer func() { <-t.writing }()
+	defer t.giveTurn()
 	if r.Kind != comm.ReasonLost {
 		_ = t.say(r.Frame(), deadline) // a client that takes nothing more is told by the status
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.deadline != nil {
-		t.deadline.Stop()
-	}
 	t.finish(r)
 	return nil
 }
 
-// say sends a frame of the carrier's own. t.writing is held.
+// say sends a frame of the carrier's own. The turn is taken.
 func (t *transport) say(f *comm.Frame, deadline time.Time) error {
 	b, err := format.Append(nil, f)
 	if err != nil {
 		return err
 	}
-	return t.send(mem.BufferSlice{mem.SliceBuffer(b)}, messageHeader+len(b), deadline)
+	return t.send(append(make(mem.BufferSlice, 0, 2), mem.SliceBuffer(b)), messageHeader+len(b), deadline)
 }
 
 // refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.
@@ -204,7 +242,7 @@ func (t *transport) refuse(err error) *status.Status {
 		return status.New(codes.Canceled, err.Error())
 	}
 	t.writing <- struct{}{}
-	defer func() { <-t.writing }()
+	defer t.giveTurn()
 	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
 	return refusalFrame(t.helloID, err)
 }
@@ -252,6 +290,10 @@ type pulse struct {
 
 // beat is called at every heartbeat.
 func (p *pulse) beat() {
+	if p.t.overdue() {
+		p.t.tooSlow()
+		return
+	}
 	silent, wrote := p.client.silent(), p.t.wrote.Swap(false)
 	if silent && p.asked {
 		p.t.hub.host.Detach(p.c, comm.CloseReason{Kind: comm.ReasonHeartbeat, Text: "no sign of life"})
@@ -263,11 +305,18 @@ func (p *pulse) beat() {
 	}
 }
 
+// overdue reports whether a send has taken longer than any may. It is not needed as long as gRPC holds as much for a
+// stream as unsent expects of it.
+func (t *transport) overdue() bool {
+	began := t.since.Load()
+	return began != 0 && time.Since(time.Unix(0, began)) > t.hub.settings.WriteTimeout
+}
+
 // ask sends a ping, unless something is being sent, which is as good a sign of life.
 func (t *transport) ask(ping *comm.Frame) {
 	select {
 	case t.writing <- struct{}{}:
-		defer func() { <-t.writing }()
+		defer t.giveTurn()
 		_ = t.say(ping, time.Now().Add(t.hub.settings.WriteTimeout))
 	default:
 	}
