@@ -104,7 +104,7 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	t := newTransport(h, s)
 	defer t.leave()
 	if err := grpc.SetSendCompressor(s.Context(), encoding.Identity); err != nil {
-		return refusal("", err).Err()
+		return refusalFrame("", err).Err()
 	}
 	client := from(t)
 	c, err := h.attach(t, client)
