@@ -40,9 +40,8 @@ const (
 	shut          // the server is at its end
 )
 
-// put hands a connection to the native server, of which first was read before. One that has not entered is still the
-// caller's.
-func (d *door) put(c net.Conn, first []byte, state *tls.ConnectionState) entry {
+// put hands a connection to the native server. One that has not entered is still the caller's.
+func (d *door) put(c net.Conn, state *tls.ConnectionState) entry {
 	key := limit.NetAddrKey(c.RemoteAddr())
 	if key.IsValid() && !d.byAddr.Acquire(key, d.perAddr) {
 		return full
@@ -53,7 +52,7 @@ func (d *door) put(c net.Conn, first []byte, state *tls.ConnectionState) entry {
 	}
 	select {
 	case <-d.done:
-	case d.ready <- &nativeConn{Conn: bare(c), first: first, tls: state, door: d, key: key}:
+	case d.ready <- &nativeConn{Conn: c, tls: state, door: d, key: key}:
 		return entered
 	}
 	d.leave(key)
@@ -87,16 +86,6 @@ func (d *door) Close() error {
 // Addr is where grpc-go keeps its connections; they have addresses of their own.
 func (d *door) Addr() net.Addr { return &net.TCPAddr{} }
 
-// bare is the connection beneath what replays its first bytes, which look has read.
-func bare(c net.Conn) net.Conn {
-	if r, ok := c.(interface{ BareConn() (net.Conn, bool) }); ok {
-		if below, ok := r.BareConn(); ok {
-			return below
-		}
-	}
-	return c
-}
-
 // nativeConn is a claimed connection. It counts its bytes, and its place.
 type nativeConn struct {
 	net.Conn
@@ -108,14 +97,6 @@ type nativeConn struct {
 }
 
 func (c *nativeConn) Read(p []byte) (int, error) {
-	if len(c.first) > 0 {
-		n := copy(p, c.first)
-		if c.first = c.first[n:]; len(c.first) == 0 {
-			c.first = nil
-		}
-		c.door.host.Traffic(nil, n, 0)
-		return n, nil
-	}
 	n, err := c.Conn.Read(p)
 	c.door.host.Traffic(nil, n, 0)
 	return n, err

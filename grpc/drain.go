@@ -43,7 +43,7 @@ func (s *server) stop(ctx context.Context) error {
 	s.p.health.stop()
 	s.calls.Close()
 	s.leave()
-	err := errors.Join(s.awaitNative(ctx), s.calls.Wait(ctx))
+	err := errors.Join(s.hub.end(ctx), s.awaitNative(ctx), s.calls.Wait(ctx))
 	s.web.Stop()
 	s.work.Wait()
 	return err

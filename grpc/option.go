@@ -1,7 +1,6 @@
 package commgrpc
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -59,23 +58,6 @@ func WithHost(host string) Option { return set(func(c *Config) { c.Host = host }
 
 // WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
 func WithPort(port int) Option { return set(func(c *Config) { c.Port = port }) }
-
-// WithTLS sets the TLS configuration of the provider's own address; with ClientAuth and ClientCAs it asks clients for a
-// certificate, which authenticators find in Handshake.TLS. It is cloned. The default is the manager's.
-func WithTLS(conf *tls.Config) Option {
-	return option(func(p *Provider) error {
-		if conf == nil {
-			return refuse("WithTLS", nil, "a configuration")
-		}
-		p.tls = conf.Clone()
-		for _, proto := range []string{"h2", "http/1.1"} {
-			if !slices.Contains(p.tls.NextProtos, proto) {
-				p.tls.NextProtos = append(p.tls.NextProtos, proto)
-			}
-		}
-		return nil
-	})
-}
 
 // WithMaxRecvMsgSize bounds one message of a client, after decompression; a larger one is RESOURCE_EXHAUSTED. The
 // default is 4 MiB.

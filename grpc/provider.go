@@ -26,6 +26,7 @@ type Provider struct {
 	tls      *tls.Config
 	services registrations
 	health   *healthService
+	hub      *hubService // nil without one
 	unary    []grpc.UnaryServerInterceptor
 	stream   []grpc.StreamServerInterceptor
 	stats    []stats.Handler
@@ -40,7 +41,9 @@ type Provider struct {
 }
 
 // New makes the provider "grpc". What is wrong with its options is reported by [comm.New].
-func New(opts ...Option) *Provider { return &Provider{opts: slices.Clone(opts), health: newHealth()} }
+func New(opts ...Option) *Provider {
+	return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)}
+}
 
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
@@ -105,6 +108,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 
 // registerOwn adds the services that come with the provider, where the user has not brought them.
 func (p *Provider) registerOwn() {
+	p.hub.register(&p.services)
 	names := make([]string, 0, len(p.services.list))
 	for _, s := range p.services.list {
 		names = append(names, s.desc.ServiceName)

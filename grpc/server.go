@@ -27,6 +27,7 @@ type server struct {
 	native *grpc.Server
 	web    *grpc.Server
 	door   *door         // what the native server accepts from
+	hub    *hub          // nil without one
 	calls  places.Places // that came as HTTP requests
 
 	ctx    context.Context // until the server is to end: what never ends by itself ends then
@@ -40,6 +41,7 @@ type server struct {
 func newServer(p *Provider, h comm.Host) (*server, error) {
 	s := &server{p: p, host: h, door: newDoor(&p.conf, h), left: make(chan struct{}), over: make(chan struct{})}
 	s.ctx, s.ending = context.WithCancel(h.Context())
+	s.hub = p.hub.start(s)
 	var err1, err2 error
 	s.native, err1 = s.build(true)
 	s.web, err2 = s.build(false)
@@ -66,6 +68,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
 	g := s.newGuard(native)
 	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newServerCodec()),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
@@ -76,7 +79,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 		opts = append(opts, grpc.StatsHandler(h))
 	}
 	if !native {
-		return opts
+		return append(opts, grpc.ChainStreamInterceptor(paceStream))
 	}
 	settings := s.host.Settings()
 	return append(opts,
@@ -130,6 +133,14 @@ func (p *Provider) unknownService() grpc.StreamHandler {
 
 // routed serves the gRPC calls that come as HTTP requests.
 func (s *server) routed() http.Handler {
+	settings := s.host.Settings()
+	mixed := newMixed(s.web, webOptions{
+		services:     s.web.GetServiceInfo(),
+		checkOrigin:  s.host.CheckOrigin,
+		maxReceive:   int(s.p.conf.MaxRecvMsgSize),
+		bodyTimeout:  settings.HandshakeTimeout,
+		writeTimeout: settings.WriteTimeout,
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.calls.Enter(0); err != nil {
 			w.Header().Set("Retry-After", "1")
@@ -137,7 +148,6 @@ func (s *server) routed() http.Handler {
 			return
 		}
 		defer s.calls.Leave()
-		comm.MarkStreaming(r.Context())
-		s.web.ServeHTTP(w, r)
+		mixed.ServeHTTP(w, r)
 	})
 }

@@ -31,6 +31,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
+	commgrpc "github.com/anasamu/comm/grpc"
 	commhttp "github.com/anasamu/comm/http"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
@@ -98,11 +99,13 @@ func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addr
 	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
 	api := []graphql.Option{graphql.Hub()}
+	var calls []commgrpc.Option
 	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
 	if addr != "" { // over what the file says of each protocol
 		opts = append(opts, comm.WithAddr(addr))
 		web, events = append(web, commhttp.WithAddr(addr)), append(events, sse.WithAddr(addr))
 		api = append(api, graphql.WithAddr(addr))
+		calls = append(calls, commgrpc.WithAddr(addr))
 	}
 	if config != "" {
 		opts = append(opts, comm.WithConfigFile(config))
@@ -112,7 +115,7 @@ func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addr
 	if !readSettings(config).retries() { // a second gateway at the same address is to say so at once
 		opts = append(opts, comm.WithRetry(0, time.Second))
 	}
-	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...)}
+	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...), commgrpc.New(calls...)}
 	opts = append(opts, access(token)...)
 	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {

@@ -1,0 +1,323 @@
+package commgrpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
+	"github.com/anasamu/comm"
+)
+
+// transport carries the frames of one stream. What gRPC holds for a client that does not read is bounded: beyond that
+// SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
+// takes too long ends the stream.
+type transport struct {
+	hub     *hub
+	stream  grpc.ServerStream
+	helloID string
+	holders atomic.Int32 // of the stream's place
+
+	waiter  comm.Waiter   // told before Write waits
+	writing chan struct{} // holds one token during a send
+	unsent  unsent
+	since   atomic.Int64 // when the send under way began, in Unix nanoseconds; 0 if there is none
+	wrote   atomic.Bool  // since the last beat
+
+	over chan struct{}             // closed when the handler is to return
+	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
+
+	mu       sync.Mutex            // guards the fields below
+	early    struct{ in, out int } // bytes before there was a conn
+	reason   comm.CloseReason
+	finished bool        // over is closed, for the reason
+	cut      bool        // because a send took too long
+	deadline *time.Timer // of a send that waits; made by the first
+	armed    bool        // the deadline runs
+	until    time.Time   // when every send must have ended, once Close has been called
+}
+
+func newTransport(h *hub, s grpc.ServerStream) *transport {
+	t := &transport{hub: h, stream: s, writing: make(chan struct{}, 1), over: make(chan struct{})}
+	t.unsent.most = heldByStream
+	if s.Context().Value(http.ServerContextKey) != nil {
+		t.unsent.most = 1 // net/http writes, and holds nothing
+	}
+	t.holders.Store(1)
+	return t
+}
+
+// hold shares the stream's place, and leave gives up a share.
+func (t *transport) hold() { t.holders.Add(1) }
+
+func (t *transport) leave() {
+	if t.holders.Add(-1) == 0 {
+		t.hub.places.Leave()
+	}
+}
+
+// attached makes the connection known.
+func (t *transport) attached(c *comm.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conn.Store(c)
+	t.hub.host.Traffic(c, t.early.in, t.early.out)
+}
+
+// traffic counts bytes.
+func (t *transport) traffic(in, out int) {
+	c := t.conn.Load()
+	if c == nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if c = t.conn.Load(); c == nil {
+			t.early.in += in
+			t.early.out += out
+			return
+		}
+	}
+	t.hub.host.Traffic(c, in, out)
+}
+
+// messageHeader is what gRPC puts before each message.
+const messageHeader = 5
+
+// TellWaiting implements comm.WaitTeller.
+func (t *transport) TellWaiting(w comm.Waiter) bool {
+	t.waiter = w
+	return true
+}
+
+// Write implements comm.Transport: the batch is one gRPC message.
+func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
+	parts := make(mem.BufferSlice, 0, len(frames)+1)
+	size := messageHeader
+	for _, o := range frames {
+		b, err := t.encode(o)
+		if err != nil {
+			return 0, err
+		}
+		parts = append(parts, mem.SliceBuffer(b))
+		size += len(b)
+	}
+	t.turn()
+	defer t.giveTurn()
+	if t.unsent.full() {
+		t.waiter.Waiting()
+	}
+	if err := t.send(parts, size, deadline); err != nil {
+		return 0, err
+	}
+	t.wrote.Store(true)
+	return len(frames), nil
+}
+
+// turn takes the turn to send, in Write.
+func (t *transport) turn() {
+	select {
+	case t.writing <- struct{}{}:
+	default: // a ping
+		t.waiter.Waiting()
+		t.writing <- struct{}{}
+	}
+}
+
+func (t *transport) giveTurn() { <-t.writing }
+
+// encode returns the shared bytes, but writes what holds for this carrier into welcome.
+func (t *transport) encode(o comm.Outbound) ([]byte, error) {
+	f := o.Frame()
+	if f.Op != comm.OpWelcome || f.Welcome.MaxMessage <= t.hub.maxFrame() {
+		return o.Bytes(format)
+	}
+	own, welcome := *f, *f.Welcome
+	welcome.MaxMessage = t.hub.maxFrame()
+	own.Welcome = &welcome
+	return format.Append(nil, &own)
+}
+
+// send sends one message, and ends the stream if the client does not take it by the deadline. The turn is taken.
+func (t *transport) send(parts mem.BufferSlice, size int, deadline time.Time) error {
+	waits := t.unsent.full()
+	if !t.begin(waits, deadline) {
+		return comm.ErrClosed
+	}
+	t.since.Store(time.Now().UnixNano())
+	err := t.stream.SendMsg(&batch{append(parts, t.unsent.add(size))})
+	t.since.Store(0)
+	if waits && t.stopDeadline() {
+		return os.ErrDeadlineExceeded
+	}
+	if err == nil {
+		t.traffic(0, size)
+	}
+	return err
+}
+
+// begin sets the deadline of a send that waits: no later than Close has said. It is false when the stream has ended.
+func (t *transport) begin(waits bool, deadline time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.finished || !waits {
+		return !t.finished
+	}
+	if !t.until.IsZero() && t.until.Before(deadline) {
+		deadline = t.until
+	}
+	t.armed = true
+	if t.deadline == nil {
+		t.deadline = time.AfterFunc(time.Until(deadline), t.tooSlow)
+	} else {
+		t.deadline.Reset(time.Until(deadline))
+	}
+	return true
+}
+
+// stopDeadline reports whether the stream was cut because the send took too long.
+func (t *transport) stopDeadline() (cut bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadline.Stop()
+	t.armed = false
+	return t.cut
+}
+
+// tooSlow ends the stream because the client has not taken a message in time.
+func (t *transport) tooSlow() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.finished {
+		t.cut = true
+		t.finish(comm.CloseReason{Kind: comm.ReasonSlow, Text: "a write timed out"})
+	}
+}
+
+// finish lets the handler return. t.mu is held.
+func (t *transport) finish(r comm.CloseReason) {
+	if !t.finished {
+		t.finished, t.reason = true, r
+		close(t.over)
+	}
+}
+
+// Close implements comm.Transport: the closing frame is the last one, if the client takes it by the deadline.
+func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
+	t.mu.Lock()
+	t.until = deadline
+	if t.armed {
+		t.deadline.Reset(time.Until(deadline))
+	}
+	t.mu.Unlock()
+	t.writing <- struct{}{}
+	defer t.giveTurn()
+	if r.Kind != comm.ReasonLost {
+		_ = t.say(r.Frame(), deadline) // a client that takes nothing more is told by the status
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finish(r)
+	return nil
+}
+
+// say sends a frame of the carrier's own. The turn is taken.
+func (t *transport) say(f *comm.Frame, deadline time.Time) error {
+	b, err := format.Append(nil, f)
+	if err != nil {
+		return err
+	}
+	return t.send(append(make(mem.BufferSlice, 0, 2), mem.SliceBuffer(b)), messageHeader+len(b), deadline)
+}
+
+// refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.
+func (t *transport) refuse(err error) *status.Status {
+	if errors.Is(err, errGone) {
+		return status.New(codes.Canceled, err.Error())
+	}
+	t.writing <- struct{}{}
+	defer t.giveTurn()
+	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
+	return refusalFrame(t.helloID, err)
+}
+
+// refuseTime bounds the goodbye to a client that was not admitted.
+const refuseTime = 2 * time.Second
+
+// errGone is the end of a client that has said no hello.
+var errGone = errors.New("commgrpc: the client went away before its hello")
+
+// live waits for the end of a connection, and has its client show signs of life until then.
+func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
+	t.hold()
+	go func() { // the handler does not wait for OnDisconnect
+		<-c.Done()
+		t.leave()
+	}()
+	gone, ended := client.listen(c), t.stream.Context().Done()
+	beat := time.NewTicker(t.hub.settings.Heartbeat)
+	defer beat.Stop()
+	for pulse := (pulse{t: t, c: c, client: client}); ; {
+		select {
+		case <-t.over:
+			return ending(t.reason)
+		case r := <-gone:
+			gone = nil
+			t.hub.host.Detach(c, r)
+		case <-ended:
+			if ended = nil; !client.reading() {
+				t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			}
+		case <-beat.C:
+			pulse.beat()
+		}
+	}
+}
+
+// pulse judges the signs of life of one connection.
+type pulse struct {
+	t      *transport
+	c      *comm.Conn
+	client greeter
+	asked  bool // the client was silent at the last beat, and has been asked for a sign of life
+}
+
+// beat is called at every heartbeat.
+func (p *pulse) beat() {
+	if p.t.overdue() {
+		p.t.tooSlow()
+		return
+	}
+	silent, wrote := p.client.silent(), p.t.wrote.Swap(false)
+	if silent && p.asked {
+		p.t.hub.host.Detach(p.c, comm.CloseReason{Kind: comm.ReasonHeartbeat, Text: "no sign of life"})
+		return
+	}
+	p.asked = silent
+	if silent || !wrote {
+		go p.t.ask(p.client.ping()) // the handler must be able to return
+	}
+}
+
+// overdue reports whether a send has taken longer than any may. It is not needed as long as gRPC holds as much for a
+// stream as unsent expects of it.
+func (t *transport) overdue() bool {
+	began := t.since.Load()
+	return began != 0 && time.Since(time.Unix(0, began)) > t.hub.settings.WriteTimeout
+}
+
+// ask sends a ping, unless something is being sent, which is as good a sign of life.
+func (t *transport) ask(ping *comm.Frame) {
+	select {
+	case t.writing <- struct{}{}:
+		defer t.giveTurn()
+		_ = t.say(ping, time.Now().Add(t.hub.settings.WriteTimeout))
+	default:
+	}
+}
