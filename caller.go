@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"sync/atomic"
 
 	"github.com/anasamu/comm/internal/facts"
 )
@@ -25,8 +23,8 @@ func (m *Manager) authorizeCaller(ctx context.Context, p *providerState, hs *Han
 	return m.cfg.Authorizer(ctx, c, a)
 }
 
-// callers numbers those that have no user to be named by.
-var callers atomic.Uint64
+// callerID is the id of those that are no connections. It is none that a connection could have.
+const callerID = "call"
 
 // noSession is the session of connections that never were one: nothing resumes it.
 var noSession = new(session)
@@ -46,14 +44,12 @@ func (m *Manager) newCaller(p *providerState, hs *Handshake) *Conn {
 		id = new(Identity)
 	}
 	c := &Conn{
-		id: "call." + strconv.FormatUint(callers.Add(1), 36), provider: p, manager: m, session: noSession, user: id.User,
+		id: callerID, provider: p, manager: m, session: noSession, user: id.User,
 		labels: facts.Of(id.Labels), remote: hs.RemoteAddr, ctx: neverOpen, cancel: func(error) {},
 	}
-	c.address = kindPrefix[targetUser] + c.user
-	if c.user == "" {
-		c.address = kindPrefix[targetConn] + c.id
+	if !id.Expires.IsZero() || id.Claims != nil {
+		c.identify(id)
 	}
-	c.identify(id)
 	c.done.Fire()
 	c.out.closing, c.out.dead = true, true
 	c.in.closed = true

@@ -84,7 +84,7 @@ type Host interface {
 	Authenticate(ctx context.Context, hs *Handshake) error
 	// Authorize asks the authorizer about a client that becomes no connection. It is shown a Conn with the
 	// identity that Authenticate found, the address and the provider, which is closed from the start and in
-	// no registry. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
+	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
 	Authorize(ctx context.Context, hs *Handshake, a Access) error
 	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
 	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its

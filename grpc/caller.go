@@ -39,9 +39,13 @@ type callerKey struct{}
 // call is the context of a call, with all that is kept for it.
 type call struct {
 	context.Context
-	caller    Caller
-	handshake comm.Handshake
-	hello     comm.Hello
+	caller Caller
+}
+
+// asked is what the authenticator and the authorizer are shown.
+type asked struct {
+	comm.Handshake
+	hello comm.Hello
 }
 
 // Value finds the caller; the rest is the transport's.

@@ -166,6 +166,10 @@ func TestSilentConnection(t *testing.T) {
 				until[*http2.SettingsFrame](t, c)
 				c.WriteSettingsAck()
 				start := time.Now()
+				until[*http2.SettingsFrame](t, c) // the acknowledgement, at once
+				if took := time.Since(start); took != 0 {
+					t.Errorf("acknowledged after %v", took)
+				}
 				until[*http2.SettingsFrame](t, c) // of who serves it
 				if took := time.Since(start); took != 5*time.Second || p.NativeConns() != native {
 					t.Errorf("after %v, %d native", took, p.NativeConns())

@@ -3,6 +3,8 @@ package commgrpc
 import (
 	"io"
 	"net"
+
+	"google.golang.org/grpc"
 )
 
 // What a look at a connection comes to.
@@ -35,6 +37,11 @@ func Rewound(c net.Conn, first []byte) net.Conn { return &rewound{Conn: c, first
 // Ackless is c without the first acknowledgement of SETTINGS.
 func Ackless(c net.Conn) net.Conn { return &ackless{Conn: c} }
 
+// Acknowledged is newAcknowledged.
+func Acknowledged(c net.Conn, greeting int, again bool) net.Conn {
+	return newAcknowledged(c, greeting, again)
+}
+
 // NativeConns is how many connections the native transport has.
 func (p *Provider) NativeConns() int64 {
 	if s := p.current(); s != nil {
@@ -45,3 +52,6 @@ func (p *Provider) NativeConns() int64 {
 
 // ConfigOf is what a provider's configuration has come to.
 func ConfigOf(p *Provider) Config { return p.conf }
+
+// Guard is the interceptor of a running provider's unary calls, over the native transport.
+func Guard(p *Provider) grpc.UnaryServerInterceptor { return p.current().newGuard(true).unary }

@@ -103,7 +103,6 @@ func (g *guard) untilLeaving(ctx context.Context, m *method, handle func() error
 func (g *guard) newCall(ctx context.Context, full string) *call {
 	c := &call{Context: ctx, caller: Caller{Method: full, Manager: g.manager, leaving: g.leaving}}
 	c.whence(ctx)
-	c.Context = traced(ctx)
 	return c
 }
 
@@ -113,12 +112,15 @@ func (g *guard) begin(c *call, m *method) error {
 		return err
 	}
 	if m.own || m.public {
+		c.trace(nil)
 		return nil
 	}
-	if err := g.authenticate(c); err != nil {
+	hs, err := g.authenticate(c)
+	c.trace(hs.Header)
+	if err != nil {
 		return refusal(err)
 	}
-	if err := g.host.Authorize(c, &c.handshake, comm.Access{Action: comm.ActionInvoke, Method: c.caller.Method}); err != nil {
+	if err := g.host.Authorize(c, hs, comm.Access{Action: comm.ActionInvoke, Method: c.caller.Method}); err != nil {
 		return refusal(err)
 	}
 	return nil

@@ -288,7 +288,7 @@ func TestDeadWhileTheReaderWaits(t *testing.T) {
 // TestWithoutHub: then there is no such service.
 func TestWithoutHub(t *testing.T) {
 	t.Parallel()
-	m := gatewayOf(t, commgrpc.New(commgrpc.WithoutHub()))
+	m := guarded(t, commgrpc.New(commgrpc.WithoutHub()))
 	_, err := stub(t, m).GetStats(t.Context(), new(commv1.GetStatsRequest))
 	if codeOf(err) != codes.Unimplemented {
 		t.Errorf("%v, want UNIMPLEMENTED", err)

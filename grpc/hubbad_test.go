@@ -160,7 +160,7 @@ func TestManyEmptyFrames(t *testing.T) {
 // TestOversize: a gRPC message over the server's limit ends its stream alone.
 func TestOversize(t *testing.T) {
 	t.Parallel()
-	m := gatewayOf(t, commgrpc.New(commgrpc.WithMaxRecvMsgSize(64<<10)))
+	m := guarded(t, commgrpc.New(commgrpc.WithMaxRecvMsgSize(64<<10)))
 	c := stub(t, m)
 	witness := connect(t, c, hello())
 	if w := witness.expect(commv1.Op_OP_WELCOME).GetWelcome(); w.GetMaxMessage() >= 64<<10 || w.GetMaxMessage() < 63<<10 {

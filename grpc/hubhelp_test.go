@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -145,20 +144,5 @@ func newMessage(t testing.TB, typ string, content any) *comm.Message {
 // newGateway runs a manager in memory with the provider alone. Without options that say so it allows nobody anything.
 func newGateway(t testing.TB, opts ...comm.Option) *comm.Manager {
 	t.Helper()
-	return gatewayOf(t, commgrpc.New(), opts...)
-}
-
-func gatewayOf(t testing.TB, p *commgrpc.Provider, opts ...comm.Option) *comm.Manager {
-	t.Helper()
-	m, err := comm.New(append([]comm.Option{
-		comm.WithInMemory(), comm.WithAddr("gateway:80"), comm.WithProvider(p), comm.WithLogger(slog.New(slog.DiscardHandler)),
-	}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	if err := m.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return guarded(t, commgrpc.New(), opts...)
 }

@@ -2,6 +2,7 @@ package commgrpc
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,39 +24,64 @@ func (c *call) whence(ctx context.Context) {
 		return
 	}
 	c.caller.Addr = p.Addr
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-		c.caller.TLS = &info.State
+	if p.AuthInfo != nil && p.AuthInfo.AuthType() == "tls" {
+		c.caller.TLS = stateOf(p.AuthInfo)
 	}
+}
+
+// stateOf is the state of a TLS connection. It is large, and so not to be copied where there is none.
+func stateOf(a credentials.AuthInfo) *tls.ConnectionState {
+	info, ok := a.(credentials.TLSInfo)
+	if !ok {
+		return nil
+	}
+	return &info.State
 }
 
 // authenticate finds out who calls: by the bearer token of the call's metadata, or whatever else the authenticator
 // looks at.
-func (g *guard) authenticate(c *call) error {
-	hs := &c.handshake
-	hs.RemoteAddr, hs.TLS, hs.Hello = c.caller.Addr, c.caller.TLS, &c.hello
+func (g *guard) authenticate(c *call) (*comm.Handshake, error) {
+	a := &asked{Handshake: comm.Handshake{RemoteAddr: c.caller.Addr, TLS: c.caller.TLS}}
+	hs := &a.Handshake
 	if !g.asks && !g.overWeb {
-		return nil
+		return hs, nil
 	}
-	hs.Header = header(c.Context)
+	hs.Hello, hs.Header = &a.hello, header(c.Context)
 	hs.Token = comm.BearerToken(hs.Header.Get("Authorization"))
 	if err := g.host.Authenticate(c.Context, hs); err != nil {
-		return err
+		return hs, err
 	}
 	c.caller.Identity, _ = hs.Identity()
-	return nil
+	return hs, nil
 }
 
 // header is a call's metadata as authenticators know it from HTTP.
 func header(ctx context.Context) http.Header {
-	md, _ := metadata.FromIncomingContext(ctx) // a copy, so its values can be kept
-	h := make(http.Header, len(md))
+	md, _ := metadata.FromIncomingContext(ctx) // a copy, so it can be made into the header
 	for k, v := range md {
-		if k == ":authority" {
-			k = "Host"
+		if name := headerName(k); name != k {
+			delete(md, k)
+			md[name] = v
 		}
-		h[http.CanonicalHeaderKey(k)] = v
 	}
-	return h
+	if md == nil {
+		return make(http.Header)
+	}
+	return http.Header(md)
+}
+
+// headerName is the name of a metadata key in HTTP.
+func headerName(key string) string {
+	if name, ok := headerNames[key]; ok {
+		return name
+	}
+	return http.CanonicalHeaderKey(key)
+}
+
+// headerNames are those that most calls have.
+var headerNames = map[string]string{
+	":authority": "Host", "authorization": "Authorization", "content-type": "Content-Type", "user-agent": "User-Agent",
+	"grpc-accept-encoding": "Grpc-Accept-Encoding", "traceparent": "Traceparent", "tracestate": "Tracestate",
 }
 
 // limited counts a call against the rate of its client's address.
@@ -73,15 +99,20 @@ func (g *guard) limited(c *call) error {
 	return refusal(&comm.LimitError{Limit: "calls per second and address", Max: g.callRate, Retry: retry})
 }
 
-// traced returns ctx with the trace that a call's metadata names (W3C Trace Context).
-func traced(ctx context.Context) context.Context {
-	parent := metadata.ValueFromIncomingContext(ctx, trace.Traceparent)
+// trace makes the call part of the trace that its metadata names (W3C Trace Context). h is the metadata as a header, or
+// nil where nobody has made one: to look for what is not there costs more in metadata.
+func (c *call) trace(h http.Header) {
+	parent, state := h["Traceparent"], h["Tracestate"]
+	if h == nil {
+		parent = metadata.ValueFromIncomingContext(c.Context, trace.Traceparent)
+	}
 	if len(parent) != 1 {
-		return ctx
+		return
 	}
-	tc, err := trace.Parse(parent[0], metadata.ValueFromIncomingContext(ctx, trace.Tracestate)...)
-	if err != nil {
-		return ctx
+	if h == nil {
+		state = metadata.ValueFromIncomingContext(c.Context, trace.Tracestate)
 	}
-	return trace.With(ctx, tc.Child())
+	if tc, err := trace.Parse(parent[0], state...); err == nil {
+		c.Context = trace.With(c.Context, tc.Child())
+	}
 }

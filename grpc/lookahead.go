@@ -30,7 +30,14 @@ type lookahead struct {
 	seen    []byte
 	at      int // how much of seen has been looked at
 	frames  int
+	window  int64 // by how much the client has widened the connection's
 	verdict verdict
+
+	greeting int  // bytes of preface and first SETTINGS
+	again    bool // more SETTINGS have come
+
+	ack   func() error // tells the client that its SETTINGS have been read; nil for nobody to be told
+	acked int          // bytes up to the end of those SETTINGS, once it was told
 }
 
 // read goes to the end of the first request's header. Its error is the connection's; what is wrong with the bytes is a
@@ -40,21 +47,65 @@ func (l *lookahead) read(r io.Reader) error {
 		return unexpected(err)
 	}
 	first, _, ok, err := l.frame(r)
-	if !ok || err != nil || first.Type != http2.FrameSettings || first.Flags.Has(http2.FlagSettingsAck) {
+	if !ok || err != nil || !isSettings(first) {
 		return err
 	}
+	l.greeting = l.at
 	for {
-		f, payload, ok, err := l.frame(r)
-		if !ok || err != nil {
+		if err := l.acknowledge(); err != nil {
 			return err
 		}
-		switch f.Type {
-		case http2.FrameHeaders:
+		f, payload, ok, err := l.frame(r)
+		switch {
+		case !ok || err != nil:
+			return err
+		case f.Type == http2.FrameHeaders:
 			return l.request(r, f, payload)
-		case http2.FrameData, http2.FrameContinuation, http2.FramePushPromise:
-			return nil // of no stream that there is
+		case isSettings(f), isPing(f):
+			l.verdict, l.again = verdictSilent, isSettings(f) // who waits for the answer may say nothing else before
+			return nil
+		case !l.harmless(f, payload):
+			return nil
 		}
 	}
+}
+
+// acknowledge answers the client's SETTINGS before the first wait for more: some say nothing until then.
+func (l *lookahead) acknowledge() error {
+	if l.acked > 0 || l.ack == nil || l.at < len(l.seen) {
+		return nil
+	}
+	l.acked = l.greeting
+	return l.ack()
+}
+
+// isSettings reports whether a frame is SETTINGS as they should be (RFC 9113, section 6.5).
+func isSettings(f http2.FrameHeader) bool {
+	return f.Type == http2.FrameSettings && f.StreamID == 0 && f.Length%6 == 0 && !f.Flags.Has(http2.FlagSettingsAck)
+}
+
+func isPing(f http2.FrameHeader) bool {
+	return f.Type == http2.FramePing && f.StreamID == 0 && f.Length == 8 && !f.Flags.Has(http2.FlagPingAck)
+}
+
+// harmless reports whether a frame before the first request needs no answer. All others do, be it as an error.
+func (l *lookahead) harmless(f http2.FrameHeader, payload []byte) bool {
+	switch f.Type {
+	case http2.FrameSettings: // an acknowledgement, or none
+		return f.StreamID == 0 && f.Length == 0
+	case http2.FrameWindowUpdate:
+		if f.StreamID != 0 || f.Length != 4 {
+			return false
+		}
+		by := int64(binary.BigEndian.Uint32(payload) &^ (1 << 31))
+		l.window += by
+		return by > 0 && l.window <= 1<<31-1-65535 // RFC 9113, section 6.9.1
+	case http2.FramePriority:
+		return f.StreamID != 0 && f.Length == 5 && binary.BigEndian.Uint32(payload)&^(1<<31) != f.StreamID
+	case http2.FrameData, http2.FrameRSTStream, http2.FramePushPromise, http2.FramePing, http2.FrameGoAway, http2.FrameContinuation:
+		return false
+	}
+	return true // of a type that nobody knows, RFC 9113, section 4.1
 }
 
 // request reads a request's header and judges it.

@@ -117,6 +117,11 @@ var looks = map[string]struct {
 	"priority and padding":  {func(w *wire) { p := headers(1, call(), true); p.PadLength, p.Priority.Weight = 3, 9; w.WriteHeaders(p) }, true},
 	"CONTINUATION":          {func(w *wire) { inPieces(w, call(), 1) }, true},
 	"CONTINUATION and size": {func(w *wire) { inPieces(w, call("x", strings.Repeat("~", 40<<10)), 16<<10) }, true},
+	"PING first":            {func(w *wire) { w.WritePing(false, [8]byte{1}); w.WriteHeaders(headers(1, call(), true)) }, false},
+	"SETTINGS again":        {func(w *wire) { w.WriteSettings(); w.WriteHeaders(headers(1, call(), true)) }, false},
+	"window of 0":           {func(w *wire) { w.WriteWindowUpdate(0, 0); w.WriteHeaders(headers(1, call(), true)) }, false},
+	"window past its end":   {func(w *wire) { w.WriteWindowUpdate(0, 1<<31-1); w.WriteHeaders(headers(1, call(), true)) }, false},
+	"reset of no stream":    {func(w *wire) { w.WriteRSTStream(1, 0); w.WriteHeaders(headers(1, call(), true)) }, false},
 	"another stream's":      {func(w *wire) { w.WriteHeaders(headers(1, nil, false)); w.WriteContinuation(3, true, call()) }, false},
 	"interrupted": {func(w *wire) {
 		w.WriteHeaders(headers(1, nil, false))
@@ -145,9 +150,7 @@ func chatter(w *wire) {
 	w.WriteWindowUpdate(0, 1<<20)
 	w.WritePriority(3, http2.PriorityParam{Weight: 200})
 	w.WriteSettingsAck()
-	w.WritePing(false, [8]byte{1})
 	w.WriteString(raw(3, 0xbe, 0xff, 99, []byte("new"))) // of a type that nobody knows
-	w.WriteSettings(http2.Setting{ID: http2.SettingEnablePush})
 }
 
 func flood(_ *wire, write func()) {

@@ -7,6 +7,16 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// bare is the connection beneath what replays its first bytes, which look has read.
+func bare(c net.Conn) net.Conn {
+	if r, ok := c.(interface{ BareConn() (net.Conn, bool) }); ok {
+		if below, ok := r.BareConn(); ok {
+			return below
+		}
+	}
+	return c
+}
+
 // rewound is a connection that yields what was read of it once more.
 type rewound struct {
 	net.Conn

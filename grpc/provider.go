@@ -111,6 +111,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 
 // registerOwn adds the services that come with the provider, where the user has not brought them.
 func (p *Provider) registerOwn() {
+	p.hub.register(&p.services)
 	names := make([]string, 0, len(p.services.list))
 	for _, s := range p.services.list {
 		names = append(names, s.desc.ServiceName)
@@ -119,7 +120,6 @@ func (p *Provider) registerOwn() {
 	if !p.services.has(healthName) {
 		p.health.register(&p.services)
 	}
-	p.hub.register(&p.services)
 	if p.conf.EnableChannelz && !p.services.has(channelzName) {
 		service.RegisterChannelzServiceToServer(&p.services)
 	}
