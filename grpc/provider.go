@@ -53,6 +53,9 @@ func (p *Provider) Features() []comm.Feature {
 	list := []comm.Feature{
 		comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureHeaders, comm.FeatureCompression, comm.FeatureMiddleware,
 	}
+	if p.hub != nil {
+		list = append(list, comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting)
+	}
 	if p.tls != nil {
 		list = append(list, comm.FeatureHTTPS)
 	}
