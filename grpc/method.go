@@ -24,7 +24,7 @@ type method struct {
 	label   string // of logs and statistics: what clients make up is none
 	own     bool   // it sees to identity and rights by itself
 	public  bool   // everybody may call it
-	endless bool   // its streams end for nothing but the server's end
+	endless bool   // its calls may be streams that end for nothing but the server's end
 }
 
 // methods are those of the registered services, by full method.

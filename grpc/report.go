@@ -34,8 +34,8 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 	if !g.overWeb {
 		counted = context.Background() // nothing that Served would look for is in the call's
 	}
-	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: isFault(code), Stream: stream, Took: took})
-	level := levelOf(code)
+	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: m.fault(code), Stream: stream, Took: took})
+	level := m.level(code)
 	if err == errPanicked || !g.log.Enabled(c, level) {
 		return
 	}
@@ -50,15 +50,22 @@ func errorCode(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// levelOf is the level at which a call's end is logged: the service's own faults are to be looked at.
-func levelOf(code codes.Code) slog.Level {
+// level is the level at which a call's end is logged: the service's own faults are to be looked at, and what a client
+// has cancelled is as ordinary as what it has got.
+func (m *method) level(code codes.Code) slog.Level {
 	switch {
-	case code == codes.OK:
-		return slog.LevelDebug
-	case isFault(code):
+	case m.fault(code):
 		return slog.LevelWarn
+	case code == codes.OK, code == codes.Canceled, m.endless:
+		return slog.LevelDebug
 	}
 	return slog.LevelInfo
+}
+
+// fault reports whether a call that ended so failed by the service's own fault. A stream without an end of its own has to
+// be ended somehow.
+func (m *method) fault(code codes.Code) bool {
+	return isFault(code) && (!m.endless || code == codes.Internal)
 }
 
 func (g *guard) report(c *call, level slog.Level, m *method, code codes.Code, took time.Duration, err error) {
