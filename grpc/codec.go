@@ -41,7 +41,31 @@ func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // batch is one ConnectResponse or SubscribeResponse: elements of its field "frames", one after the other, each
 // shared with all streams that send the same.
-type batch struct{ parts mem.BufferSlice }
+type batch struct {
+	parts mem.BufferSlice
+	size  int           // with what gRPC puts before it
+	few   [2]mem.Buffer // of parts, as a rule
+}
+
+// messageHeader is what gRPC puts before each message.
+const messageHeader = 5
+
+// newBatch makes a batch for n frames.
+func newBatch(n int) *batch {
+	b := &batch{size: messageHeader}
+	if n < len(b.few) {
+		b.parts = b.few[:0]
+	} else {
+		b.parts = make(mem.BufferSlice, 0, n+1)
+	}
+	return b
+}
+
+// add appends the bytes of a frame in frameFormat.
+func (b *batch) add(frame []byte) {
+	b.parts = append(b.parts, mem.SliceBuffer(frame))
+	b.size += len(frame)
+}
 
 // framesField is the number of the one field of all messages that carry frames.
 const framesField protowire.Number = 1

@@ -10,9 +10,6 @@
 //		)),
 //	)
 //
-// Beside the user's services it serves comm.v1.HubService, by whose streams gRPC clients are connections of the manager
-// like all others; see [WithoutHub]. [Dialer] is the carrier of such a connection for a comm.Client.
-//
 // # Addresses
 //
 // Without an address of its own the provider shares the manager's, in cleartext and with TLS, with HTTP/1.1, HTTP/2,
@@ -24,6 +21,23 @@
 //
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
+//
+// # The hub
+//
+// comm.v1.HubService, in the package [github.com/anasamu/comm/grpc/comm/v1], comes along unless [WithoutHub] is given.
+// Its streams are connections of the manager like those of every other protocol: the same groups, users, history,
+// resuming, overflow policies and drain. Its calls send messages, list and close connections, for whoever the
+// authorizer allows. [Dialer] is the client in Go: with [comm.NewClient] it reconnects and goes on where it was.
+//
+//	client, err := comm.NewClient([]comm.Dialer{commgrpc.Dialer("gateway.example.com:443", commgrpc.WithTLS(&tls.Config{}))})
+//
+// Clients in other languages are generated from comm/v1/comm.proto. The Go code beside it is made with buf v1.75,
+// protoc-gen-go v1.36.12 and protoc-gen-go-grpc v1.6.2 by
+//
+//	cd grpc && buf generate
+//
+// Each message is encoded once for all streams. gRPC compresses for each stream anew, so what the hub sends is not
+// compressed.
 //
 // # Who may call
 //

@@ -99,12 +99,12 @@ type greeter interface {
 // returns the stream ends, whatever waits to be sent on it.
 func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	if err := h.enter(); err != nil {
-		return refusalFrame("", err).Err()
+		return refusedStatus("", err).Err()
 	}
 	t := newTransport(h, s)
 	defer t.leave()
 	if err := grpc.SetSendCompressor(s.Context(), encoding.Identity); err != nil {
-		return refusalFrame("", err).Err()
+		return refusedStatus("", err).Err()
 	}
 	client := from(t)
 	c, err := h.attach(t, client)

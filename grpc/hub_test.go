@@ -116,7 +116,7 @@ func TestExpiry(t *testing.T) {
 			return comm.Identity{User: "ann", Expires: time.Now().Add(time.Minute)}, nil
 		}))
 		p := connect(t, stub(t, m), hello())
-		if f := p.expect(commv1.Op_OP_WELCOME); f.GetExpires().AsTime().Sub(time.Now()) != time.Minute {
+		if f := p.expect(commv1.Op_OP_WELCOME); time.Until(f.GetExpires().AsTime()) != time.Minute {
 			t.Errorf("expires %v", f.GetExpires())
 		}
 		p.answerPings()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,7 +58,7 @@ func TestBadHello(t *testing.T) {
 		"a message":     {&commv1.Frame{Id: "h", Message: &commv1.Message{Type: "n"}}, codes.InvalidArgument, comm.CodeBadFrame},
 		"nothing":       {&commv1.Frame{}, codes.InvalidArgument, comm.CodeBadFrame},
 		"unknown op":    {&commv1.Frame{Op: 99, Id: "h"}, codes.InvalidArgument, comm.CodeUnknownOp},
-		"version":       {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Version: 9}}, codes.InvalidArgument, comm.CodeUnsupportedVersion},
+		"version":       {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Version: 9}}, codes.FailedPrecondition, comm.CodeUnsupportedVersion},
 		"position":      {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Position: "?"}, codes.InvalidArgument, comm.CodeBadPosition},
 		"much metadata": {&commv1.Frame{Op: commv1.Op_OP_HELLO, Id: "h", Hello: &commv1.Hello{Metadata: many}}, codes.InvalidArgument, comm.CodeBadMessage},
 		"too large": {
@@ -214,6 +215,33 @@ func TestStalledStream(t *testing.T) {
 	})
 }
 
+// TestStalledStreamsHoldUpNobody: more streams than the manager has writers are not read, and nobody waits for them.
+func TestStalledStreamsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newGateway(t, comm.WithOpenAccess(), comm.WithQueue(10_000, 64<<20), comm.WithHeartbeat(time.Hour))
+		for range 4 * runtime.GOMAXPROCS(0) {
+			connect(t, stub(t, m, grpc.WithStaticStreamWindowSize(64<<10)), hello("g")).expect(commv1.Op_OP_WELCOME)
+		}
+		reader := connect(t, stub(t, m), hello("g"))
+		reader.expect(commv1.Op_OP_WELCOME)
+		reader.expect(commv1.Op_OP_JOINED)
+		start := time.Now()
+		for _, size := range []int{8 << 10, 100 << 10, 100} {
+			for range 40 {
+				if _, err := m.Send(t.Context(), comm.ToGroup("g"), newMessage(t, "n", strings.Repeat("x", size))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 40 {
+				reader.expect(commv1.Op_OP_MESSAGE)
+			}
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the reader waited for %v", took)
+		}
+	})
+}
+
 // TestStalledStreamIsClosed: closing a stream that is not read does not wait for its client, and the gateway ends.
 func TestStalledStreamIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -266,7 +294,7 @@ func TestRefusals(t *testing.T) {
 			comm.WithOnConnect(func(context.Context, *comm.Handshake, *comm.Admission) error {
 				return &comm.PeerError{Code: "on_sundays", Message: "closed on Sundays"}
 			}),
-			codes.Unknown, "on_sundays",
+			codes.FailedPrecondition, "on_sundays",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -258,7 +258,7 @@ func callError(ctx context.Context, err error) error {
 	if r, ok := errors.AsType[comm.CloseReason](err); ok {
 		return ending(r).Err()
 	}
-	return refusalFrame("", err).Err()
+	return refusedStatus("", err).Err()
 }
 
 // badArgument names a field of a request, its value, and what is allowed.

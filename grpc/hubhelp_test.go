@@ -141,6 +141,7 @@ func newMessage(t testing.TB, typ string, content any) *comm.Message {
 	return m
 }
 
+// newGateway runs a manager in memory with the provider alone. Without options that say so it allows nobody anything.
 func newGateway(t testing.TB, opts ...comm.Option) *comm.Manager {
 	t.Helper()
 	return guarded(t, commgrpc.New(), opts...)

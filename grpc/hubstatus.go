@@ -10,22 +10,9 @@ import (
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
-// errorStatuses are the statuses of the error codes of PROTOCOL.md, "gRPC".
-var errorStatuses = map[comm.Code]codes.Code{
-	comm.CodeBadFrame: codes.InvalidArgument, comm.CodeUnknownOp: codes.InvalidArgument,
-	comm.CodeBadMessage: codes.InvalidArgument, comm.CodeBadPosition: codes.InvalidArgument,
-	comm.CodeUnsupportedVersion: codes.InvalidArgument, comm.CodeUnexpectedHello: codes.InvalidArgument,
-	comm.CodeUnknownType: codes.Unimplemented, comm.CodeForbidden: codes.PermissionDenied,
-	comm.CodeSessionRevoked: codes.PermissionDenied, comm.CodeUnauthenticated: codes.Unauthenticated,
-	comm.CodeNotFound: codes.NotFound, comm.CodeSessionUnknown: codes.NotFound,
-	comm.CodeTooLarge: codes.ResourceExhausted, comm.CodeRateLimited: codes.ResourceExhausted,
-	comm.CodeLimit: codes.ResourceExhausted, comm.CodeTimeout: codes.DeadlineExceeded,
-	comm.CodeInternal: codes.Internal, comm.CodeClosing: codes.Unavailable,
-}
-
 // closingStatuses are the statuses of the closing codes.
 var closingStatuses = map[comm.ReasonKind]codes.Code{
-	comm.ReasonNormal: codes.OK, comm.ReasonClient: codes.OK, comm.ReasonLost: codes.Unavailable,
+	comm.ReasonNormal: codes.OK, comm.ReasonClient: codes.OK, comm.ReasonLost: codes.Canceled,
 	comm.ReasonHeartbeat: codes.DeadlineExceeded, comm.ReasonSlow: codes.ResourceExhausted,
 	comm.ReasonDrain: codes.Unavailable, comm.ReasonKicked: codes.PermissionDenied, comm.ReasonSuperseded: codes.Aborted,
 	comm.ReasonExpired: codes.Unauthenticated, comm.ReasonUnauthorized: codes.Unauthenticated,
@@ -34,14 +21,11 @@ var closingStatuses = map[comm.ReasonKind]codes.Code{
 	comm.ReasonInternal: codes.Internal, comm.ReasonTryLater: codes.Unavailable,
 }
 
-// refusalFrame is the status that refuses what err says, with the error frame as its detail.
-func refusalFrame(id string, err error) *status.Status {
+// refusedStatus is the status that refuses what err says, with the error frame as its detail.
+func refusedStatus(id string, err error) *status.Status {
 	f := comm.RefusalFrame(id, err)
-	code, ok := errorStatuses[f.Code]
-	switch le, limited := errors.AsType[*comm.LimitError](err); {
-	case !ok: // the service's own code
-		code = codes.Unknown
-	case limited && le.Max == 0: // nothing that the client could use less of
+	code := codeOf(f.Code)
+	if le, ok := errors.AsType[*comm.LimitError](err); ok && le.Max == 0 { // nothing that the client could use less of
 		code = codes.Unavailable
 	}
 	return withDetail(code, f)

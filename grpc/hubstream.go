@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
@@ -29,16 +28,16 @@ type transport struct {
 	waiter  comm.Waiter   // told before Write waits
 	writing chan struct{} // holds one token during a send
 	unsent  unsent
-	since   atomic.Int64 // when the send under way began, in Unix nanoseconds; 0 if there is none
-	wrote   atomic.Bool  // since the last beat
+	sends   atomic.Uint32 // begun and ended: while one is under way it is odd
+	wrote   atomic.Bool   // since the last beat
 
 	over chan struct{}             // closed when the handler is to return
+	shut atomic.Bool               // over is closed
 	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
 
 	mu       sync.Mutex            // guards the fields below
 	early    struct{ in, out int } // bytes before there was a conn
 	reason   comm.CloseReason
-	finished bool        // over is closed, for the reason
 	cut      bool        // because a send took too long
 	deadline *time.Timer // of a send that waits; made by the first
 	armed    bool        // the deadline runs
@@ -87,9 +86,6 @@ func (t *transport) traffic(in, out int) {
 	t.hub.host.Traffic(c, in, out)
 }
 
-// messageHeader is what gRPC puts before each message.
-const messageHeader = 5
-
 // TellWaiting implements comm.WaitTeller.
 func (t *transport) TellWaiting(w comm.Waiter) bool {
 	t.waiter = w
@@ -98,22 +94,20 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 
 // Write implements comm.Transport: the batch is one gRPC message.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
-	parts := make(mem.BufferSlice, 0, len(frames)+1)
-	size := messageHeader
+	m := newBatch(len(frames))
 	for _, o := range frames {
 		b, err := t.encode(o)
 		if err != nil {
 			return 0, err
 		}
-		parts = append(parts, mem.SliceBuffer(b))
-		size += len(b)
+		m.add(b)
 	}
 	t.turn()
 	defer t.giveTurn()
 	if t.unsent.full() {
 		t.waiter.Waiting()
 	}
-	if err := t.send(parts, size, deadline); err != nil {
+	if err := t.send(m, deadline); err != nil {
 		return 0, err
 	}
 	t.wrote.Store(true)
@@ -145,29 +139,31 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 }
 
 // send sends one message, and ends the stream if the client does not take it by the deadline. The turn is taken.
-func (t *transport) send(parts mem.BufferSlice, size int, deadline time.Time) error {
+func (t *transport) send(m *batch, deadline time.Time) error {
 	waits := t.unsent.full()
-	if !t.begin(waits, deadline) {
+	if t.shut.Load() || waits && !t.startDeadline(deadline) {
 		return comm.ErrClosed
 	}
-	t.since.Store(time.Now().UnixNano())
-	err := t.stream.SendMsg(&batch{append(parts, t.unsent.add(size))})
-	t.since.Store(0)
+	t.unsent.add(m)
+	t.sends.Add(1)
+	err := t.stream.SendMsg(m)
+	t.sends.Add(1)
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
 	}
 	if err == nil {
-		t.traffic(0, size)
+		t.traffic(0, m.size)
 	}
 	return err
 }
 
-// begin sets the deadline of a send that waits: no later than Close has said. It is false when the stream has ended.
-func (t *transport) begin(waits bool, deadline time.Time) bool {
+// startDeadline sets the deadline of a send that waits: no later than Close has said. It is false when the stream has
+// ended.
+func (t *transport) startDeadline(deadline time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.finished || !waits {
-		return !t.finished
+	if t.shut.Load() {
+		return false
 	}
 	if !t.until.IsZero() && t.until.Before(deadline) {
 		deadline = t.until
@@ -194,7 +190,7 @@ func (t *transport) stopDeadline() (cut bool) {
 func (t *transport) tooSlow() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.finished {
+	if !t.shut.Load() {
 		t.cut = true
 		t.finish(comm.CloseReason{Kind: comm.ReasonSlow, Text: "a write timed out"})
 	}
@@ -202,8 +198,9 @@ func (t *transport) tooSlow() {
 
 // finish lets the handler return. t.mu is held.
 func (t *transport) finish(r comm.CloseReason) {
-	if !t.finished {
-		t.finished, t.reason = true, r
+	if !t.shut.Load() {
+		t.reason = r
+		t.shut.Store(true)
 		close(t.over)
 	}
 }
@@ -233,7 +230,9 @@ func (t *transport) say(f *comm.Frame, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	return t.send(append(make(mem.BufferSlice, 0, 2), mem.SliceBuffer(b)), messageHeader+len(b), deadline)
+	m := newBatch(1)
+	m.add(b)
+	return t.send(m, deadline)
 }
 
 // refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.
@@ -244,7 +243,7 @@ func (t *transport) refuse(err error) *status.Status {
 	t.writing <- struct{}{}
 	defer t.giveTurn()
 	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
-	return refusalFrame(t.helloID, err)
+	return refusedStatus(t.helloID, err)
 }
 
 // refuseTime bounds the goodbye to a client that was not admitted.
@@ -285,12 +284,13 @@ type pulse struct {
 	t      *transport
 	c      *comm.Conn
 	client greeter
-	asked  bool // the client was silent at the last beat, and has been asked for a sign of life
+	asked  bool   // the client was silent at the last beat, and has been asked for a sign of life
+	sends  uint32 // at the last beat
 }
 
 // beat is called at every heartbeat.
 func (p *pulse) beat() {
-	if p.t.overdue() {
+	if p.stuck() {
 		p.t.tooSlow()
 		return
 	}
@@ -305,11 +305,12 @@ func (p *pulse) beat() {
 	}
 }
 
-// overdue reports whether a send has taken longer than any may. It is not needed as long as gRPC holds as much for a
-// stream as unsent expects of it.
-func (t *transport) overdue() bool {
-	began := t.since.Load()
-	return began != 0 && time.Since(time.Unix(0, began)) > t.hub.settings.WriteTimeout
+// stuck reports whether the same send is under way as at the last beat. Its own deadline has ended it long before, as
+// long as gRPC holds as much for a stream as unsent expects of it.
+func (p *pulse) stuck() bool {
+	before := p.sends
+	p.sends = p.t.sends.Load()
+	return p.sends%2 == 1 && p.sends == before
 }
 
 // ask sends a ping, unless something is being sent, which is as good a sign of life.

@@ -51,7 +51,7 @@ func (s *hubService) now() (*hub, error) {
 	if h := s.current.Load(); h != nil {
 		return h, nil
 	}
-	return nil, refusalFrame("", errStopping).Err()
+	return nil, refusedStatus("", errStopping).Err()
 }
 
 // Connect implements commv1.HubServiceServer.

@@ -24,7 +24,7 @@ type method struct {
 	label   string // of logs and statistics: what clients make up is none
 	own     bool   // it sees to identity and rights by itself
 	public  bool   // everybody may call it
-	endless bool   // its calls may be streams that end for nothing but the server's end
+	endless bool   // its streams end for nothing but the server's end
 }
 
 // methods are those of the registered services, by full method.
@@ -32,6 +32,10 @@ type methods struct {
 	known   map[string]*method
 	unknown *method
 }
+
+// lasting reports whether streams of the method last as long as their client is there: the hub's are connections, whose
+// ends the manager logs and counts.
+func (m *method) lasting() bool { return m.own || m.endless }
 
 // endless are the services of which a stream lasts as long as its client likes.
 var endless = []string{healthName, reflectionName}

@@ -34,8 +34,11 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 	if !g.overWeb {
 		counted = context.Background() // nothing that Served would look for is in the call's
 	}
-	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: m.fault(code), Stream: stream, Took: took})
-	level := m.level(code)
+	failed, level := isFault(code), levelOf(code)
+	if stream && m.lasting() && code != codes.Internal { // it has to end somehow
+		failed, level = false, slog.LevelDebug
+	}
+	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: failed, Stream: stream, Took: took})
 	if err == errPanicked || !g.log.Enabled(c, level) {
 		return
 	}
@@ -50,22 +53,16 @@ func errorCode(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// level is the level at which a call's end is logged: the service's own faults are to be looked at, and what a client
+// levelOf is the level at which a call's end is logged: the service's own faults are to be looked at, and what a client
 // has cancelled is as ordinary as what it has got.
-func (m *method) level(code codes.Code) slog.Level {
+func levelOf(code codes.Code) slog.Level {
 	switch {
-	case m.fault(code):
+	case isFault(code):
 		return slog.LevelWarn
-	case code == codes.OK, code == codes.Canceled, m.endless:
+	case code == codes.OK, code == codes.Canceled:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
-}
-
-// fault reports whether a call that ended so failed by the service's own fault. A stream without an end of its own has to
-// be ended somehow.
-func (m *method) fault(code codes.Code) bool {
-	return isFault(code) && (!m.endless || code == codes.Internal)
 }
 
 func (g *guard) report(c *call, level slog.Level, m *method, code codes.Code, took time.Duration, err error) {

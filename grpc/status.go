@@ -33,12 +33,21 @@ func refusal(err error) error {
 	return status.Error(codeOf(f.Code), f.Text)
 }
 
-// codeOf is the gRPC code for one of the client protocol: as in the hub, but for the user's own, which are no accident.
+// codeOf is the gRPC code for one of the client protocol.
 func codeOf(c comm.Code) codes.Code {
-	if code, ok := errorStatuses[c]; ok {
+	if code, ok := protocolCodes[c]; ok {
 		return code
 	}
 	return codes.FailedPrecondition
+}
+
+var protocolCodes = map[comm.Code]codes.Code{
+	comm.CodeBadFrame: codes.InvalidArgument, comm.CodeUnknownOp: codes.InvalidArgument, comm.CodeBadMessage: codes.InvalidArgument,
+	comm.CodeUnknownType: codes.Unimplemented, comm.CodeForbidden: codes.PermissionDenied, comm.CodeUnauthenticated: codes.Unauthenticated,
+	comm.CodeNotFound: codes.NotFound, comm.CodeTooLarge: codes.ResourceExhausted, comm.CodeRateLimited: codes.ResourceExhausted,
+	comm.CodeLimit: codes.ResourceExhausted, comm.CodeSessionRevoked: codes.PermissionDenied, comm.CodeSessionUnknown: codes.NotFound,
+	comm.CodeBadPosition: codes.InvalidArgument, comm.CodeTimeout: codes.DeadlineExceeded, comm.CodeInternal: codes.Internal,
+	comm.CodeClosing: codes.Unavailable,
 }
 
 // codeNames are the codes as gRPC's specification writes them.

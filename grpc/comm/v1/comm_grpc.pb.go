@@ -47,6 +47,7 @@ const (
 //   - PERMISSION_DENIED: the gateway does not want this client, or its authorizer refuses the action.
 //   - RESOURCE_EXHAUSTED: a limit of the gateway, which the message names; a message that is too large.
 //   - UNAVAILABLE: the gateway is going away. The client should return.
+//   - FAILED_PRECONDITION: an error code of the service's own, which the detail names.
 //   - INTERNAL: the gateway failed.
 //
 // A status other than OK carries a Frame as its detail: an error frame with the error code of PROTOCOL.md, or
@@ -62,8 +63,8 @@ type HubServiceClient interface {
 	// Actions: join for each group of hello and each join; send, call, list, presence and close for the frames that
 	// ask for them. A refused frame is answered by an error frame, and the stream goes on.
 	//
-	// Statuses: INVALID_ARGUMENT for a first frame that is no hello, a version that is not spoken, or a position
-	// that cannot be parsed; DEADLINE_EXCEEDED for a hello that did not come in time; PERMISSION_DENIED for a session
+	// Statuses: INVALID_ARGUMENT for a first frame that is no hello, or a position that cannot be parsed;
+	// FAILED_PRECONDITION for a version that is not spoken; DEADLINE_EXCEEDED for a hello that did not come in time; PERMISSION_DENIED for a session
 	// that was revoked; and those of the closing codes.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 	// Subscribe is a connection that only listens: the request is its hello, and the answer the frames of Connect.
@@ -213,6 +214,7 @@ func (c *hubServiceClient) GetStats(ctx context.Context, in *GetStatsRequest, op
 //   - PERMISSION_DENIED: the gateway does not want this client, or its authorizer refuses the action.
 //   - RESOURCE_EXHAUSTED: a limit of the gateway, which the message names; a message that is too large.
 //   - UNAVAILABLE: the gateway is going away. The client should return.
+//   - FAILED_PRECONDITION: an error code of the service's own, which the detail names.
 //   - INTERNAL: the gateway failed.
 //
 // A status other than OK carries a Frame as its detail: an error frame with the error code of PROTOCOL.md, or
@@ -228,8 +230,8 @@ type HubServiceServer interface {
 	// Actions: join for each group of hello and each join; send, call, list, presence and close for the frames that
 	// ask for them. A refused frame is answered by an error frame, and the stream goes on.
 	//
-	// Statuses: INVALID_ARGUMENT for a first frame that is no hello, a version that is not spoken, or a position
-	// that cannot be parsed; DEADLINE_EXCEEDED for a hello that did not come in time; PERMISSION_DENIED for a session
+	// Statuses: INVALID_ARGUMENT for a first frame that is no hello, or a position that cannot be parsed;
+	// FAILED_PRECONDITION for a version that is not spoken; DEADLINE_EXCEEDED for a hello that did not come in time; PERMISSION_DENIED for a session
 	// that was revoked; and those of the closing codes.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	// Subscribe is a connection that only listens: the request is its hello, and the answer the frames of Connect.
