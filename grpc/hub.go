@@ -2,6 +2,7 @@ package commgrpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,7 +22,8 @@ type hub struct {
 	maxReceive int             // of the server, in bytes of one gRPC message; 0 is more than any frame
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
-	places     places.Places // of streams and calls that are open or opening
+	places     places.Places // of streams that are open or opening
+	visits     places.Places // of calls under way
 }
 
 // newHub makes the service. stop ends it.
@@ -42,11 +44,12 @@ func (h *hub) enter() error {
 	return nil
 }
 
-// stop ends handshakes under way and waits until every stream, which the manager has closed before, is gone.
+// stop ends handshakes under way and waits until every stream and call, which the manager has closed before, is gone.
 func (h *hub) stop(ctx context.Context) error {
 	h.cancel()
 	h.places.Close()
-	return h.places.Wait(ctx)
+	h.visits.Close()
+	return errors.Join(h.places.Wait(ctx), h.visits.Wait(ctx))
 }
 
 // maxFrame is the largest frame that a client may send.
