@@ -32,8 +32,7 @@ func (s *hubService) start(of *server) *hub {
 	if s == nil {
 		return nil
 	}
-	h := newHub(of.host)
-	h.maxReceive = int(of.p.conf.MaxRecvMsgSize)
+	h := newHub(of.host, int(of.p.conf.MaxRecvMsgSize), int(of.p.conf.MaxSendMsgSize))
 	s.current.Store(h)
 	return h
 }
