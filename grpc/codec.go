@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -65,6 +66,35 @@ func newBatch(n int) *batch {
 func (b *batch) add(frame []byte) {
 	b.parts = append(b.parts, mem.SliceBuffer(frame))
 	b.size += len(frame)
+}
+
+// with is the batch with one more part. b itself may be on its way to other streams.
+func (b *batch) with(part mem.Buffer) *batch {
+	own := newBatch(len(b.parts))
+	own.parts, own.size = append(append(own.parts, b.parts...), part), b.size
+	return own
+}
+
+// lastBatch keeps the last batch of one frame, for the streams that send the same one next. The zero value is ready.
+type lastBatch struct {
+	batch atomic.Pointer[batch]
+}
+
+// of returns a batch of one frame, which many streams may send at once, so that nobody may change it.
+func (l *lastBatch) of(frame []byte) *batch {
+	if last := l.batch.Load(); last != nil && last.is(frame) {
+		return last
+	}
+	b := newBatch(1)
+	b.add(frame)
+	l.batch.Store(b)
+	return b
+}
+
+// is reports whether the batch is of this very memory.
+func (b *batch) is(frame []byte) bool {
+	have := b.parts[0].ReadOnlyData()
+	return len(have) == len(frame) && len(have) > 0 && &have[0] == &frame[0]
 }
 
 // framesField is the number of the one field of all messages that carry frames.

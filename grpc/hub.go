@@ -20,10 +20,11 @@ type hub struct {
 	commv1.UnimplementedHubServiceServer
 	host       comm.Host
 	settings   comm.Settings
-	maxReceive int             // of the server, in bytes of one gRPC message
+	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
+	last       lastBatch     // of all streams
 	places     places.Places // of streams that are open or opening
 	visits     places.Places // of calls under way
 }

@@ -94,17 +94,9 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 
 // Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
-	m := newBatch(len(frames))
-	for _, o := range frames {
-		b, err := t.encode(o)
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 && m.size+len(b) > t.hub.maxSend {
-			break
-		}
-		m.add(b)
-		n++
+	m, n, err := t.batch(frames)
+	if err != nil {
+		return 0, err
 	}
 	t.turn()
 	defer t.giveTurn()
@@ -116,6 +108,26 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 	}
 	t.wrote.Store(true)
 	return n, nil
+}
+
+// batch is of the first n frames.
+func (t *transport) batch(frames []comm.Outbound) (m *batch, n int, err error) {
+	for _, o := range frames {
+		b, err := t.encode(o)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case len(frames) == 1:
+			return t.hub.last.of(b), 1, nil
+		case n == 0:
+			m = newBatch(len(frames))
+		case m.size+len(b) > t.hub.maxSend:
+			return m, n, nil
+		}
+		m.add(b)
+		n++
+	}
+	return m, n, nil
 }
 
 // turn takes the turn to send, in Write.
@@ -153,7 +165,7 @@ func (t *transport) send(m *batch, deadline time.Time) error {
 	if t.shut.Load() || waits && !t.startDeadline(deadline) {
 		return comm.ErrClosed
 	}
-	t.unsent.add(m)
+	m = t.unsent.add(m)
 	t.sends.Add(1)
 	err := t.stream.SendMsg(m)
 	t.sends.Add(1)
