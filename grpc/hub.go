@@ -2,6 +2,8 @@ package commgrpc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,15 +20,17 @@ type hub struct {
 	commv1.UnimplementedHubServiceServer
 	host       comm.Host
 	settings   comm.Settings
-	maxReceive int             // of the server, in bytes of one gRPC message; 0 is more than any frame
+	maxReceive int             // of the server, in bytes of one gRPC message
+	maxSend    int
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
-	places     places.Places // of streams and calls that are open or opening
+	places     places.Places // of streams that are open or opening
+	visits     places.Places // of calls under way
 }
 
-// newHub makes the service. stop ends it.
-func newHub(h comm.Host) *hub {
-	s := &hub{host: h, settings: h.Settings()}
+// newHub makes the service of a server with these bounds for one gRPC message. stop ends it.
+func newHub(h comm.Host, maxReceive, maxSend int) *hub {
+	s := &hub{host: h, settings: h.Settings(), maxReceive: maxReceive, maxSend: maxSend}
 	s.ctx, s.cancel = context.WithCancel(h.Context())
 	return s
 }
@@ -42,19 +46,25 @@ func (h *hub) enter() error {
 	return nil
 }
 
-// stop ends handshakes under way and waits until every stream, which the manager has closed before, is gone.
+// stop ends handshakes under way and waits until every stream and call, which the manager has closed before, is gone.
 func (h *hub) stop(ctx context.Context) error {
 	h.cancel()
 	h.places.Close()
-	return h.places.Wait(ctx)
+	h.visits.Close()
+	return errors.Join(h.places.Wait(ctx), h.visits.Wait(ctx))
 }
 
 // maxFrame is the largest frame that a client may send.
-func (h *hub) maxFrame() int {
-	if h.maxReceive == 0 {
-		return h.settings.MaxMessage
+func (h *hub) maxFrame() int { return min(h.settings.MaxMessage, max(h.maxReceive-elementOverhead, 0)) }
+
+// tooLarge is what a client is told in the place of a frame that gRPC would not send: of a log, what it has lost. The
+// stream goes on: it would come back for the same frame again and again.
+func (h *hub) tooLarge(f *comm.Frame, size int) *comm.Frame {
+	h.host.Logger().Warn("a frame is too large for gRPC", "bytes", size, "max_send_msg_size", h.maxSend, "log", f.Log.Log, "offset", f.Log.Offset)
+	if f.Op == comm.OpMessage && f.Log.Log != "" {
+		return &comm.Frame{Op: comm.OpGap, Log: f.Log, GapFrom: f.Log.Offset}
 	}
-	return min(h.settings.MaxMessage, max(h.maxReceive-elementOverhead, 0))
+	return &comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeTooLarge, Text: fmt.Sprintf("a frame of %d bytes for you: at most %d", size, h.maxSend)}
 }
 
 // elementOverhead is what a frame takes beside its own bytes: a tag and its length.

@@ -181,6 +181,37 @@ func TestOversize(t *testing.T) {
 	witness.expect(commv1.Op_OP_PONG)
 }
 
+// TestTooLargeToSend: what the service sends and gRPC may not is a gap of the log, or an error, and the stream goes on.
+// What fits into several messages only is sent in several.
+func TestTooLargeToSend(t *testing.T) {
+	t.Parallel()
+	m := guarded(t, commgrpc.New(commgrpc.WithMaxSendMsgSize(10<<10)), comm.WithOpenAccess())
+	p := connect(t, stub(t, m), hello("g"))
+	id := p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
+	p.expect(commv1.Op_OP_JOINED)
+	send := func(to comm.Target, size int) comm.Delivery {
+		d, err := m.Send(t.Context(), to, newMessage(t, "n", strings.Repeat("x", size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	lost := send(comm.ToGroup("g"), 11<<10).Position
+	if f := p.expect(commv1.Op_OP_GAP); f.GetGapFrom() != lost.Offset || f.GetLog().GetOffset() != lost.Offset || f.GetLog().GetLog() != lost.Log {
+		t.Errorf("gap %v, want %v", f, lost)
+	}
+	send(comm.ToConn(id), 11<<10)
+	if f := p.expect(commv1.Op_OP_ERROR); f.GetCode() != string(comm.CodeTooLarge) {
+		t.Errorf("error %v", f)
+	}
+	for range 20 {
+		send(comm.ToGroup("g"), 4<<10)
+	}
+	for range 20 {
+		p.expect(commv1.Op_OP_MESSAGE)
+	}
+}
+
 // TestStalledStream: of two streams on one connection one is not read. It ends as a slow one by the write timeout,
 // and is told why when it reads at last; the other one loses nothing.
 func TestStalledStream(t *testing.T) {
@@ -329,6 +360,4 @@ func TestLimits(t *testing.T) {
 	first.expect(commv1.Op_OP_WELCOME)
 	_, s := connect(t, c, hello()).end()
 	refused(t, "a second connection", s.Err(), codes.ResourceExhausted, comm.CodeLimit)
-	_, err := c.Send(t.Context(), &commv1.SendRequest{Message: &commv1.Message{Type: "n"}})
-	refused(t, "a call", err, codes.ResourceExhausted, comm.CodeLimit)
 }

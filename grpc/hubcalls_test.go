@@ -84,6 +84,28 @@ func TestSend(t *testing.T) {
 	settled(t, "the callers to go", func() bool { return m.ConnectionCount(comm.ToAll()) == 1 })
 }
 
+// TestManyCalls: calls are no handshakes, whose rates are for connections. Those of a user count as connections of it
+// while they last.
+func TestManyCalls(t *testing.T) {
+	t.Parallel()
+	m := newGateway(t, comm.WithAuthenticator(users), comm.WithHandshakeRate(1, 2), comm.WithMaxConnectionsPerUser(1))
+	handled := 0
+	comm.On(m, "n", func(context.Context, *comm.Conn, any) error { handled++; return nil })
+	c, ctx := stub(t, m), bearer(t.Context(), "ann")
+	for range 100 {
+		if _, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "n"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if handled != 100 {
+		t.Errorf("%d handled", handled)
+	}
+	p := connect(t, c, &commv1.Frame{Op: commv1.Op_OP_HELLO, Token: "ann", Hello: &commv1.Hello{}})
+	p.expect(commv1.Op_OP_WELCOME)
+	_, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "n"}})
+	refused(t, "over the limit of the user", err, codes.ResourceExhausted, comm.CodeLimit)
+}
+
 // TestBroadcast: the connection of the call itself does not count.
 func TestBroadcast(t *testing.T) {
 	t.Parallel()

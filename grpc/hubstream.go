@@ -92,7 +92,7 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 	return true
 }
 
-// Write implements comm.Transport: the batch is one gRPC message.
+// Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
 	m := newBatch(len(frames))
 	for _, o := range frames {
@@ -100,7 +100,11 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 		if err != nil {
 			return 0, err
 		}
+		if n > 0 && m.size+len(b) > t.hub.maxSend {
+			break
+		}
 		m.add(b)
+		n++
 	}
 	t.turn()
 	defer t.giveTurn()
@@ -111,7 +115,7 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 		return 0, err
 	}
 	t.wrote.Store(true)
-	return len(frames), nil
+	return n, nil
 }
 
 // turn takes the turn to send, in Write.
@@ -126,11 +130,16 @@ func (t *transport) turn() {
 
 func (t *transport) giveTurn() { <-t.writing }
 
-// encode returns the shared bytes, but writes what holds for this carrier into welcome.
+// encode returns the shared bytes, but writes what holds for this carrier into welcome, and leaves out what is too
+// large for it.
 func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	f := o.Frame()
 	if f.Op != comm.OpWelcome || f.Welcome.MaxMessage <= t.hub.maxFrame() {
-		return o.Bytes(format)
+		b, err := o.Bytes(format)
+		if messageHeader+len(b) > t.hub.maxSend {
+			return format.Append(nil, t.hub.tooLarge(f, len(b)))
+		}
+		return b, err
 	}
 	own, welcome := *f, *f.Welcome
 	welcome.MaxMessage = t.hub.maxFrame()
@@ -265,6 +274,9 @@ func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
 	for pulse := (pulse{t: t, c: c, client: client}); ; {
 		select {
 		case <-t.over:
+			if t.reason.Kind == comm.ReasonLost && errors.Is(t.stream.Context().Err(), context.DeadlineExceeded) {
+				return status.New(codes.DeadlineExceeded, "the call's deadline has passed") // its client may not know
+			}
 			return ending(t.reason)
 		case r := <-gone:
 			gone = nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
+	"github.com/anasamu/comm/internal/places"
 )
 
 // visit is the connection of one call: whoever calls is admitted like every client, does what it has come for,
@@ -23,30 +24,31 @@ type visit struct {
 	answer chan *comm.Frame
 }
 
+// maxVisits bounds the calls under way. They are counted apart from handshakes, whose rates are for connections: a
+// call is more like a message, and the provider's call rate is its limit.
+const maxVisits = 1000
+
 // visit admits the caller. The visit's end must be called.
 func (h *hub) visit(ctx context.Context) (*visit, error) {
-	if err := h.enter(); err != nil {
-		return nil, err
+	switch h.visits.Enter(maxVisits) {
+	case nil:
+	case places.ErrFull:
+		return nil, &comm.LimitError{Limit: "calls of the hub at once", Max: maxVisits, Retry: time.Second}
+	default:
+		return nil, errStopping
 	}
 	v := &visit{hub: h}
-	err := v.attach(ctx)
-	if err != nil {
-		h.places.Leave()
+	if err := v.attach(ctx); err != nil {
+		h.visits.Leave()
 		return nil, err
 	}
 	return v, nil
 }
 
-func (v *visit) attach(ctx context.Context) error {
-	hs := handshakeOf(ctx)
-	done, err := v.hub.host.Admit(hs.RemoteAddr)
-	if err != nil {
-		return err
-	}
-	defer done()
+func (v *visit) attach(ctx context.Context) (err error) {
 	within, cancel := v.hub.within(ctx)
 	defer cancel()
-	v.conn, err = v.hub.host.Attach(within, v, hs)
+	v.conn, err = v.hub.host.Attach(within, v, handshakeOf(ctx))
 	return late(within, err)
 }
 
@@ -54,7 +56,7 @@ func (v *visit) attach(ctx context.Context) error {
 func (v *visit) end() {
 	v.hub.host.Detach(v.conn, comm.CloseReason{Kind: comm.ReasonClient, Text: "the call has been answered"})
 	<-v.conn.Done()
-	v.hub.places.Leave()
+	v.hub.visits.Leave()
 }
 
 // TellWaiting implements comm.WaitTeller: nothing here waits.

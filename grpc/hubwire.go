@@ -32,8 +32,7 @@ func (s *hubService) start(of *server) *hub {
 	if s == nil {
 		return nil
 	}
-	h := newHub(of.host)
-	h.maxReceive = int(of.p.conf.MaxRecvMsgSize)
+	h := newHub(of.host, int(of.p.conf.MaxRecvMsgSize), int(of.p.conf.MaxSendMsgSize))
 	s.current.Store(h)
 	return h
 }
@@ -72,47 +71,36 @@ func (s *hubService) Subscribe(r *commv1.SubscribeRequest, stream grpc.ServerStr
 	return h.Subscribe(r, stream)
 }
 
-// Send implements commv1.HubServiceServer.
-func (s *hubService) Send(ctx context.Context, r *commv1.SendRequest) (*commv1.SendResponse, error) {
+// onHub makes a call of the current hub.
+func onHub[Q, R any](ctx context.Context, s *hubService, r *Q, call func(*hub, context.Context, *Q) (*R, error)) (*R, error) {
 	h, err := s.now()
 	if err != nil {
 		return nil, err
 	}
-	return h.Send(ctx, r)
+	return call(h, ctx, r)
+}
+
+// Send implements commv1.HubServiceServer.
+func (s *hubService) Send(ctx context.Context, r *commv1.SendRequest) (*commv1.SendResponse, error) {
+	return onHub(ctx, s, r, (*hub).Send)
 }
 
 // Broadcast implements commv1.HubServiceServer.
 func (s *hubService) Broadcast(ctx context.Context, r *commv1.BroadcastRequest) (*commv1.BroadcastResponse, error) {
-	h, err := s.now()
-	if err != nil {
-		return nil, err
-	}
-	return h.Broadcast(ctx, r)
+	return onHub(ctx, s, r, (*hub).Broadcast)
 }
 
 // ListConnections implements commv1.HubServiceServer.
 func (s *hubService) ListConnections(ctx context.Context, r *commv1.ListConnectionsRequest) (*commv1.ListConnectionsResponse, error) {
-	h, err := s.now()
-	if err != nil {
-		return nil, err
-	}
-	return h.ListConnections(ctx, r)
+	return onHub(ctx, s, r, (*hub).ListConnections)
 }
 
 // CloseConnection implements commv1.HubServiceServer.
 func (s *hubService) CloseConnection(ctx context.Context, r *commv1.CloseConnectionRequest) (*commv1.CloseConnectionResponse, error) {
-	h, err := s.now()
-	if err != nil {
-		return nil, err
-	}
-	return h.CloseConnection(ctx, r)
+	return onHub(ctx, s, r, (*hub).CloseConnection)
 }
 
 // GetStats implements commv1.HubServiceServer.
 func (s *hubService) GetStats(ctx context.Context, r *commv1.GetStatsRequest) (*commv1.GetStatsResponse, error) {
-	h, err := s.now()
-	if err != nil {
-		return nil, err
-	}
-	return h.GetStats(ctx, r)
+	return onHub(ctx, s, r, (*hub).GetStats)
 }

@@ -42,6 +42,9 @@ const (
 // HubService is the hub. Whoever calls it is found out by the gateway's authenticator, from the token in the
 // first frame or request, or from the metadata "authorization: Bearer TOKEN", or from the client's certificate.
 //
+// The calls that are no streams are made by a connection of their own, which is admitted like every client's and lasts
+// as long as the call.
+//
 // Every RPC may end with these statuses beside its own:
 //   - UNAUTHENTICATED: the credentials are missing, wrong or have expired.
 //   - PERMISSION_DENIED: the gateway does not want this client, or its authorizer refuses the action.
@@ -208,6 +211,9 @@ func (c *hubServiceClient) GetStats(ctx context.Context, in *GetStatsRequest, op
 //
 // HubService is the hub. Whoever calls it is found out by the gateway's authenticator, from the token in the
 // first frame or request, or from the metadata "authorization: Bearer TOKEN", or from the client's certificate.
+//
+// The calls that are no streams are made by a connection of their own, which is admitted like every client's and lasts
+// as long as the call.
 //
 // Every RPC may end with these statuses beside its own:
 //   - UNAUTHENTICATED: the credentials are missing, wrong or have expired.
