@@ -20,7 +20,7 @@ type hub struct {
 	commv1.UnimplementedHubServiceServer
 	host       comm.Host
 	settings   comm.Settings
-	maxReceive int             // of the server, in bytes of one gRPC message
+	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
