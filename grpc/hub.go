@@ -20,8 +20,9 @@ type hub struct {
 	commv1.UnimplementedHubServiceServer
 	host       comm.Host
 	settings   comm.Settings
-	maxReceive int             // of the server, in bytes of one gRPC message
+	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
+	lone       lone
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
 	places     places.Places // of streams that are open or opening
