@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"sync/atomic"
 
 	"github.com/anasamu/comm/internal/facts"
 )
@@ -18,7 +20,7 @@ func (m *Manager) authorizeCaller(ctx context.Context, p *providerState, hs *Han
 	default:
 		return fmt.Errorf("%w: %s %s", ErrForbidden, a.Action, a.Method)
 	}
-	c := m.newCaller(p, hs)
+	c := p.callers.find(p, hs)
 	defer m.recoverAs(&err, "authorizer", c)
 	return m.cfg.Authorizer(ctx, c, a)
 }
@@ -36,16 +38,36 @@ var neverOpen = func() context.Context {
 	return ctx
 }()
 
-// newCaller makes what an authorizer is shown of a client that is no connection: who it is and where it
-// comes from. It is in no registry and closed from the start, so that whatever acts returns ErrClosed.
-func (m *Manager) newCaller(p *providerState, hs *Handshake) *Conn {
+// callers are those that called last, for who calls once calls again, and what an authorizer is shown of them
+// never changes.
+type callers [64]atomic.Pointer[Conn]
+
+// find returns what an authorizer is shown of a client.
+func (s *callers) find(p *providerState, hs *Handshake) *Conn {
 	id := hs.identity
 	if id == nil {
 		id = new(Identity)
 	}
+	labels := facts.Of(id.Labels)
+	addr, ok := hs.RemoteAddr.(*net.TCPAddr)
+	if !ok || addr == nil || id.Claims != nil || !id.Expires.IsZero() {
+		return newCaller(p, hs.RemoteAddr, id, labels)
+	}
+	place := &s[uint(addr.Port)%uint(len(s))]
+	c := place.Load()
+	if c == nil || c.remote != hs.RemoteAddr || c.user != id.User || c.labels != labels {
+		c = newCaller(p, hs.RemoteAddr, id, labels)
+		place.Store(c)
+	}
+	return c
+}
+
+// newCaller makes what an authorizer is shown of a client that is no connection: who it is and where it
+// comes from. It is in no registry and closed from the start, so that whatever acts returns ErrClosed.
+func newCaller(p *providerState, remote net.Addr, id *Identity, labels facts.Facts) *Conn {
 	c := &Conn{
-		id: callerID, provider: p, manager: m, session: noSession, user: id.User,
-		labels: facts.Of(id.Labels), remote: hs.RemoteAddr, ctx: neverOpen, cancel: func(error) {},
+		id: callerID, provider: p, manager: p.manager, session: noSession, user: id.User,
+		labels: labels, remote: remote, ctx: neverOpen, cancel: func(error) {},
 	}
 	if !id.Expires.IsZero() || id.Claims != nil {
 		c.identify(id)

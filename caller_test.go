@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/anasamu/comm"
 )
@@ -50,6 +51,53 @@ func TestAuthorizeCaller(t *testing.T) {
 		}
 		if err := ask("anonymous"); err != nil || seen.Address() != "conn:"+seen.ID() {
 			t.Errorf("anonymous: %v, %q of %q", err, seen.Address(), seen.ID())
+		}
+	})
+}
+
+// Who calls again from the same connection is told apart by everything that the authenticator says.
+func TestCallersAreNotMixedUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		identities := []comm.Identity{
+			{},
+			{User: "ann"},
+			{User: "eve"},
+			{User: "ann", Labels: map[string]string{"a": "1"}},
+			{User: "ann", Labels: map[string]string{"a": "2"}},
+			{User: "ann", Claims: 1},
+			{User: "ann", Claims: 2},
+			{User: "ann", Claims: []int{3}},
+			{User: "ann", Expires: time.Now().Add(time.Hour)},
+		}
+		var now comm.Identity
+		var seen *comm.Conn
+		_, f := gateway(t, comm.WithAuthenticator(func(context.Context, *comm.Handshake) (comm.Identity, error) { return now, nil }),
+			comm.WithAuthorizer(func(_ context.Context, c *comm.Conn, _ comm.Access) error { seen = c; return nil }))
+		addrs := []net.Addr{&net.TCPAddr{Port: 7}, &net.TCPAddr{Port: 7}, &net.UDPAddr{Port: 7}, (*net.TCPAddr)(nil), nil}
+		for range 3 {
+			for _, now = range identities {
+				for _, addr := range addrs {
+					hs := &comm.Handshake{RemoteAddr: addr}
+					if err := f.host().Authenticate(t.Context(), hs); err != nil {
+						t.Fatal(err)
+					}
+					if err := f.host().Authorize(t.Context(), hs, comm.Access{Action: comm.ActionInvoke, Method: "/a.B/C"}); err != nil {
+						t.Fatal(err)
+					}
+					if seen.RemoteAddr() != addr {
+						t.Errorf("%v is taken for %v", addr, seen.RemoteAddr())
+					}
+					want := now
+					if want.Labels == nil {
+						want.Labels = map[string]string{}
+					}
+					got := seen.Identity()
+					if got.Labels == nil {
+						got.Labels = map[string]string{}
+					}
+					same(t, "identity", got, want)
+				}
+			}
 		}
 	})
 }

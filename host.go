@@ -22,6 +22,7 @@ type providerState struct {
 	impl    Provider
 	manager *Manager
 	stats   providerCounters
+	callers callers
 
 	life turn // held for the whole of a start or stop, so that they never overlap
 

@@ -44,7 +44,7 @@ var grpcRows = []row{
 		spec: spec{Scenario: "broadcast", Conns: 1000, Streams: 100, Groups: 1, Size: 128, Messages: 1, Rounds: 300},
 	},
 	{
-		name: "grpcfanburst", title: "gRPC: 1,000 messages to the same streams", wants: wantsGRPCStreams,
+		name: "grpcfanburst", title: "gRPC: 200 messages to the same streams", wants: wantsGRPCStreams,
 		target: target{ratio: 1, among: bare}, columns: hubColumns,
 		spec: spec{Scenario: "broadcast", Conns: 1000, Streams: 100, Groups: 1, Size: 128, Messages: 200, Rounds: 3},
 	},

@@ -34,6 +34,10 @@ type Config struct {
 	// RESOURCE_EXHAUSTED and tells when to try again. The default of 0 is no bound; CallBurst is then twice CallRate.
 	CallRate  int `json:"call_rate" min:"0" max:"1000000000"`
 	CallBurst int `json:"call_burst" min:"0" max:"1000000000"`
+	// EnableNative has gRPC's own transport serve the connections of gRPC libraries. False has net/http serve all calls,
+	// at a third of the speed: for proxies that mix the calls of such libraries with other requests on one connection and
+	// add no header by which they could be told. The default is true.
+	EnableNative bool `json:"enable_native"`
 	// EnableReflection serves grpc.reflection.v1, by which tools find services and messages. The default is true.
 	EnableReflection bool `json:"enable_reflection"`
 	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false.
@@ -56,7 +60,7 @@ type Config struct {
 func defaultConfig() Config {
 	return Config{
 		MaxRecvMsgSize: 4 << 20, MaxSendMsgSize: 4 << 20, MaxHeaderSize: 64 << 10, MaxConcurrentStreams: 250, MaxConnections: 10_000, MaxConnectionsPerAddr: 1000,
-		EnableReflection: true, MinPingInterval: 5 * time.Second,
+		EnableNative: true, EnableReflection: true, MinPingInterval: 5 * time.Second,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +137,17 @@ var configRows = map[string]configRow{
 		wantCode(t, "first", invoke(t, m, payload(1)), codes.OK)
 		wantCode(t, "second", invoke(t, m, payload(1)), codes.ResourceExhausted)
 	}},
+	"enable_native": key("enable_native", "false", func(t *testing.T, m *comm.Manager) {
+		w := newWeb(t, m, true)
+		library := http.Header{"User-Agent": {"grpc-go/1.85.0"}}
+		if err := w.call(t, unaryCall, payload(1), nil, library); err != nil {
+			t.Error(err)
+		}
+		if got := w.page(t); got != "page over HTTP/2.0" || w.conns != 1 {
+			t.Errorf("%q over %d connections", got, w.conns)
+		}
+		wantCode(t, "a library", invoke(t, m, payload(1)), codes.OK)
+	}),
 	"enable_reflection": key("enable_reflection", "false", func(t *testing.T, m *comm.Manager) {
 		s, err := grpc_reflection_v1.NewServerReflectionClient(client(t, m)).ServerReflectionInfo(t.Context())
 		if err == nil {
@@ -238,14 +250,14 @@ func TestOptionsWin(t *testing.T) {
 	t.Parallel()
 	keys := configured("environment", map[string]string{
 		"host": "127.0.0.3", "port": "9091", "max_recv_msg_size": "1", "max_send_msg_size": "1", "max_header_size": "1KiB", "max_concurrent_streams": "7",
-		"max_connections": "7", "max_connections_per_addr": "7", "call_rate": "1", "call_burst": "1", "enable_reflection": "false",
+		"max_connections": "7", "max_connections_per_addr": "7", "call_rate": "1", "call_burst": "1", "enable_reflection": "false", "enable_native": "true",
 		"enable_channelz": "false", "keepalive_time": "7s", "keepalive_timeout": "7s", "min_ping_interval": "7s", "max_connection_idle": "7s",
 		"max_connection_age": "7s", "max_connection_age_grace": "7s",
 	})
 	p := commgrpc.New(
 		commgrpc.WithHost("127.0.0.1"), commgrpc.WithPort(9090), commgrpc.WithMaxRecvMsgSize(2), commgrpc.WithMaxSendMsgSize(2),
 		commgrpc.WithMaxHeaderSize(2<<10), commgrpc.WithMaxConcurrentStreams(2), commgrpc.WithMaxConnections(2), commgrpc.WithMaxConnectionsPerAddr(2),
-		commgrpc.WithCallRate(2, 2), commgrpc.WithReflection(true), commgrpc.WithChannelz(true), commgrpc.WithKeepalive(2*time.Second, 2*time.Second),
+		commgrpc.WithCallRate(2, 2), commgrpc.WithReflection(true), commgrpc.WithNative(false), commgrpc.WithChannelz(true), commgrpc.WithKeepalive(2*time.Second, 2*time.Second),
 		commgrpc.WithMinPingInterval(2*time.Second), commgrpc.WithMaxConnectionIdle(2*time.Second), commgrpc.WithMaxConnectionAge(2*time.Second, 2*time.Second),
 	)
 	gateway(t, p, keys)

@@ -10,9 +10,6 @@
 //		)),
 //	)
 //
-// Beside the user's services it serves comm.v1.HubService, by whose streams gRPC clients are connections of the manager
-// like all others; see [WithoutHub]. [Dialer] is the carrier of such a connection for a comm.Client.
-//
 // # Addresses
 //
 // Without an address of its own the provider shares the manager's, in cleartext and with TLS, with HTTP/1.1, HTTP/2,
@@ -60,7 +57,7 @@
 // # Seeing it
 //
 // A call that fails by the service's fault (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS) is logged as a
-// warning, one that fails otherwise as information, all others for debugging. Manager.Stats and /metrics count calls by
+// warning, one that fails otherwise as information, and for debugging what succeeds or is cancelled by the client. Manager.Stats and /metrics count calls by
 // method and code. A traceparent in the metadata makes the call part of that trace, and what its handler sends.
 //
 // grpc.health.v1 says NOT_SERVING for "" while the gateway is not ready, as /readyz does, and for each service from the

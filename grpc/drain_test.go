@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -168,7 +169,8 @@ func TestLeaving(t *testing.T) {
 // The streams of health and reflection would go on for ever; a drain ends them, so that it need not wait.
 func TestDrainEndsOwnStreams(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		m := gateway(t, commgrpc.New(with(new(service))), comm.WithDrainDelay(10*time.Second))
+		logged := new(journal)
+		m := gateway(t, commgrpc.New(with(new(service))), comm.WithDrainDelay(10*time.Second), comm.WithLogger(slog.New(slog.NewTextHandler(logged, nil))))
 		cc := client(t, m)
 		watch, err := grpc_health_v1.NewHealthClient(cc).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "grpc.testing.TestService"})
 		if err != nil {
@@ -200,6 +202,9 @@ func TestDrainEndsOwnStreams(t *testing.T) {
 		wantCode(t, "reflection", err, codes.Unavailable)
 		if err := <-drained; err != nil || time.Since(start) > 11*time.Second {
 			t.Errorf("Drain: %v after %v", err, time.Since(start))
+		}
+		if lines := logged.lines("call failed"); len(lines) != 0 {
+			t.Errorf("logged as failures: %q", lines)
 		}
 	})
 }

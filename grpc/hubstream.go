@@ -291,6 +291,9 @@ func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
 	for pulse := (pulse{t: t, c: c, client: client}); ; {
 		select {
 		case <-t.over:
+			if t.reason.Kind == comm.ReasonLost && errors.Is(t.stream.Context().Err(), context.DeadlineExceeded) {
+				return status.New(codes.DeadlineExceeded, "the call's deadline has passed") // its client may not know
+			}
 			return ending(t.reason)
 		case r := <-gone:
 			gone = nil

@@ -33,6 +33,10 @@ type methods struct {
 	unknown *method
 }
 
+// lasting reports whether streams of the method last as long as their client is there: the hub's are connections, whose
+// ends the manager logs and counts.
+func (m *method) lasting() bool { return m.own || m.endless }
+
 // endless are the services of which a stream lasts as long as its client likes.
 var endless = []string{healthName, reflectionName}
 

@@ -95,6 +95,11 @@ func WithCallRate(perSecond, burst int) Option {
 	return set(func(c *Config) { c.CallRate, c.CallBurst = perSecond, burst })
 }
 
+// WithNative has gRPC's own transport serve the connections of gRPC libraries, which is the default. False has net/http
+// serve all calls, at a third of the speed: for proxies that mix the calls of such libraries with other requests on one
+// connection and add no header, such as X-Forwarded-For or Via, by which they could be told.
+func WithNative(on bool) Option { return set(func(c *Config) { c.EnableNative = on }) }
+
 // WithReflection serves grpc.reflection.v1, by which tools such as grpcurl find services, to everybody. The default is true.
 func WithReflection(on bool) Option { return set(func(c *Config) { c.EnableReflection = on }) }
 

@@ -35,7 +35,7 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 		counted = context.Background() // nothing that Served would look for is in the call's
 	}
 	failed, level := isFault(code), levelOf(code)
-	if m.own && stream && code != codes.Internal { // the end of a connection, which the manager logs and counts
+	if stream && m.lasting() && code != codes.Internal { // it has to end somehow
 		failed, level = false, slog.LevelDebug
 	}
 	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: failed, Stream: stream, Took: took})
@@ -53,13 +53,14 @@ func errorCode(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// levelOf is the level at which a call's end is logged: the service's own faults are to be looked at.
+// levelOf is the level at which a call's end is logged: the service's own faults are to be looked at, and what a client
+// has cancelled is as ordinary as what it has got.
 func levelOf(code codes.Code) slog.Level {
 	switch {
-	case code == codes.OK:
-		return slog.LevelDebug
 	case isFault(code):
 		return slog.LevelWarn
+	case code == codes.OK, code == codes.Canceled:
+		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }

@@ -45,7 +45,21 @@ func newServer(p *Provider, h comm.Host) (*server, error) {
 	var err1, err2 error
 	s.native, err1 = s.build(true)
 	s.web, err2 = s.build(false)
-	return s, errors.Join(err1, err2)
+	if err := errors.Join(err1, err2); err != nil {
+		s.discard()
+		return nil, err
+	}
+	return s, nil
+}
+
+// discard ends what was made of a start that comes to nothing: a server has goroutines before it serves.
+func (s *server) discard() {
+	s.ending()
+	for _, g := range []*grpc.Server{s.native, s.web} {
+		if g != nil {
+			g.Stop()
+		}
+	}
 }
 
 // build makes a grpc.Server of the configuration. grpc-go panics on options that exclude each other.
@@ -110,6 +124,9 @@ func (s *server) start() error {
 		}
 	})
 	s.work.Go(s.follow)
+	if !s.p.conf.EnableNative {
+		return nil
+	}
 	return s.host.ClaimConns(s.claim)
 }
 

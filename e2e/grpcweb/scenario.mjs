@@ -48,8 +48,8 @@ export async function scenario(client, group, streams = true) {
   seen.refusals = {
     absent: await refused(client.unary('closeConnection', { id: 'nobody' })),
     target: await refused(client.unary('send', { message: { type: 'x', to: 'nowhere:x' } })),
-    late: await refused(client.unary('getStats', {}, { 'grpc-timeout': '0n' })),
   };
+  if (streams) seen.refusals.late = await refused(client.stream('subscribe', { groups: ['late'] }, () => {}, 300).done);
   const stats = await client.unary('getStats', {}, { 'x-e2e': 'custom' });
   seen.stats = stats.message.$typeName;
   if (streams) {
