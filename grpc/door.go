@@ -89,11 +89,10 @@ func (d *door) Addr() net.Addr { return &net.TCPAddr{} }
 // nativeConn is a claimed connection. It counts its bytes, and its place.
 type nativeConn struct {
 	net.Conn
-	first []byte               // to be read once more; owned by the reader
-	tls   *tls.ConnectionState // nil in cleartext
-	door  *door
-	key   netip.Prefix
-	once  sync.Once
+	tls  *tls.ConnectionState // nil in cleartext
+	door *door
+	key  netip.Prefix
+	once sync.Once
 }
 
 func (c *nativeConn) Read(p []byte) (int, error) {

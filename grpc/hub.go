@@ -22,9 +22,9 @@ type hub struct {
 	settings   comm.Settings
 	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
+	lone       lone
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
-	last       lastBatch     // of all streams
 	places     places.Places // of streams that are open or opening
 	visits     places.Places // of calls under way
 }

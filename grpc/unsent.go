@@ -27,16 +27,16 @@ type unsent struct {
 // full reports whether the next send may wait.
 func (u *unsent) full() bool { return u.bytes.Load() >= u.most }
 
-// add counts a message that is to be sent, and returns it with a mark where one is due.
-func (u *unsent) add(b *batch) *batch {
+// add counts a message that is to be sent.
+func (u *unsent) add(b *batch) {
 	u.bytes.Add(int64(b.size))
 	if u.since += int64(b.size); u.since < min(markEvery, u.most) {
-		return b
+		return
 	}
 	m := marks.Get().(*mark)
 	m.of, m.size = u, u.since
 	u.since = 0
-	return b.with(mem.NewBuffer(&markMemory, m))
+	b.parts = append(b.parts, mem.NewBuffer(&markMemory, m)) // lone parts are full, and so copied
 }
 
 // mark is the end of a message under way. It is the pool that its memory is given back to.
