@@ -2,42 +2,29 @@ package e2e
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
-	"golang.org/x/net/http2"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/proto"
 )
 
 // connect opens one HTTP/2 connection to a gateway.
-func (g gateway) connect(t *testing.T) *http2.ClientConn {
+func (g gateway) connect(t *testing.T) *http.ClientConn {
 	t.Helper()
-	var conn net.Conn
-	var err error
-	if g.tls == nil {
-		conn, err = net.Dial("tcp", g.addr)
-	} else {
-		conf := g.tls.Clone()
-		conf.NextProtos = []string{"h2"}
-		d := tls.Dialer{Config: conf}
-		conn, err = d.DialContext(context.Background(), "tcp", g.addr)
-	}
+	tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: g.tls}
+	tr.Protocols.SetHTTP2(g.tls != nil)
+	tr.Protocols.SetUnencryptedHTTP2(g.tls == nil)
+	scheme, _, _ := strings.Cut(g.url(""), "://")
+	cc, err := tr.NewClientConn(t.Context(), scheme, g.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { cc.Close() })
 	return cc
 }
 
@@ -49,7 +36,7 @@ func (g gateway) url(path string) string {
 }
 
 // get asks for the page over a connection.
-func (g gateway) get(t *testing.T, cc *http2.ClientConn) {
+func (g gateway) get(t *testing.T, cc *http.ClientConn) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url("/page"), nil)
 	if err != nil {
@@ -68,7 +55,7 @@ func (g gateway) get(t *testing.T, cc *http2.ClientConn) {
 }
 
 // call is one call of gRPC as any HTTP client can make it.
-func (g gateway) call(t *testing.T, cc *http2.ClientConn, agent string, size int) {
+func (g gateway) call(t *testing.T, cc *http.ClientConn, agent string, size int) {
 	t.Helper()
 	in, err := proto.Marshal(&testpb.SimpleRequest{ResponseSize: int32(size)})
 	if err != nil {
