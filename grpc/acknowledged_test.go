@@ -102,3 +102,43 @@ func TestClaimAcknowledges(t *testing.T) {
 		t.Errorf("%d acknowledgements came", acks)
 	}
 }
+
+// acknowledgedWhole is what of the server's bytes is to be written, the slow and simple way.
+func acknowledgedWhole(b []byte, mute bool) (out []byte) {
+	for len(b) >= 9 {
+		length := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
+		settings := b[3] == byte(http2.FrameSettings)
+		frame := b[:min(len(b), 9+length)]
+		if settings && b[4]&1 != 0 {
+			return append(out, b[9:]...) // without its header, and all that follows
+		}
+		if !settings || !mute {
+			out = append(out, frame...)
+		}
+		b = b[len(frame):]
+	}
+	return out // a header that is not whole is kept
+}
+
+// FuzzAcknowledged: whatever the server writes, in whatever pieces, comes out but for what is to be left out.
+func FuzzAcknowledged(f *testing.F) {
+	f.Add([]byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\xfa\x00\x00\x00\x04\x01\x00\x00\x00\x00rest"), []byte{0, 3}, true)
+	f.Add([]byte("\x00\x00\x08\x06\x01\x00\x00\x00\x0012345678\x00\x00"), []byte{9}, false)
+	f.Fuzz(func(t *testing.T, sent, sizes []byte, mute bool) {
+		var c writeOnly
+		w := commgrpc.Acknowledged(&c, 0, mute)
+		for i, rest := 0, sent; len(rest) > 0; i++ {
+			n := len(rest)
+			if len(sizes) > 0 {
+				n = min(n, 1+int(sizes[i%len(sizes)]))
+			}
+			if wrote, err := w.Write(rest[:n]); wrote != n || err != nil {
+				t.Fatal(wrote, err)
+			}
+			rest = rest[n:]
+		}
+		if want := acknowledgedWhole(sent, mute); !bytes.Equal(c.written.Bytes(), want) {
+			t.Fatalf("%q became %q, want %q", sent, c.written.Bytes(), want)
+		}
+	})
+}
