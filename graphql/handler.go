@@ -358,7 +358,8 @@ func (x *exchange) one(buf *buffer, req *Request) {
 	ctx := x.context()
 	op, vars, errs := x.h.s.accept(req)
 	if errs == nil && op.parts && op.kind != Subscription {
-		x.inParts(newStream(ctx, x.h.s, op, vars))
+		ctx, cancel := context.WithCancel(ctx)
+		x.inParts(&Stream{s: x.h.s, ctx: ctx, cancel: cancel, op: op, vars: vars})
 		return
 	}
 	buf.out, out = x.h.s.answer(ctx, buf.out[:0], op, vars, errs)

@@ -26,33 +26,34 @@ type Stream struct {
 // source cannot be made, the stream is nil, the bytes are the one response there is, and the outcome
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
-	op, vars, errs := s.accept(req)
-	if errs != nil {
-		body, out := s.refuse(ctx, nil, op, errs)
-		return nil, body, out
-	}
-	st := newStream(ctx, s, op, vars)
-	if op.kind == Subscription {
-		if err := st.open(); err != nil {
-			st.cancel()
-			body, out := s.refuse(ctx, nil, op, []*Error{err})
-			return nil, body, out
-		}
-	}
-	return st, nil, Outcome{Kind: op.kind}
+	ctx, cancel := context.WithCancel(ctx)
+	return s.subscribe(ctx, cancel, req)
 }
 
-func newStream(ctx context.Context, s *Schema, op *operation, vars variables) *Stream {
-	st := &Stream{s: s, op: op, vars: vars}
-	st.ctx, st.cancel = context.WithCancel(ctx)
-	return st
+// subscribe is Subscribe with a context that is the stream's to end.
+func (s *Schema) subscribe(ctx context.Context, cancel context.CancelFunc, req *Request) (*Stream, []byte, Outcome) {
+	op, vars, errs := s.accept(req)
+	if errs == nil {
+		st := &Stream{s: s, ctx: ctx, cancel: cancel, op: op, vars: vars}
+		err := st.open()
+		if err == nil {
+			return st, nil, Outcome{Kind: op.kind}
+		}
+		errs = []*Error{err}
+	}
+	defer cancel()
+	body, out := s.refuse(ctx, nil, op, errs)
+	return nil, body, out
 }
 
 // Kind is the kind of the operation.
 func (st *Stream) Kind() OperationKind { return st.op.kind }
 
-// open is CreateSourceEventStream.
+// open is CreateSourceEventStream; operations of other kinds have no source.
 func (st *Stream) open() *Error {
+	if st.op.kind != Subscription {
+		return nil
+	}
 	p := st.op.plan(st.vars)
 	if p.root.err != nil {
 		return p.root.err
