@@ -111,6 +111,7 @@ type loop struct {
 	st     *Stream
 	yield  func([]byte, Outcome) bool
 	buf    []byte
+	ev     event
 	inside bool // not in the source, but in the executor or in the loop's body
 	over   bool // the loop wants no more
 }
@@ -140,9 +141,10 @@ func (d *loop) event(v reflect.Value, err error) bool {
 	if d.over || d.st.ctx.Err() != nil {
 		return false
 	}
-	d.inside = true
+	d.inside, d.ev = true, event{v, err}
 	var out Outcome
-	d.buf, out = d.st.s.execute(d.st.ctx, d.buf[:0], d.st.op, d.st.vars, &event{v, err})
+	d.buf, out = d.st.s.execute(d.st.ctx, d.buf[:0], d.st.op, d.st.vars, &d.ev)
+	d.ev = event{}
 	d.over = !d.yield(d.buf, out)
 	d.inside = false
 	return !d.over
