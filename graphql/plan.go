@@ -108,16 +108,15 @@ func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
 				c.walk(s.SelectionSet, c.usage(s.Directives, in))
 			}
 		case *ast.FragmentSpread:
-			if !c.included(s.Directives) || c.seen[s.Name] {
-				continue
-			}
-			if c.p.parts {
+			switch {
+			case !c.included(s.Directives):
+			case c.p.parts:
 				c.spread(s, in)
-				continue
-			}
-			c.seen[s.Name] = true
-			if c.applies(s.Definition.TypeCondition) {
-				c.walk(s.Definition.SelectionSet, nil)
+			case !c.seen[s.Name]:
+				c.seen[s.Name] = true
+				if c.applies(s.Definition.TypeCondition) {
+					c.walk(s.Definition.SelectionSet, nil)
+				}
 			}
 		}
 	}
@@ -148,8 +147,12 @@ func (c *collector) included(list ast.DirectiveList) bool {
 // undecided is a variable that is null, which a default allows where a Boolean! is needed.
 func (c *collector) undecided(d *ast.Directive, arg *ast.Argument) {
 	if c.sel.err == nil {
-		c.sel.err = errorAt(fmt.Sprintf("Argument \"if\" of @%s needs a Boolean, but the variable \"$%s\" is null.", d.Name, arg.Value.Raw), arg.Value.Position)
+		c.sel.err = isNull(d, arg)
 	}
+}
+
+func isNull(d *ast.Directive, arg *ast.Argument) *Error {
+	return errorAt(fmt.Sprintf("Argument %q of @%s needs a Boolean, but the variable \"$%s\" is null.", arg.Name, d.Name, arg.Value.Raw), arg.Value.Position)
 }
 
 func (c *collector) applies(condition string) bool {

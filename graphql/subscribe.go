@@ -128,12 +128,7 @@ func (st *Stream) execute(yield func([]byte, Outcome) bool) {
 		yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
 		return
 	}
-	p, err := st.op.planInParts(st.vars)
-	if err != nil {
-		yield(st.s.refuse(st.ctx, nil, st.op, []*Error{err}))
-		return
-	}
-	st.deliver(p, yield)
+	st.deliver(st.op.planInParts(st.vars), yield)
 }
 
 // event executes the operation for one event. A source that goes on after it was told to end is told again.
