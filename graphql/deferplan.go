@@ -288,8 +288,9 @@ func (l *looker) batches(f *ast.Field) bool {
 	return false
 }
 
-// planInParts is plan for an execution in parts.
-func (op *operation) planInParts(vars variables) *plan {
+// planInParts is plan for an execution in parts. whole has each deferred fragment come by itself, with everything
+// that it selects; else nothing comes twice.
+func (op *operation) planInParts(vars variables, whole bool) *plan {
 	if !op.parts {
 		return op.plan(vars)
 	}
@@ -302,14 +303,15 @@ func (op *operation) planInParts(vars variables) *plan {
 		}
 	}
 	if !kept {
-		return op.newPlanInParts(vars)
+		return op.newPlanInParts(vars, whole)
 	}
+	key := partsKey{mask, whole}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	p := op.inParts[mask]
+	p := op.inParts[key]
 	if p == nil {
-		p = op.newPlanInParts(vars)
-		op.keepInParts(mask, p)
+		p = op.newPlanInParts(vars, whole)
+		op.keepInParts(key, p)
 	}
 	return p
 }
@@ -330,8 +332,8 @@ func (op *operation) decide(i int, vars variables) (on, known bool) {
 }
 
 // newPlanInParts makes a plan for variables that have been decided.
-func (op *operation) newPlanInParts(vars variables) *plan {
-	p := &plan{op: op, conds: make(map[string]bool), parts: true}
+func (op *operation) newPlanInParts(vars variables, whole bool) *plan {
+	p := &plan{op: op, conds: make(map[string]bool), parts: true, whole: whole}
 	for i, name := range slices.Concat(op.conds, op.delays) {
 		if on, known := op.decide(i, vars); known {
 			p.conds[name] = on
@@ -340,11 +342,17 @@ func (op *operation) newPlanInParts(vars variables) *plan {
 	return p.begin()
 }
 
-func (op *operation) keepInParts(mask uint64, p *plan) {
+// partsKey is what a plan in parts is kept by: what its conditions are, and whether fragments come whole.
+type partsKey struct {
+	conds uint64
+	whole bool
+}
+
+func (op *operation) keepInParts(key partsKey, p *plan) {
 	if op.inParts == nil {
-		op.inParts = make(map[uint64]*plan)
+		op.inParts = make(map[partsKey]*plan)
 	}
 	if len(op.inParts) < maxPlans {
-		op.inParts[mask] = p
+		op.inParts[key] = p
 	}
 }

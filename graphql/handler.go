@@ -359,7 +359,7 @@ func (x *exchange) one(buf *buffer, req *Request) {
 	op, vars, errs := x.h.s.accept(req)
 	if errs == nil && op.parts && op.kind != Subscription {
 		ctx, cancel := context.WithCancel(ctx)
-		x.inParts(&Stream{s: x.h.s, ctx: ctx, cancel: cancel, op: op, vars: vars})
+		x.inParts(&Stream{s: x.h.s, ctx: ctx, cancel: cancel, op: op, vars: vars, byPath: x.parts.format == formatByPath})
 		return
 	}
 	buf.out, out = x.h.s.answer(ctx, buf.out[:0], op, vars, errs)

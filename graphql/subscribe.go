@@ -18,6 +18,7 @@ type Stream struct {
 	vars   variables
 	source iter.Seq2[reflect.Value, error]
 	taken  atomic.Bool
+	byPath bool // what is put off is told by path and label
 }
 
 // Subscribe begins any operation: the responses of a subscription are those of its source's events, a
@@ -128,7 +129,7 @@ func (st *Stream) execute(yield func([]byte, Outcome) bool) {
 		yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
 		return
 	}
-	st.deliver(st.op.planInParts(st.vars), yield)
+	st.deliver(st.op.planInParts(st.vars, st.byPath), yield)
 }
 
 // event executes the operation for one event. A source that goes on after it was told to end is told again.

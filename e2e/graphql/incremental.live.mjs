@@ -1,6 +1,7 @@
 // Package graphql against npm graphql over generated operations with @defer and @stream. Both compute the same
 // data. When each parts are put together they must have become the same: data, errors by path and locations,
-// what the client was told to wait for, and what of it has failed. In which response something comes is free.
+// what the client was told to wait for, and what of it has failed. In which response something comes is free. Every
+// third operation is answered in the older format too, by path and label.
 //
 //	SEED=1 OPERATIONS=5000 ./run.sh --test-name-pattern=incremental
 
@@ -12,7 +13,7 @@ import { generateIncrementalRequest } from './docgen.mjs';
 import { allErrorsAtOnce, answerInParts, makeIncrementalSchema, makeLenient } from './reference.mjs';
 import { describe, startSubject } from './subject.mjs';
 import { compare, nulled } from './compare.mjs';
-import { assembled, compareAssembled } from './parts.mjs';
+import { assembled, assembledByPath, compareAssembled } from './parts.mjs';
 
 const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff);
 const operations = Number(process.env.OPERATIONS ?? 1500);
@@ -42,7 +43,11 @@ test('incremental: generated operations with @defer and @stream end as those of 
       const generated = generateIncrementalRequest(schema, random);
       const want = await answerInParts(schema, generated.request);
       const got = await subject.execute(generated.request);
-      const text = await difference(counts, lenient, generated, want, got);
+      let text = await difference(counts, lenient, generated, want, got, assembled);
+      if (!text && i % 3 === 0 && want.stage === 'execute') {
+        counts.byPath++;
+        text = await difference(counts, lenient, generated, await answerInParts(schema, generated.request, true), await subject.executeByPath(generated.request), assembledByPath);
+      }
       if (text) differences.push({ text, request: generated.request, sdl });
     }
   }
@@ -53,9 +58,11 @@ test('incremental: generated operations with @defer and @stream end as those of 
 });
 
 /** Says how two answers differ, or "". */
-async function difference(counts, lenient, { request, uses, kind }, want, got) {
-  counts.operations++;
-  counts[kind]++;
+async function difference(counts, lenient, { request, uses, kind }, want, got, put) {
+  if (put === assembled) {
+    counts.operations++;
+    counts[kind]++;
+  }
   if (want.stage !== 'execute') {
     counts.refused++;
     return compare(request.query, want, { ...got, responses: got.responses.slice(0, 1) });
@@ -64,7 +71,7 @@ async function difference(counts, lenient, { request, uses, kind }, want, got) {
   const both = [];
   for (const [who, { responses }] of [['npm graphql', want], ['package graphql', got]]) {
     try {
-      both.push(assembled(responses));
+      both.push(put(responses));
     } catch (error) {
       return `${who}: ${error.message}\n${responses.map((r) => JSON.stringify(r)).join('\n')}`;
     }
@@ -77,7 +84,7 @@ async function difference(counts, lenient, { request, uses, kind }, want, got) {
 
 function coverage() {
   return {
-    operations: 0, query: 0, mutation: 0, refused: 0, injected: 0, inParts: 0, inManyParts: 0,
+    operations: 0, query: 0, mutation: 0, refused: 0, byPath: 0, injected: 0, inParts: 0, inManyParts: 0,
     defer: 0, stream: 0, label: 0, ifVariable: 0, ifLiteral: 0, initialCount: 0, spreadAgain: 0, fragments: 0,
     deferred: 0, streamed: 0, inLists: 0, toldLater: 0, subPaths: 0, failedFragments: 0, failedStreams: 0, errorsInParts: 0, nullsInParts: 0, wholeDataNull: 0,
   };

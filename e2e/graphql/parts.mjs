@@ -15,6 +15,15 @@ export function assembled(responses) {
   return all;
 }
 
+/** Puts responses together whose parts are told by path and label. The drafts of 2022 promise nothing. */
+export function assembledByPath(responses) {
+  const [first, ...rest] = responses;
+  const all = new Assembly({ data: first.data, errors: first.errors });
+  all.check(rest.length === 0 ? !first.hasNext : first.hasNext === true, `hasNext of the first response is ${first.hasNext}`);
+  rest.forEach((r, i) => all.takeByPath(r, i === rest.length - 1));
+  return all;
+}
+
 class Assembly {
   constructor(first) {
     Object.assign(this, { data: structuredClone(first.data), errors: [...(first.errors ?? [])], partErrors: [], pending: [], failed: [], deferred: 0, streamed: 0 });
@@ -76,6 +85,32 @@ class Assembly {
     return at;
   }
 
+  takeByPath({ incremental = [], hasNext, ...others }, last) {
+    this.check(Object.keys(others).length === 0, `a further response has ${Object.keys(others)}`);
+    this.check(hasNext === !last, `hasNext is ${hasNext} ${last ? 'at the end' : 'before it'}`);
+    for (const i of incremental) this.applyByPath(i);
+  }
+
+  applyByPath({ path, label, data, items, errors = [] }) {
+    this.partErrors.push(...errors);
+    if (data === null || items === null) {
+      // npm graphql leaves out the index of the element that failed, which its versions of that time had.
+      const list = data !== null && Number.isInteger(path.at(-1)) && !Array.isArray(this.at(path)) ? path.slice(0, -1) : path;
+      this.failed.push({ path: list, label, errors, stream: data !== null });
+      return;
+    }
+    this.errors.push(...errors);
+    if (items) {
+      const at = this.at(path.slice(0, -1));
+      this.check(Array.isArray(at) && at.length >= path.at(-1), `items at ${path} are for what is no list of this length`);
+      merge(at, Object.fromEntries(items.map((item, i) => [path.at(-1) + i, structuredClone(item)]))); // two fragments may bring the same
+      this.streamed++;
+    } else {
+      merge(this.at(path), structuredClone(data));
+      this.deferred++;
+    }
+  }
+
   complete({ id, errors }) {
     const p = this.open.get(id);
     this.check(p, `${id} is completed, and not open`);
@@ -89,7 +124,7 @@ function merge(into, from) {
   for (const [key, value] of Object.entries(from)) {
     const old = into[key];
     if (old && value && typeof old === 'object' && typeof value === 'object') merge(old, value);
-    else into[key] = value;
+    else if (!old || value !== null) into[key] = value; // of two fragments one may have a null where the other has none
   }
 }
 

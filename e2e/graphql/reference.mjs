@@ -1,7 +1,7 @@
 // npm graphql, with the same data.
 
 import {
-  buildSchema, execute, experimentalExecuteIncrementally, GraphQLDeferDirective, GraphQLList, GraphQLSchema, GraphQLStreamDirective, isEnumType, isInterfaceType, isListType, isNonNullType, isObjectType, parse, subscribe, validate, validateSchema, visit,
+  buildSchema, execute, experimentalExecuteIncrementally, GraphQLDeferDirective, GraphQLList, GraphQLSchema, GraphQLStreamDirective, isEnumType, isInterfaceType, isListType, isNonNullType, isObjectType, legacyExecuteIncrementally, parse, subscribe, validate, validateSchema, visit,
 } from 'graphql';
 import { Data, EnumValue } from './data.mjs';
 
@@ -101,11 +101,14 @@ export async function answer(schema, { query, operationName, variables }) {
   return { document, ...(await run({ schema, document, variableValues: variables ?? undefined, operationName })) };
 }
 
-/** Executes a request in parts; gives all responses, and the stage at which it ended. */
-export async function answerInParts(schema, { query, operationName, variables }) {
+/**
+ * Executes a request in parts, which are told by path and label or by id; gives all responses, and the stage at
+ * which it ended.
+ */
+export async function answerInParts(schema, { query, operationName, variables }, byPath) {
   const { stage, errors, document } = refusal(schema, query);
   if (stage) return { stage, responses: [{ errors }] };
-  const result = await experimentalExecuteIncrementally({ schema, document, variableValues: variables ?? undefined, operationName });
+  const result = await (byPath ? legacyExecuteIncrementally : experimentalExecuteIncrementally)({ schema, document, variableValues: variables ?? undefined, operationName });
   if (!('initialResult' in result)) return { stage: 'data' in result ? 'execute' : 'variables', document, responses: [result] };
   const responses = [result.initialResult];
   for await (const response of result.subsequentResults) responses.push(response);

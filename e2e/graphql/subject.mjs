@@ -58,5 +58,7 @@ export function startSubject(t) {
     schemaProblems: async (sdl, types) => ((await say({ schema: { sdl, types, rates: silent } })).problems ?? []).filter((p) => types.length > 0 || !ofResolvers.test(p.Text)),
     /** Executes a request; gives its responses, and whether a subscription's source was made. */
     execute: async (request) => ({ responses: [], ...(await say({ request })) }),
+    /** Executes a request over HTTP, for a client that reads parts as deferSpec=20220824 has them. */
+    executeByPath: async (request) => ({ responses: [], ...(await say({ request, byPath: true })) }),
   };
 }

@@ -48,6 +48,8 @@ func main() {
 type line struct {
 	Schema  *description     `json:"schema"`
 	Request *json.RawMessage `json:"request"`
+	// ByPath has the request answered over HTTP, in the older format of incremental delivery.
+	ByPath bool `json:"byPath"`
 }
 
 // reply is a line of stdout. A query and a mutation have one response, or several if parts of it are put off, a
@@ -79,6 +81,8 @@ func answer(ctx context.Context, in io.Reader, out io.Writer) error {
 			s, r.Problems, err = makeSchema(l.Schema)
 		case s == nil || l.Request == nil:
 			err = errors.New("a line needs a schema, or a request after a schema that has no problem")
+		case l.ByPath:
+			r, err = executeByPath(ctx, s, *l.Request)
 		default:
 			r, err = execute(ctx, s, *l.Request)
 		}
