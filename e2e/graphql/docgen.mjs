@@ -254,7 +254,7 @@ class Generator {
     switch (type.name) {
       case 'Int': return r.one(['0', '-3', '2147483647', '-2147483648', String(r.below(1000))]);
       case 'Float': return r.one(['0', '-0.0', '1.5', '6.02e23', '1E-3', '9007199254740993', '3000000000', String(r.below(1000))]);
-      case 'String': return r.chance(20) ? '"""\n  block "quoted"\n    text\n"""' : r.chance(20) ? '"\\u00e4\\n\\uD83D\\uDE00\\u{1F600}\\/"' : JSON.stringify(r.one(strings));
+      case 'String': return r.chance(20) ? '"""\n  block "quoted"\n    text\n"""' : r.chance(5) ? '"raw \u0001\u001f"' : r.chance(20) ? '"\\u00e4\\n\\uD83D\\uDE00\\u{1F600}\\/"' : JSON.stringify(r.one(strings));
       case 'Boolean': return r.one(['true', 'false']);
       case 'ID': return r.one(['"id"', '17', '-4', '"18"']);
     }
