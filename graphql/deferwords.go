@@ -55,30 +55,30 @@ type byPath struct{}
 func (byPath) promise(*response, *promise) {}
 
 func (byPath) fields(out *response, f *fragment, t *part) {
-	out.incremental = appendAt(out.incremental, `"data":`, t.data, &f.promise, t.errs)
+	out.incremental = appendAt(out.incremental, `"data":`, t.data, "", &f.promise, t.errs)
 }
 
 func (byPath) elements(out *response, s *streamed, data []byte, errs []*Error) {
-	out.incremental = appendAt(out.incremental, `"items":`, append(append([]byte{'['}, data...), ']'), &s.promise, errs)
+	out.incremental = appendAt(out.incremental, `"items":[`, data, "]", &s.promise, errs)
 }
 
 func (byPath) end(out *response, p *promise, failed *Error) {
 	switch {
 	case failed == nil:
 	case p.stream != nil:
-		out.incremental = appendAt(out.incremental, `"items":`, []byte("null"), p, []*Error{failed})
+		out.incremental = appendAt(out.incremental, `"items":null`, nil, "", p, []*Error{failed})
 	default:
-		out.incremental = appendAt(out.incremental, `"data":`, []byte("null"), p, []*Error{failed})
+		out.incremental = appendAt(out.incremental, `"data":null`, nil, "", p, []*Error{failed})
 	}
 }
 
 // appendAt appends what has come for a promise; the path of elements ends in the index of the first.
-func appendAt(b []byte, key string, value []byte, p *promise, errs []*Error) []byte {
+func appendAt(b []byte, before string, value []byte, after string, p *promise, errs []*Error) []byte {
 	path := show(p.path)
 	if p.stream != nil {
 		path = append(path, p.stream.next)
 	}
-	b = append(append(append(comma(b), '{'), key...), value...)
+	b = append(append(append(append(comma(b), '{'), before...), value...), after...)
 	b = appendPath(append(b, `,"path":`...), path)
 	return append(appendErrorsOf(appendLabel(b, p), errs), '}')
 }
