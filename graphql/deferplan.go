@@ -87,6 +87,19 @@ func (c *collector) spread(s *ast.FragmentSpread, in *deferUsage) {
 	c.walk(s.Definition.SelectionSet, c.usage(s.Directives, in))
 }
 
+// indexWithin are the fields of one deferred fragment, which are merged with no other's where fragments come whole.
+func (c *collector) indexWithin(in *deferUsage) map[string]*planField {
+	if c.within == nil {
+		c.within = make(map[*deferUsage]map[string]*planField)
+	}
+	index := c.within[in]
+	if index == nil {
+		index = make(map[string]*planField)
+		c.within[in] = index
+	}
+	return index
+}
+
 // deferring finds a @defer that is switched on.
 func (c *collector) deferring(list ast.DirectiveList) *ast.Directive {
 	d, unknown := c.p.delaying(list, "defer")

@@ -4,7 +4,7 @@ import "strconv"
 
 // How a client is told of what was put off: by the ids of graphql-js 17, or by path and label as in the drafts of
 // 2022 (deferSpec=20220824), which is what most clients have been made for. There each deferred fragment comes
-// whole, as one object, so plans for it do not divide what several fragments select; see collector.add.
+// whole, as one object, so plans for it do not divide what several fragments select; see collector.indexWithin.
 
 // words append what is told to the next response.
 type words interface {

@@ -65,7 +65,7 @@ const perField = 400
 // compile merges selection sets for one concrete type. usages are the fragments that the sets are deferred
 // by and under those that the selection will be executed for; both are nil but in plans in parts.
 func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*deferUsage) *selection {
-	c := &collector{p: p, sel: &selection{typ: t}, index: make(map[fieldKey]*planField), seen: make(map[string]bool)}
+	c := &collector{p: p, sel: &selection{typ: t}, index: make(map[string]*planField), seen: make(map[string]bool)}
 	for i, set := range sets {
 		if usages == nil {
 			c.walk(set, nil)
@@ -90,17 +90,13 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*def
 type collector struct {
 	p     *plan
 	sel   *selection
-	index map[fieldKey]*planField
-	seen  map[string]bool // fragments
+	index map[string]*planField // by alias
+	seen  map[string]bool       // fragments
 
-	opened   []*deferUsage // of plans in parts
+	// Of plans in parts.
+	opened   []*deferUsage
 	deferred map[spreadIn]bool
-}
-
-// fieldKey says which nodes are merged: those of one alias, and where fragments come whole, in one of them.
-type fieldKey struct {
-	alias string
-	in    *deferUsage
+	within   map[*deferUsage]map[string]*planField // index where fragments come whole
 }
 
 func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
@@ -167,15 +163,15 @@ func (c *collector) applies(condition string) bool {
 }
 
 func (c *collector) add(node *ast.Field, in *deferUsage) {
-	key := fieldKey{alias: node.Alias}
-	if c.p.whole {
-		key.in = in
+	index := c.index
+	if c.p.whole && in != nil {
+		index = c.indexWithin(in)
 	}
-	f := c.index[key]
+	f := index[node.Alias]
 	if f == nil {
 		f = &planField{alias: node.Alias, p: c.p, slot: -1}
 		f.key = append(jsonscan.AppendString(nil, node.Alias), ':')
-		c.index[key] = f
+		index[node.Alias] = f
 		c.sel.fields = append(c.sel.fields, f)
 	}
 	f.nodes = append(f.nodes, node)
