@@ -6,7 +6,7 @@
 #   ./run.sh --test-name-pattern='sse: a drain'
 #
 # SHOTS=folder keeps screenshots of the gateway's page; CARRIERS="ws sse" limits the carriers;
-# SEED=number repeats what was generated for package graphql, TRIPLES and MUTATIONS say how much of it.
+# SEED=number repeats what was generated for package graphql, TRIPLES, OPERATIONS and MUTATIONS say how much of it.
 set -eu
 cd "$(dirname "$0")"
 

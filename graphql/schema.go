@@ -49,6 +49,7 @@ type builder struct {
 	fieldMW       []fieldMiddleware
 	operationMW   []OperationMiddleware
 	limits        Limits
+	configured    Limits // where limits has none
 	introspection bool
 	incremental   bool
 	unmasked      bool
@@ -80,7 +81,7 @@ func NewSchema(opts ...SchemaOption) (*Schema, error) {
 }
 
 func (b *builder) build() (*Schema, error) {
-	limits, err := b.limits.resolve()
+	limits, err := b.limits.or(b.configured).resolve()
 	if err != nil {
 		return nil, err
 	}

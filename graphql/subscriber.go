@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -70,12 +71,21 @@ type carrier interface {
 
 // running is one operation that has begun.
 type running struct {
-	id     string
-	size   int  // of its request
-	over   bool // it counts no more; under Subscriber.mu
-	ctx    context.Context
-	cancel context.CancelFunc
-	kind   OperationKind // under Subscriber.mu; empty until the request has been accepted
+	id      string
+	size    int             // of its request
+	ctx     context.Context // of its resolvers; it ends with the source too, and then there is something left to say
+	cancel  context.CancelFunc
+	stopped atomic.Bool // nothing more is said of it
+
+	// Under Subscriber.mu.
+	over bool          // it counts no more
+	kind OperationKind // empty until the request has been accepted
+}
+
+// stop ends an operation of which nothing more is to be said.
+func (op *running) stop() {
+	op.stopped.Store(true)
+	op.cancel()
 }
 
 // turn is a mutex that can be waited for with a context.
@@ -184,7 +194,7 @@ func (s *Subscriber) stop(id string) bool {
 	if op == nil {
 		return false
 	}
-	op.cancel()
+	op.stop()
 	return true
 }
 
@@ -192,19 +202,30 @@ func (s *Subscriber) stop(id string) bool {
 // source is asked for when the response to the last one has been given to the network.
 func (s *Subscriber) run(op *running, req *Request) {
 	defer s.leave(op)
-	st, body, out := s.h.s.Subscribe(op.ctx, req)
+	if st := s.begin(op, req); st != nil {
+		s.answer(op, st)
+	}
+}
+
+// begin makes the stream of an operation; one that is refused has none, and its client knows.
+func (s *Subscriber) begin(op *running, req *Request) *Stream {
+	st, body, out := s.h.s.subscribe(op.ctx, op.cancel, req)
 	if st == nil {
 		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
-		return
+		return nil
 	}
-	defer st.Close()
 	s.began(op, st.Kind())
+	return st
+}
+
+// answer says the responses of an operation. Goroutines wait here for the next event: see Stream.responses.
+func (s *Subscriber) answer(op *running, st *Stream) {
 	for body, out := range st.Responses() {
 		if out.RequestError {
 			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
 			return
 		}
-		if !s.speak(op, func() error { return s.carrier.next(op.id, body) }) {
+		if !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) }) {
 			return
 		}
 	}
@@ -213,7 +234,7 @@ func (s *Subscriber) run(op *running, req *Request) {
 
 // conclude says the last of an operation. Its client may begin another one with the id as soon as it hears that.
 func (s *Subscriber) conclude(op *running, f func() error) {
-	s.speak(op, func() error {
+	s.speak(s.ctx, op, func() error {
 		s.release(op)
 		return f()
 	})
@@ -224,18 +245,19 @@ func (s *Subscriber) began(op *running, kind OperationKind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if op.kind = kind; s.draining && kind == Subscription {
-		op.cancel()
+		op.stop()
 	}
 }
 
 // speak says something in an operation's name, unless its client wants no more of it: a response that
-// followed would be taken for one of the next operation with the same id. It reports whether it was said.
-func (s *Subscriber) speak(op *running, f func() error) bool {
-	if !s.say.take(op.ctx) {
+// followed would be taken for one of the next operation with the same id. It waits for its turn as long as ctx
+// lives, and reports whether it was said.
+func (s *Subscriber) speak(ctx context.Context, op *running, f func() error) bool {
+	if !s.say.take(ctx) {
 		return false
 	}
 	defer s.say.give()
-	if op.ctx.Err() != nil {
+	if op.stopped.Load() || ctx.Err() != nil {
 		return false
 	}
 	if err := f(); err != nil {
@@ -266,7 +288,7 @@ func (s *Subscriber) finish(deadline time.Time) {
 	s.draining = true
 	for _, op := range s.ops {
 		if op.kind == Subscription {
-			op.cancel()
+			op.stop()
 		}
 	}
 	s.mu.Unlock()
@@ -281,7 +303,7 @@ func (s *Subscriber) completeAll(deadline time.Time) {
 	s.ops = make(map[string]*running)
 	s.mu.Unlock()
 	for _, op := range ops {
-		op.cancel()
+		op.stop()
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, deadline)
 	defer cancel()
