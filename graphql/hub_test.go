@@ -1,6 +1,7 @@
 package graphql_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,8 +91,11 @@ func (m *meeter) next(t *testing.T) *comm.Message {
 	}
 }
 
-const everyField = `__typename position ... on HubMessage { id type content contentType from to timestamp headers metadata }
-	... on HubJoined { group } ... on HubLeft { group } ... on HubGap { log epoch first last }`
+const everyField = `__typename position ... on HubMessage { id type content contentType from to timestamp headers metadata ack place }
+	... on HubCall { id type content contentType from timestamp headers metadata }
+	... on HubJoined { joined: group place } ... on HubLeft { group } ... on HubGap { log epoch first last }
+	... on HubWelcome { connection session user node heartbeat maxMessage resumed expires }
+	... on HubError { error: id refused: group code message } ... on HubClosing { code text: message reconnect after }`
 
 // hubEvent is any event of messages.
 type hubEvent struct {
@@ -101,6 +105,29 @@ type hubEvent struct {
 	Content, Headers, Metadata                  json.RawMessage
 	ContentType                                 string
 	Timestamp                                   time.Time
+	Ack                                         bool
+	Place                                       string
+	Connection, Session, User, Node             string
+	Heartbeat                                   float64
+	MaxMessage                                  int
+	Resumed                                     bool
+	Expires                                     *time.Time
+	Code, Message                               string
+	Reconnect                                   bool
+	After                                       float64
+}
+
+// UnmarshalJSON undoes the aliases of everyField: types differ in what may be null, and so do the names.
+func (e *hubEvent) UnmarshalJSON(b []byte) error {
+	type plain hubEvent
+	var d struct {
+		plain
+		Joined, Refused, Error, Text string
+	}
+	err := json.Unmarshal(b, &d)
+	*e = hubEvent(d.plain)
+	e.Group, e.ID, e.Message = cmp.Or(e.Group, d.Joined, d.Refused), cmp.Or(e.ID, d.Error), cmp.Or(e.Message, d.Text)
+	return err
 }
 
 // watch subscribes to messages.
@@ -347,7 +374,7 @@ func TestHubRefusals(t *testing.T) {
 		`mutation { send(to: "all", type: "x", headers: [1]) { id } }`:                                 `headers|BAD_FRAME`,
 		`mutation { send(to: "all", type: "x", content: "eA==", contentType: "` + long + `") { id } }`: `content_type|BAD_MESSAGE`,
 		`mutation { broadcast(type: "x", content: "` + long + `") { id } }`:                            `broadcast to \"all\": a message of|TOO_LARGE`,
-		`mutation { call(to: "group:lobby", type: "x") }`:                                              `call \"x\" to \"group:lobby\": no target|NOT_FOUND`,
+		`mutation { call(to: "group:lobby", type: "x") { content } }`:                                  `call \"x\" to \"group:lobby\": no target|NOT_FOUND`,
 		`{ connections(group: "vault") { total } }`:                                                    `connections of \"group:vault\": forbidden|FORBIDDEN`,
 		`{ connections(first: 0) { total } }`:                                                          `first: 0: allowed is 1 to 1000.|BAD_ARGUMENT`,
 		`{ connections(provider: "fax") { total } }`:                                                   `provider: \"fax\": allowed is graphql, websocket, sse.|BAD_ARGUMENT`,
@@ -443,10 +470,10 @@ func TestHubCall(t *testing.T) {
 	comm.OnCall(g.Manager, "double", func(_ context.Context, c *comm.Conn, n int) (int, error) { return 2 * n, nil })
 	comm.On(g.Manager, "fail", func(context.Context, *comm.Conn, any) error { return errors.New("secret") })
 	c := initWS(t, g.url, nil)
-	if got := c.do(`mutation { call(type: "double", content: 21) }`); got != `{"data":{"call":42}}` {
+	if got := c.do(`mutation { call(type: "double", content: 21) { content } }`); got != `{"data":{"call":{"content":42}}}` {
 		t.Error(got)
 	}
-	if r := g.ask(`mutation { a: call(type: "double", content: 1) b: call(type: "double", content: 2) }`); r.body != `{"data":{"a":2,"b":4}}` {
+	if r := g.ask(`mutation { a: call(type: "double", content: 1) { content } b: call(type: "double", content: 2) { content contentType headers } }`); r.body != `{"data":{"a":{"content":2},"b":{"content":4,"contentType":"application/json","headers":null}}}` {
 		t.Error(r)
 	}
 	if got := c.do(`mutation { send(type: "double", content: 21) { matched } }`); got != `{"data":{"send":{"matched":0}}}` {
@@ -461,7 +488,7 @@ func TestHubCall(t *testing.T) {
 	for conn := range g.Connections(comm.ToGroup("lobby")) {
 		id = conn.ID()
 	}
-	if got := c.do(`mutation { call(to: "conn:` + id + `", type: "who") }`); got != `{"data":{"call":"it is me"}}` {
+	if got := c.do(`mutation { call(to: "conn:` + id + `", type: "who") { content } }`); got != `{"data":{"call":{"content":"it is me"}}}` {
 		t.Error(got)
 	}
 }
@@ -513,13 +540,13 @@ func TestHubDrain(t *testing.T) {
 	c.watch("m", `group: "lobby"`)
 	c.event("HubJoined")
 	answer := make(chan string, 1)
-	go func() { answer <- g.ask(`mutation { call(type: "slow") }`).body }()
+	go func() { answer <- g.ask(`mutation { call(type: "slow") { content } }`).body }()
 	<-began
 	drained := make(chan error, 1)
 	go func() { drained <- g.Drain(context.WithoutCancel(t.Context())) }()
 	eventually(t, "the drain", g.Leaving)
 	close(release)
-	if got := <-answer; got != `{"data":{"call":"done"}}` {
+	if got := <-answer; got != `{"data":{"call":{"content":"done"}}}` {
 		t.Error(got)
 	}
 	c.hears(`close 1001 Going away`)

@@ -52,6 +52,7 @@ type resolver struct {
 
 	cost     int
 	multiply string
+	manners  manners
 }
 
 // FieldOption is a setting of one field.

@@ -26,20 +26,34 @@ type Stream struct {
 // source cannot be made, the stream is nil, the bytes are the one response there is, and the outcome
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
+	st, body, out := s.stream(ctx, req)
+	if st != nil {
+		if body, out = st.begin(); body != nil {
+			return nil, body, out
+		}
+	}
+	return st, body, out
+}
+
+// stream accepts a request. If it is refused, the stream is nil and the bytes are the response.
+func (s *Schema) stream(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
 	op, vars, errs := s.accept(req)
 	if errs != nil {
 		body, out := s.refuse(ctx, nil, op, errs)
 		return nil, body, out
 	}
-	st := newStream(ctx, s, op, vars)
-	if op.kind == Subscription {
+	return newStream(ctx, s, op, vars), nil, Outcome{Kind: op.kind}
+}
+
+// begin makes the source of a subscription. If there is none, the bytes are the one response there is.
+func (st *Stream) begin() (body []byte, out Outcome) {
+	if st.op.kind == Subscription {
 		if err := st.open(); err != nil {
 			st.cancel()
-			body, out := s.refuse(ctx, nil, op, []*Error{err})
-			return nil, body, out
+			return st.s.refuse(st.ctx, nil, st.op, []*Error{err})
 		}
 	}
-	return st, nil, Outcome{Kind: op.kind}
+	return nil, Outcome{Kind: st.op.kind}
 }
 
 func newStream(ctx context.Context, s *Schema, op *operation, vars variables) *Stream {

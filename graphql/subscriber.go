@@ -50,11 +50,15 @@ type Subscriber struct {
 
 	mu       sync.Mutex // guards the fields below
 	ops      map[string]*running
-	active   int  // operations that count against the limit
-	held     int  // bytes of their requests
-	draining bool // subscriptions have ended, and no operation begins
+	active   int           // operations that count against the limit
+	held     int           // bytes of their requests
+	short    int           // those that run and are, as far as is known, no subscriptions
+	answered chan struct{} // closed when there are none of these; nil while nobody waits for that
+	draining bool          // subscriptions have ended, and no operation begins
 
-	hub *hubSide // nil where there is no gateway
+	hub     *hubSide // nil where there is no gateway
+	line    line     // of its operations, where there is one
+	greeted bool     // the client has said hello
 }
 
 // carrier says things to a client in the words of its protocol. Its methods but close are called by one
@@ -76,6 +80,8 @@ type running struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	kind   OperationKind // under Subscriber.mu; empty until the request has been accepted
+
+	place place
 }
 
 // turn is a mutex that can be waited for with a context.
@@ -147,16 +153,62 @@ func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 	s.active++
 	op := &running{id: id, size: size}
 	s.held += size
+	s.short++
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.ops[id] = op
+	if s.hub != nil {
+		op.ctx = context.WithValue(op.ctx, runningKey{}, op)
+	}
 	return op, nil
+}
+
+// arrive is enter for an operation of the client's own, which takes its place behind those that came before it.
+func (s *Subscriber) arrive(id string, req *Request) (*running, error) {
+	op, err := s.enter(id, req)
+	if err == nil && s.hub != nil {
+		s.line.join(op)
+	}
+	return op, err
 }
 
 // leave is the end of an operation's goroutine.
 func (s *Subscriber) leave(op *running) {
 	op.cancel()
+	s.line.leave(op)
+	s.count(op)
 	s.release(op)
+	s.mu.Lock()
+	if op.kind != Subscription {
+		s.shorter()
+	}
+	s.mu.Unlock()
 	s.busy.Leave()
+}
+
+// shorter counts a query or a mutation less. s.mu is held.
+func (s *Subscriber) shorter() {
+	if s.short--; s.short == 0 && s.answered != nil {
+		close(s.answered)
+		s.answered = nil
+	}
+}
+
+// settle waits until no query or mutation runs, or ctx ends.
+func (s *Subscriber) settle(ctx context.Context) {
+	s.mu.Lock()
+	if s.short == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.answered == nil {
+		s.answered = make(chan struct{})
+	}
+	answered := s.answered
+	s.mu.Unlock()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
 }
 
 // release frees what an operation has taken: its id, and its share of the limits.
@@ -192,13 +244,20 @@ func (s *Subscriber) stop(id string) bool {
 // source is asked for when the response to the last one has been given to the network.
 func (s *Subscriber) run(op *running, req *Request) {
 	defer s.leave(op)
-	st, body, out := s.h.s.Subscribe(op.ctx, req)
-	if st == nil {
+	st, body, out := s.h.s.stream(op.ctx, req)
+	if st != nil {
+		defer st.Close()
+		s.began(op, st)
+		body, out = st.begin()
+	}
+	if body != nil {
 		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
 		return
 	}
-	defer st.Close()
-	s.began(op, st.Kind())
+	if st.Kind() == Subscription { // its source has said to the hub what it had to say
+		s.line.leave(op)
+		s.count(op)
+	}
 	for body, out := range st.Responses() {
 		if out.RequestError {
 			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
@@ -219,11 +278,22 @@ func (s *Subscriber) conclude(op *running, f func() error) {
 	})
 }
 
-// began notes the kind of an operation; a subscription that a drain has overtaken ends.
-func (s *Subscriber) began(op *running, kind OperationKind) {
+// began notes the kind of an operation; a subscription that a drain has overtaken ends. An operation that does
+// not begin with a field which keeps the order holds nobody up.
+func (s *Subscriber) began(op *running, st *Stream) {
+	manners := st.manners()
+	if manners != inTurn {
+		s.line.leave(op)
+	}
+	if manners == quiet {
+		s.count(op)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op.kind = kind; s.draining && kind == Subscription {
+	if op.kind = st.Kind(); op.kind != Subscription {
+		return
+	}
+	if s.shorter(); s.draining {
 		op.cancel()
 	}
 }

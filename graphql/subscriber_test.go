@@ -239,7 +239,7 @@ func TestRefusals(t *testing.T) {
 		return c
 	}
 	begin(`{}`).hears(`close 4403 Forbidden`)
-	begin(`{}`, oldProtocol).hears(`{"type":"connection_error","payload":{"message":"comm: unauthenticated"}}`, `close 4403 Forbidden`)
+	begin(`{}`, oldProtocol).hears(`{"type":"connection_error","payload":{"message":"unauthenticated","extensions":{"code":"UNAUTHENTICATED"}}}`, `close 4403 Forbidden`)
 	for _, payload := range []string{`{"access_token":"T"}`, `{"authToken":"T"}`, `{"Authorization":"Bearer T"}`, `{"authorization":"T"}`, `{"headers":{"Authorization":"Bearer T"}}`} {
 		c := begin(payload)
 		c.hears(`{"type":"connection_ack"}`)
