@@ -101,6 +101,7 @@ func hubRefresh(ctx context.Context, _ Root, args struct{ Token string }) (*hubI
 	if err != nil {
 		return nil, hubError(what, err)
 	}
+	s.hub.remind(f.Expires)
 	return &hubIdentity{orNull(s.Conn().User()), timeOrNull(f.Expires)}, nil
 }
 

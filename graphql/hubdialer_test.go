@@ -220,7 +220,7 @@ func (c *hubCarrier) event(payload json.RawMessage) error {
 		f.Log = logs[0]
 	}
 	switch e.Typename {
-	case "HubWelcome":
+	case "HubWelcome", "HubExpiring":
 		return nil
 	case "HubJoined":
 		f.Op, f.ID = comm.OpJoined, c.move(comm.OpJoin, e.Group)
@@ -463,10 +463,10 @@ func (c *hubCarrier) Close(ctx context.Context) error { return c.conn.Close(ctx,
 // hubReason is what the server meant by a close code, for a client that was told nothing by an event.
 func hubReason(err error) error {
 	ce, ok := errors.AsType[*ws.CloseError](err)
-	if !ok || ce.Local {
+	if !ok || ce.Local || ce.Code == ws.StatusAbnormal || ce.Code == ws.StatusNoStatus {
 		return err
 	}
-	r := comm.CloseReason{Kind: comm.ReasonLost, Text: ce.Reason, Err: err, After: time.Second}
+	r := comm.CloseReason{Kind: comm.ReasonLost, Text: ce.Reason, Err: err}
 	kinds := map[ws.StatusCode]comm.ReasonKind{
 		1000: comm.ReasonNormal, 1001: comm.ReasonDrain, 1009: comm.ReasonTooLarge, 1013: comm.ReasonTryLater, 4002: comm.ReasonSlow,
 		4400: comm.ReasonProtocol, 4401: comm.ReasonKicked, 4403: comm.ReasonUnauthorized,

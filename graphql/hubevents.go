@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -44,6 +45,7 @@ func (h *hubSide) dropFirst(t *taker) bool {
 	if first.timer != nil {
 		first.timer.Stop()
 	}
+	first.end(errNobody)
 	list, _, _ := first.take(nil)
 	h.remove(first.taker)
 	for _, f := range list {
@@ -51,6 +53,8 @@ func (h *hubSide) dropFirst(t *taker) bool {
 	}
 	return true
 }
+
+var errNobody = errors.New("graphql: nobody has subscribed to events")
 
 // newEventsTaker takes everything that the client itself is meant to know. Answers are with who has asked.
 func (h *hubSide) newEventsTaker() *taker {
@@ -62,7 +66,7 @@ func (h *hubSide) newEventsTaker() *taker {
 			return !comesAgain(f.ID)
 		case comm.OpError:
 			return !isOwn(f.ID)
-		case comm.OpCall, comm.OpClosing:
+		case comm.OpCall, comm.OpClosing, opExpiring:
 			return true
 		}
 		return false
@@ -100,6 +104,7 @@ func hubEvents(ctx context.Context, _ NoArgs) (iter.Seq2[hubEvent, error], error
 	}
 	defer pass()
 	t, at, first := s.hub.takeEvents()
+	s.hub.remind(s.Conn().Identity().Expires)
 	if op := s.runningOf(ctx); first && op != nil { // it belongs to the hello, which counts as no message
 		s.line.pay(op)
 	}
@@ -159,6 +164,8 @@ func (r *eventReader) event(f *comm.Frame) (hubEvent, error) {
 		return gapOf(f, at), nil
 	case comm.OpError:
 		return hubRefused{orNull(f.ID), orNull(f.Group), codeText(f.Code), f.Text, at}, nil
+	case opExpiring:
+		return hubExpiring{f.Expires.UTC(), at}, nil
 	case comm.OpClosing:
 		return hubClosing{codeText(f.Code), orNull(f.Text), f.Closing.Reconnect, f.Closing.After.Seconds(), at}, nil
 	}

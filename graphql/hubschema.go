@@ -53,7 +53,7 @@ import (
 // # Events
 //
 // events is all that reaches the connection, in the one order in which the gateway has it: HubWelcome, HubMessage,
-// HubJoined and HubLeft of every group, HubGap, HubCall, HubError, HubClosing. The client acknowledges a message
+// HubJoined and HubLeft of every group, HubGap, HubCall, HubError, HubExpiring, HubClosing. The client acknowledges a message
 // that asks for it by ack, and answers a call by reply. The groups are those of the mutation join, of the hello, of
 // subscriptions to messages, and those that the service joins. Of what is sent to several of them there is one event.
 //
@@ -125,7 +125,7 @@ func (b *builder) prepareHub() {
 	for _, o := range []SchemaOption{
 		Scalar("HubJSON", parseRaw, writeRaw),
 		Bind[hubMessage]("HubMessage"), Bind[hubCalled]("HubCall"), Bind[hubJoined]("HubJoined"), Bind[hubLeft]("HubLeft"),
-		Bind[hubGap]("HubGap"), Bind[hubWelcome]("HubWelcome"), Bind[hubRefused]("HubError"), Bind[hubClosing]("HubClosing"),
+		Bind[hubGap]("HubGap"), Bind[hubWelcome]("HubWelcome"), Bind[hubRefused]("HubError"), Bind[hubClosing]("HubClosing"), Bind[hubExpiring]("HubExpiring"),
 		Resolve(query+".connections", hubConnections, Multiply("first")),
 		Resolve(query+".connection", hubConnection),
 		Resolve(query+".presence", hubPresence),

@@ -148,6 +148,11 @@ type HubError implements HubEvent {
   message: String!
   position: String
 }
+"The client's identity is about to end: it should renew it by the mutation refresh. The connection is closed soon after expires."
+type HubExpiring implements HubEvent {
+  expires: HubTime!
+  position: String
+}
 "The connection is about to be closed: the last of all events."
 type HubClosing implements HubEvent {
   "Why: NORMAL, DRAIN, KICKED, SUPERSEDED, EXPIRED, RATE_LIMITED, TRY_LATER or INTERNAL."

@@ -33,6 +33,7 @@ type hubSide struct {
 	at     comm.Position // how far the connection has been given each log it is in
 	// replayed is whether the frame that takers are asked about was given to the connection before.
 	replayed bool
+	reminder *time.Timer // that the identity is about to end; nil without subscriptions to events
 
 	groups map[string]*groupUse // under joins
 
@@ -176,6 +177,7 @@ func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
 		h.farewell(r, deadline)
 	}
 	h.s.end(r, deadline)
+	h.stopReminder() // nothing sets it any more
 	return nil
 }
 

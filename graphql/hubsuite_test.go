@@ -7,6 +7,7 @@ import (
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/commtest"
 	"github.com/anasamu/comm/graphql"
+	"github.com/anasamu/comm/ws"
 )
 
 // TestConformance holds the provider with the hub's schema against the suite that every provider passes.
@@ -22,4 +23,14 @@ func TestConformance(t *testing.T) {
 			},
 		}
 	})
+}
+
+// TestModel cuts clients at random bytes, and has each come back over GraphQL or comm's own protocol on WebSocket.
+func TestModel(t *testing.T) {
+	commtest.RunModel(t, commtest.Model{Cuts: 300, Carriers: []commtest.ModelCarrier{
+		{Provider: graphql.New(graphql.Hub(), graphql.WithMaxOperations(1000)), Dialer: func(e commtest.Endpoint) comm.Dialer { return hubDialer{e} }},
+		{Provider: ws.New(), Dialer: func(e commtest.Endpoint) comm.Dialer {
+			return ws.Dialer(e.URL("ws", "/ws"), ws.WithNetDial(e.DialContext))
+		}},
+	}})
 }
