@@ -95,7 +95,7 @@ const everyField = `__typename position ... on HubMessage { id type content cont
 	... on HubCall { id type content contentType from timestamp headers metadata }
 	... on HubJoined { joined: group place } ... on HubLeft { group } ... on HubGap { log epoch first last }
 	... on HubWelcome { connection session user node heartbeat maxMessage resumed expires }
-	... on HubError { error: id refused: group code message } ... on HubClosing { code text: message reconnect after }`
+	... on HubError { error: id refused: group code message } ... on HubClosing { code text: message reconnect after } ... on HubExpiring { until: expires }`
 
 // hubEvent is any event of messages.
 type hubEvent struct {
@@ -123,10 +123,12 @@ func (e *hubEvent) UnmarshalJSON(b []byte) error {
 	var d struct {
 		plain
 		Joined, Refused, Error, Text string
+		Until                        *time.Time
 	}
 	err := json.Unmarshal(b, &d)
 	*e = hubEvent(d.plain)
 	e.Group, e.ID, e.Message = cmp.Or(e.Group, d.Joined, d.Refused), cmp.Or(e.ID, d.Error), cmp.Or(e.Message, d.Text)
+	e.Expires = cmp.Or(e.Expires, d.Until)
 	return err
 }
 
@@ -172,7 +174,7 @@ func (c *wsClient) do(query string) string {
 	return string(m.Payload)
 }
 
-func jsonOf[T any](t *testing.T, s string) (v T) {
+func jsonOf[T any](t testing.TB, s string) (v T) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(s), &v); err != nil {
 		t.Fatalf("%v: %s", err, s)

@@ -181,10 +181,13 @@ func (h *hubSide) exit(ctx context.Context, group, id string) error {
 	return err
 }
 
-// earliest is where a join must begin for nobody to lose anything.
+// earliest is where a join must begin for nobody to lose anything, subscriptions to events among them.
 func (h *hubSide) earliest(use *groupUse, from comm.LogPosition) comm.LogPosition {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if at, ok := h.at.Get(from.Log); ok && at.Epoch == from.Epoch && at.Offset < from.Offset {
+		from = at
+	}
 	for _, o := range use.members {
 		if o.live && o.at.Epoch == from.Epoch && o.at.Offset < from.Offset {
 			from = o.at
@@ -205,6 +208,10 @@ func (h *hubSide) rejoin(use *groupUse, group string, err error) error {
 	}
 	for _, o := range use.members {
 		o.taker.end(fmt.Errorf("graphql: joining group %q again: %w", group, err))
+	}
+	delete(h.groups, group) // they have nothing to leave
+	if _, refused := errors.AsType[*comm.PeerError](err); !refused {
+		h.tellLeave(group)
 	}
 	return err
 }
