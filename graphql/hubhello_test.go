@@ -286,3 +286,42 @@ func TestHubHelloSSE(t *testing.T) {
 		}
 	}
 }
+
+// A client with a hello that subscribes to messages alone waits for nothing.
+func TestHubFirstMessages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, openAccess)
+		c, _ := g.greet(`{"comm":{"groups":["lobby"]}}`)
+		c.watch("m", `group: "lobby"`)
+		c.event("HubJoined")
+		began := time.Now()
+		for i := range 50 {
+			g.post(comm.ToGroup("lobby"), fmt.Sprint(i))
+			if e := c.event("HubMessage"); string(e.Content) != fmt.Sprintf("%q", fmt.Sprint(i)) {
+				t.Fatalf("%+v", e)
+			}
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// Where the server keeps logs of users and of everyone, messages without a group tell how far they have come.
+func TestHubOwnPositions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, tokenAuth, openAccess, comm.WithLogs(true, true, true))
+		g.post(comm.ToAll(), "before")
+		c, _ := g.greet(`{"token":"ann","comm":{"groups":["lobby"]}}`)
+		c.watch("own", "")
+		if e := c.event("HubJoined"); !strings.HasPrefix(e.Position, "all@") || !strings.Contains(e.Position, ":1,user:ann@") || strings.Contains(e.Position, "lobby") {
+			t.Errorf("%+v", e)
+		}
+		g.post(comm.ToUser("ann"), "1")
+		if e := c.event("HubMessage"); !strings.HasPrefix(e.Place, "user:ann@") || !strings.HasSuffix(e.Position, ":1") {
+			t.Errorf("%+v", e)
+		}
+	})
+}

@@ -59,19 +59,24 @@ import (
 //
 // # Hello
 //
-// A client says in the payload of connection_init, or for an event stream in the request's extensions, a member comm
-// what hello is in the client protocol, with the same members, all of which may be absent:
+// A client may say hello: the payload of connection_init, and for an event stream of the distinct connections mode the
+// extensions of its request, may have a member comm, whose members are those of hello in the client protocol:
 //
 //	{"token": "...", "comm": {"version": 1, "session": "...", "groups": ["lobby"], "position": "...", "metadata": {"device": "phone"}}}
 //
 // The payload of connection_ack then has a member comm that is the protocol's welcome, and HubWelcome says the same.
 // With session and position, both of the connection before (of HubWelcome, and of the last event), it is as if that
 // had not been cut: the session goes on, and events begin with what was missed, of the groups that the hello names
-// and of the logs of the user and of everyone. What the hub says to such a client waits for its first
-// subscription to events: at most 16 events or 256 KiB, and no longer than the timeout of the handshake; then the rest
-// is told to whoever subscribes, as without a hello. Another version, a hello that is not well-formed or a
-// session that is revoked is refused: the connection is closed with 4400, or with 4401 for the session, and the reason
-// is the protocol's code and text. So is what OnConnect refuses, with 4403.
+// and of the logs of the user and of everyone.
+//
+// What the hub says to such a client waits for its first subscription to events, which counts as a part of the hello:
+// 16 events or 256 KiB wait at most, and no longer than the timeout of the handshake, and where there are more, than
+// that of a write. Then, or if a subscription to messages comes first, nobody has taken them, and events begin with what
+// comes next.
+//
+// A hello of another version or one that is not well-formed is refused: the connection is closed with 4400. That of a
+// session that is revoked is closed with 4401, on which libraries stay away, what OnConnect refuses with 4403. The
+// reason is the protocol's code and text, such as "unsupported_version: version 9: allowed is 1".
 //
 // # Mutations
 //

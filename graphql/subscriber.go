@@ -19,9 +19,9 @@ import (
 //
 // There a subscriber is a connection of the manager: it is admitted by its authenticator, limits and
 // OnConnect, listed, counted, found by ToConn, ToUser and ToAll, closed and drained like every other. Its
-// client speaks GraphQL and not the client protocol of comm, so it is told nothing of what the hub sends to
-// the connection, welcome and joined included, except what one of its operations takes and makes its own
-// responses of:
+// client may say hello in the member comm of connection_init's payload, and is told welcome there, see [Hub]. Of
+// all else that the hub sends to the connection it is told what one of its operations takes and makes its own
+// responses of, which the fields of [Hub] do, and those of other schemas can:
 //
 //   - [Subscriber.Join] makes the connection a member of a group and takes the group's messages, in their
 //     order, each with its position, from a position on if one is given.
@@ -39,7 +39,8 @@ import (
 // What no operation takes when its turn comes is gone, as far as this client is concerned. A message of a log
 // is still in the log and comes with the next Join from a position. A call, and a message whose sender waits
 // for the client, is answered with the error unknown_type. One that is taken is acknowledged when the loop's
-// body has returned, that is, when the response has been given to the network.
+// body has returned, that is, when the response has been given to the network. What the hub says to a client with a
+// hello waits for a while for Subscription.events of [Hub].
 type Subscriber struct {
 	h       *Handler
 	carrier carrier

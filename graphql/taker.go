@@ -163,8 +163,9 @@ func (t *taker) endAfter() {
 	t.last = true
 }
 
-// add lets t take what the hub sends from now on.
+// add lets t take what the hub sends from now on. Its client has begun without events.
 func (h *hubSide) add(t *taker) {
+	h.dropFirst(nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.takers = append(slices.Clip(h.takers), t)
