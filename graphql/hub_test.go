@@ -187,13 +187,13 @@ type delivered struct {
 		Send, Broadcast struct {
 			ID                               string
 			Matched, Queued, Dropped, Closed int
-			Position                         string
+			Place                            string
 			Remote                           bool
 		}
 	}
 }
 
-const deliveryFields = `{ id matched queued dropped closed position remote }`
+const deliveryFields = `{ id matched queued dropped closed place remote }`
 
 // Clients of three protocols are in one group: whatever one says, each of the others gets.
 func TestHubMeeting(t *testing.T) {
@@ -246,7 +246,7 @@ func TestHubMeeting(t *testing.T) {
 			d = delivered(jsonOf[struct{ Payload delivered }](t, s).Payload)
 		}
 	}
-	if got := d.Data.Send; got.ID != "mine" || got.Matched != 3 || got.Queued != 3 || got.Dropped+got.Closed != 0 || !strings.HasPrefix(got.Position, "group:lobby@") || got.Remote {
+	if got := d.Data.Send; got.ID != "mine" || got.Matched != 3 || got.Queued != 3 || got.Dropped+got.Closed != 0 || !strings.HasPrefix(got.Place, "group:lobby@") || got.Remote {
 		t.Errorf("%+v", got)
 	}
 	for _, m := range []*meeter{byWS, bySSE} {

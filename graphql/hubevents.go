@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -87,7 +88,7 @@ func (h *hubSide) takeEvents() (t *taker, at comm.Position, first bool) {
 		return first.taker, at, true
 	}
 	t = h.newEventsTaker()
-	h.takers = append(h.takers[:len(h.takers):len(h.takers)], t)
+	h.takers = append(slices.Clip(h.takers), t)
 	return t, h.at.Clone(), false
 }
 

@@ -137,9 +137,9 @@ type HubWelcome implements HubEvent {
   expires: HubTime
   position: String
 }
-"Something of the client's was refused that no response tells of: a group or the session of its hello, or a message over the rate."
+"Something of the client's was refused that no response tells of: a group or the session of its hello, or what went over the rate."
 type HubError implements HubEvent {
-  "Of the hello, if it had one."
+  "Of the hello, if it had one, or of a reply or ack."
   id: ID
   "That could not be joined."
   group: String
@@ -176,8 +176,8 @@ type HubDelivery {
   dropped: Int!
   "Of those, closed before or by this."
   closed: Int!
-  "Where the message stands in its log."
-  position: String
+  "Where the message stands in its log, as log@epoch:offset; null in none."
+  place: String
   "Other nodes were told too."
   remote: Boolean!
 }

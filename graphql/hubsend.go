@@ -29,7 +29,7 @@ type hubAddressed struct {
 type hubDelivery struct {
 	ID                               string
 	Matched, Queued, Dropped, Closed int
-	Position                         *string
+	Place                            *string
 	Remote                           bool
 }
 

@@ -171,6 +171,7 @@ func (h *hubSide) flush(deadline time.Time) {
 
 // Close implements comm.Transport.
 func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
+	h.dropFirst(nil)
 	switch r.Kind {
 	case comm.ReasonNormal, comm.ReasonDrain, comm.ReasonKicked, comm.ReasonExpired, comm.ReasonSuperseded,
 		comm.ReasonRateLimited, comm.ReasonTryLater, comm.ReasonInternal:
@@ -183,7 +184,6 @@ func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
 
 // farewell tells subscriptions to events why the connection ends; before a drain queries and mutations are answered.
 func (h *hubSide) farewell(r comm.CloseReason, deadline time.Time) {
-	h.dropFirst(nil)
 	if r.Kind == comm.ReasonDrain {
 		h.s.busy.Close()
 		ctx, cancel := context.WithTimeout(h.s.ctx, time.Until(deadline)*3/4)
