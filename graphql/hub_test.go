@@ -115,21 +115,16 @@ type hubEvent struct {
 	Code, Message                               string
 	Reconnect                                   bool
 	After                                       float64
+
+	Joined, Refused, Error, Text string
+	Until                        *time.Time
 }
 
-// UnmarshalJSON undoes the aliases of everyField: types differ in what may be null, and so do the names.
-func (e *hubEvent) UnmarshalJSON(b []byte) error {
-	type plain hubEvent
-	var d struct {
-		plain
-		Joined, Refused, Error, Text string
-		Until                        *time.Time
-	}
-	err := json.Unmarshal(b, &d)
-	*e = hubEvent(d.plain)
-	e.Group, e.ID, e.Message = cmp.Or(e.Group, d.Joined, d.Refused), cmp.Or(e.ID, d.Error), cmp.Or(e.Message, d.Text)
-	e.Expires = cmp.Or(e.Expires, d.Until)
-	return err
+// plain undoes the aliases of everyField: types differ in what may be null, and so do the names.
+func (e hubEvent) plain() hubEvent {
+	e.Group, e.ID = cmp.Or(e.Group, e.Joined, e.Refused), cmp.Or(e.ID, e.Error)
+	e.Message, e.Expires = cmp.Or(e.Message, e.Text), cmp.Or(e.Expires, e.Until)
+	return e
 }
 
 // watch subscribes to messages.
@@ -153,7 +148,7 @@ func (c *wsClient) event(typename string) hubEvent {
 	if err := json.Unmarshal([]byte(s), &m); err != nil || m.Payload.Data.Messages.Typename != typename {
 		c.t.Fatalf("heard %s\nwant %s (%v)", s, typename, err)
 	}
-	return m.Payload.Data.Messages
+	return m.Payload.Data.Messages.plain()
 }
 
 // do executes a query or a mutation over the socket: its data, or its errors.

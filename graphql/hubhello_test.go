@@ -69,7 +69,7 @@ func (c *wsClient) happens(typename string) hubEvent {
 	if m.ID != "e" || m.Payload.Data.Events.Typename != typename {
 		c.t.Fatalf("heard %s\nwant %s", s, typename)
 	}
-	return m.Payload.Data.Events
+	return m.Payload.Data.Events.plain()
 }
 
 // A client that says hello is told welcome twice, and goes on where its session was cut.
@@ -256,7 +256,7 @@ func TestHubHelloSSE(t *testing.T) {
 	s := openStream(t, g.client, "POST", g.url, body(`{"groups":["lobby"],"position":"group:lobby@0:0"}`))
 	event := func() hubEvent {
 		t.Helper()
-		return jsonOf[struct{ Data struct{ Events hubEvent } }](t, strings.TrimPrefix(s.next(), "next ")).Data.Events
+		return jsonOf[struct{ Data struct{ Events hubEvent } }](t, strings.TrimPrefix(s.next(), "next ")).Data.Events.plain()
 	}
 	w := event()
 	if conn := g.Connection(w.Connection); w.Typename != "HubWelcome" || conn == nil || conn.Session() != w.Session {
