@@ -106,8 +106,8 @@ func hubEvents(ctx context.Context, _ NoArgs) (iter.Seq2[hubEvent, error], error
 	defer pass()
 	t, at, first := s.hub.takeEvents()
 	s.hub.remind(s.Conn().Identity().Expires)
-	if op := s.runningOf(ctx); first && op != nil { // it belongs to the hello, which counts as no message
-		s.line.pay(op)
+	if first { // it belongs to the hello, which counts as no message
+		s.speaks(ctx)
 	}
 	reader := &eventReader{at: at, what: what, acks: true}
 	events := reader.events(s.hub.loop(ctx, t, false, func() { s.hub.remove(t) }))

@@ -325,3 +325,29 @@ func TestHubOwnPositions(t *testing.T) {
 		}
 	})
 }
+
+// A service's own schema has the hello too, and what its operations give the hub counts once.
+func TestHelloWithoutHub(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryHub(t, tokenAuth, openAccess, comm.WithMessageRate(1, 3))
+		c, f := g.greet(`{"comm":{"token":"ann","metadata":{"device":"phone"}}}`)
+		conn := g.Connection(f.Welcome.Conn)
+		if f.Welcome.User != "ann" || conn == nil || conn.Metadata()["device"] != "phone" {
+			t.Fatalf("%+v", f.Welcome)
+		}
+		for _, group := range []string{"a", "b", "c"} {
+			subscribe(c, group, `subscription { group(name: "`+group+`") }`)
+			synctest.Wait()
+		}
+		if got := conn.Groups(); len(got) != 3 {
+			t.Errorf("in %q", got)
+		}
+		subscribe(c, "d", `subscription { group(name: "d") }`)
+		for s := ""; !strings.Contains(s, `"id":"d"`); {
+			if s = c.hear(); strings.Contains(s, `"id":"d"`) && !strings.Contains(s, "rate") {
+				t.Error(s)
+			}
+		}
+	})
+}

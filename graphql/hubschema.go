@@ -53,9 +53,10 @@ import (
 // # Events
 //
 // events is all that reaches the connection, in the one order in which the gateway has it: HubWelcome, HubMessage,
-// HubJoined and HubLeft of every group, HubGap, HubCall, HubError, HubExpiring, HubClosing. The client acknowledges a message
-// that asks for it by ack, and answers a call by reply. The groups are those of the mutation join, of the hello, of
-// subscriptions to messages, and those that the service joins. Of what is sent to several of them there is one event.
+// HubJoined and HubLeft of every group, HubGap, HubCall, HubError, HubExpiring, HubClosing. The client acknowledges
+// a message that asks for it by ack, and answers a call by reply. The groups are those of the mutation join, of the
+// hello, of subscriptions to messages, and those that the service joins. Of what is sent to several of them there is
+// one event. It begins where the connection is; only the first of a client with a hello has what came before.
 //
 // # Hello
 //
@@ -88,7 +89,8 @@ import (
 //
 // The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
 // that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which
-// they have come, so a client need not wait for one answer before it sends the next. reply, ack and refresh go past
+// they have come, so a client need not wait for one answer before it sends the next, as far as [WithMaxOperations]
+// lets it. reply, ack and refresh go past
 // them, since they may be what another one waits for. Answers come in any order, and in none with events.
 //
 // # Access
@@ -130,7 +132,8 @@ func (b *builder) prepareHub() {
 	for _, o := range []SchemaOption{
 		Scalar("HubJSON", parseRaw, writeRaw),
 		Bind[hubMessage]("HubMessage"), Bind[hubCalled]("HubCall"), Bind[hubJoined]("HubJoined"), Bind[hubLeft]("HubLeft"),
-		Bind[hubGap]("HubGap"), Bind[hubWelcome]("HubWelcome"), Bind[hubRefused]("HubError"), Bind[hubClosing]("HubClosing"), Bind[hubExpiring]("HubExpiring"),
+		Bind[hubGap]("HubGap"), Bind[hubWelcome]("HubWelcome"), Bind[hubRefused]("HubError"), Bind[hubExpiring]("HubExpiring"),
+		Bind[hubClosing]("HubClosing"),
 		Resolve(query+".connections", hubConnections, Multiply("first")),
 		Resolve(query+".connection", hubConnection),
 		Resolve(query+".presence", hubPresence),
@@ -138,11 +141,11 @@ func (b *builder) prepareHub() {
 		Resolve(mutation+".send", hubSend, inTurn),
 		Resolve(mutation+".broadcast", hubBroadcast, inTurn),
 		Resolve(mutation+".call", hubCall, inTurn),
-		Resolve(mutation+".reply", hubReply, speaks),
-		Resolve(mutation+".ack", hubAck, speaks),
+		Resolve(mutation+".reply", hubReply),
+		Resolve(mutation+".ack", hubAck),
 		Resolve(mutation+".join", hubJoin, inTurn),
 		Resolve(mutation+".leave", hubLeave, inTurn),
-		Resolve(mutation+".refresh", hubRefresh, speaks),
+		Resolve(mutation+".refresh", hubRefresh),
 		Resolve(mutation+".close", hubClose, inTurn),
 		Subscribe(subscription+".messages", hubMessages, inTurn),
 		Subscribe(subscription+".events", hubEvents, inTurn),

@@ -170,7 +170,7 @@ func TestHubRate(t *testing.T) {
 			`mutation { send(type: "n", content: 1) { id } }`:                                          3,
 			`mutation { a: send(type: "n", content: 1) { id } b: send(type: "n", content: 2) { id } }`: 2, // two messages each
 			`mutation { call(type: "n", content: 1) { content } }`:                                     2,
-			`mutation { reply(id: "x", content: 1) }`:                                                  2,
+			`mutation { reply(id: "x", content: 1) }`:                                                  1,
 			`mutation { ack(id: "x") }`:                                                                1,
 			`{ connection { id } }`:                                                                    3,
 			`mutation { send(type: "") { id } }`:                                                       1, // refused before the hub hears of it
@@ -183,10 +183,12 @@ func TestHubRate(t *testing.T) {
 				}
 			}
 		}
-		c.watch("m", `group: "other"`) // the nineteenth, behind it a ping
+		c.watch("m", `group: "other"`) // the eighteenth, behind it a ping
 		c.say(`{"type":"ping"}`)
 		for c.hear() != `{"type":"pong"}` {
 		}
+		synctest.Wait()
+		c.say(`{"id":"m","type":"complete"}`) // the twentieth is its leave
 		synctest.Wait()
 		const one = `mutation { send(type: "n", content: 1) { matched } }`
 		if got, _ := c.answer(one); !strings.Contains(got, `"code":"RATE_LIMITED"`) {

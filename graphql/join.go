@@ -61,6 +61,7 @@ func (s *Subscriber) Join(ctx context.Context, group string, after comm.Position
 		return nil, err
 	}
 	defer pass()
+	s.speaks(ctx)
 	if !h.joins.take(ctx) {
 		return nil, context.Cause(ctx)
 	}

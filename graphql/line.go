@@ -23,26 +23,16 @@ type place struct {
 	first chan struct{} // closed when nobody is before it; nil while it does not wait
 }
 
-// manners is what a field of the hub does with the operation that begins with it.
-type manners uint8
+// inTurn has a field keep the order of the operations that begin with it.
+var inTurn = fieldOption(func(r *resolver) { r.inTurn = true })
 
-const (
-	quiet  manners = iota // it gives the hub nothing
-	speaks                // it gives the hub a frame, which counts against the rate
-	inTurn                // the same, in the order in which the operations have come
-)
-
-func (m manners) applyField(r *resolver) { r.manners = m }
-
-// manners are those of the operation's first field.
-func (st *Stream) manners() manners {
+// inTurn reports whether the operation's first field keeps the order.
+func (st *Stream) inTurn() bool {
 	if !st.s.hub {
-		return quiet
+		return false
 	}
-	if fields := st.op.plan(st.vars).root.fields; len(fields) > 0 && fields[0].def != nil {
-		return fields[0].def.r.manners
-	}
-	return quiet
+	fields := st.op.plan(st.vars).root.fields
+	return len(fields) > 0 && fields[0].def != nil && fields[0].def.r.inTurn
 }
 
 func (l *line) join(op *running) {
@@ -105,9 +95,17 @@ func (l *line) pay(op *running) (owed bool) {
 	return owed
 }
 
-// count has an operation count as a message of the client's, unless a frame that it has given the hub did already.
+// count has an operation count as a message of the client's, unless a frame that it has given the hub did already. It
+// is called when no frame is to be expected any more: at the operation's end, or when a subscription has its source.
 func (s *Subscriber) count(op *running) {
 	if s.line.pay(op) {
+		s.hub.alive()
+	}
+}
+
+// alive counts a message of the client that gives the hub nothing.
+func (s *Subscriber) alive() {
+	if s.Conn() != nil {
 		s.hub.alive()
 	}
 }
@@ -136,6 +134,13 @@ func (s *Subscriber) turn(ctx context.Context) (pass func(), err error) {
 	return func() { s.line.leave(op) }, nil
 }
 
+// speaks notes that a resolver gives the hub a frame, by which its operation counts.
+func (s *Subscriber) speaks(ctx context.Context) {
+	if op := s.runningOf(ctx); op != nil {
+		s.line.pay(op)
+	}
+}
+
 // speak gives the hub a frame in the name of the operation that a resolver works for, in its turn.
 func (h *hubSide) speak(ctx context.Context, f *comm.Frame) error {
 	pass, err := h.s.turn(ctx)
@@ -143,8 +148,6 @@ func (h *hubSide) speak(ctx context.Context, f *comm.Frame) error {
 		return err
 	}
 	defer pass()
-	if op := h.s.runningOf(ctx); op != nil {
-		h.s.line.pay(op)
-	}
+	h.s.speaks(ctx)
 	return h.tell(f)
 }

@@ -52,7 +52,7 @@ type resolver struct {
 
 	cost     int
 	multiply string
-	manners  manners
+	inTurn   bool // see line
 }
 
 // FieldOption is a setting of one field.

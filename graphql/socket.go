@@ -267,18 +267,18 @@ func (k *socket) receive(typ ws.Type, data []byte) error {
 		k.s.hub.heard(len(data))
 	}
 	m, err := parseFrame(typ, data)
-	if err == nil && m.typ == k.d.begin {
-		return k.begin(&m)
-	}
-	if k.s.Conn() != nil {
-		k.s.hub.alive()
-	}
-	if err != nil {
+	switch {
+	case err != nil:
+		k.s.alive()
 		return k.invalid(m.id, err.Error())
+	case m.typ == k.d.begin:
+		return k.begin(&m)
+	case m.typ == k.d.stop && k.s.stop(m.id): // which counts by what it has the hub do
+		return nil
 	}
+	k.s.alive()
 	switch m.typ {
-	case k.d.stop:
-		k.s.stop(m.id) // one that is not known has ended on the way
+	case k.d.stop: // it has ended on the way
 		return nil
 	case "connection_init":
 		return closeManyInits
@@ -334,9 +334,7 @@ func (k *socket) begin(m *wsMessage) error {
 	case errors.Is(err, errLeaving): // a drain: the client finds its operation unanswered, and comes back
 		return nil
 	case err != nil:
-		if k.s.Conn() != nil {
-			k.s.hub.alive()
-		}
+		k.s.alive()
 		own, _ := errors.AsType[*Error](err)
 		return k.send(k.refusal(nil, m.id, []*Error{own}))
 	}

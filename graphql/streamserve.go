@@ -107,11 +107,9 @@ func (l *hall) serveStop(w http.ResponseWriter, r *http.Request) {
 	case id == "":
 		x.refuse(http.StatusBadRequest, "The parameter operationId is missing")
 	case !s.stop(id):
+		s.alive()
 		x.refuse(http.StatusNotFound, "Operation not found")
 	default:
-		if s.Conn() != nil {
-			s.hub.alive()
-		}
 		w.WriteHeader(http.StatusOK)
 	}
 }
@@ -275,9 +273,7 @@ func (l *hall) serveOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	op, err := s.arrive(id, req)
 	if err != nil {
-		if s.Conn() != nil {
-			s.hub.alive()
-		}
+		s.alive()
 		x.refuse(enterStatus(err), enterText(err))
 		return
 	}

@@ -282,12 +282,8 @@ func (s *Subscriber) conclude(op *running, f func() error) {
 // began notes the kind of an operation; a subscription that a drain has overtaken ends. An operation that does
 // not begin with a field which keeps the order holds nobody up.
 func (s *Subscriber) began(op *running, st *Stream) {
-	manners := st.manners()
-	if manners != inTurn {
+	if !st.inTurn() {
 		s.line.leave(op)
-	}
-	if manners == quiet {
-		s.count(op)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
