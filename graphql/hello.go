@@ -60,7 +60,8 @@ func asks(hello *comm.Frame) bool {
 		return false
 	}
 	h := hello.Hello
-	return h.Version > comm.ProtocolVersion || h.Session != "" || len(h.Groups) > 0 || len(h.Metadata) > 0 || hello.Position.Len() > 0
+	other := h.Version != 0 && h.Version != comm.ProtocolVersion
+	return other || h.Session != "" || len(h.Groups) > 0 || len(h.Metadata) > 0 || hello.Position.Len() > 0
 }
 
 // welcome is what the hub says to the client, in the client protocol.

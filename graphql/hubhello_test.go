@@ -351,3 +351,25 @@ func TestHelloWithoutHub(t *testing.T) {
 		}
 	})
 }
+
+// The old subprotocol has all of it too.
+func TestHubHelloOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, openAccess)
+		c := dialWS(t, g.url, g.DialContext, oldProtocol)
+		c.say(`{"type":"connection_init","payload":{"comm":{"groups":["lobby"]}}}`)
+		if got := c.hear(); !strings.HasPrefix(got, `{"type":"connection_ack","payload":{"comm":{"op":"welcome","version":1,"conn":"`) {
+			t.Error(got)
+		}
+		c.hears(`{"type":"ka"}`)
+		c.say(`{"id":"e","type":"start","payload":{"query":"subscription { events { __typename } }"}}`)
+		for _, want := range []string{"HubWelcome", "HubJoined"} {
+			c.hears(`{"id":"e","type":"data","payload":{"data":{"events":{"__typename":"` + want + `"}}}}`)
+		}
+		for own := range g.Connections(comm.ToGroup("lobby")) {
+			go own.Close(t.Context(), "bye")
+		}
+		c.hears(`{"id":"e","type":"data","payload":{"data":{"events":{"__typename":"HubClosing"}}}}`, `{"id":"e","type":"complete"}`, `close 1000 bye`)
+	})
+}

@@ -84,14 +84,14 @@ import (
 // send is what a message with "to" is in the client protocol ("conn:ID", "user:NAME", "group:NAME" or "all");
 // without to the service's handler of the type takes it. call answers what the service's handler returns, or
 // another connection. Both stand in line with all else that the connection sends: its rate, middleware and
-// authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. An operation
-// counts once against the rate, or once for each message that it sends.
+// authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. What a client
+// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something.
 //
 // The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
 // that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which
 // they have come, so a client need not wait for one answer before it sends the next, as far as [WithMaxOperations]
-// lets it. reply, ack and refresh go past
-// them, since they may be what another one waits for. Answers come in any order, and in none with events.
+// lets it. reply, ack and refresh go past them, since they may be what another one waits for. Answers come in any
+// order, and in none with events.
 //
 // # Access
 //

@@ -29,9 +29,9 @@ const hubMutation = `
   broadcast(type: String!, content: HubJSON, contentType: String, id: ID, headers: HubJSON, metadata: HubJSON): HubDelivery!
   "Calls the service, or with to another connection, and answers the reply."
   call(to: String, type: String!, content: HubJSON, contentType: String, id: ID, headers: HubJSON, metadata: HubJSON): HubReply!
-  "Answers a HubCall with its id: by content, or by an error. A reply that nobody waits for any more is passed over. Always true."
+  "Answers a HubCall of the same connection, by its id: with content, or with an error. A reply that nobody waits for any more is passed over. Always true."
   reply(id: ID!, content: HubJSON, contentType: String, headers: HubJSON, error: HubFailure): Boolean!
-  "Tells the sender of a HubMessage with ack that it was handled, or failed. Always true."
+  "Tells the sender of a HubMessage with ack, of the same connection, that it was handled, or failed. Always true."
   ack(id: ID!, error: HubFailure): Boolean!
   "Makes the client's connection a member of a group, until it leaves. What the group is sent comes as events; with after, first what was sent behind that position."
   join(group: String!, after: String): HubJoined!
@@ -130,7 +130,7 @@ type HubWelcome implements HubEvent {
   "How often the server gives a sign of life, in seconds."
   heartbeat: Float!
   "The largest message that the server takes, in bytes."
-  maxMessage: Int!
+  maxMessage: Float!
   "The session of an earlier connection goes on."
   resumed: Boolean!
   "When the identity ends unless it is renewed by the mutation refresh; null if never."

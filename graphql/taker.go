@@ -180,8 +180,9 @@ func (h *hubSide) remove(t *taker) {
 
 // Frames yields what the hub sends to the connection from now on, in its order, as far as keep wants it: by
 // default messages and calls, among them those of groups. f.Log is the position of a message of a log; what a
-// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a subscription's source, or any other that surely ends. The
-// frames must not be modified. A call is answered by [Subscriber.Tell] with a reply of its id.
+// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a
+// subscription's source, or any other that surely ends. The frames must not be modified. A call is answered by
+// [Subscriber.Tell] with a reply of its id.
 //
 // keep is called on the connection's writer with all frames but those that answer Ask: it must be quick, and
 // call no method of the subscriber. Errors: [ErrNoGateway].
