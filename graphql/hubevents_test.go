@@ -217,7 +217,21 @@ func TestHubMembership(t *testing.T) {
 			}
 		}
 
-		// The service's own doing.
+		// The service's own doing, which is told once.
+		c.watch("m", `group: "fourth"`)
+		c.hear()
+		c.hear()
+		if err := conn.Leave("fourth"); err != nil {
+			t.Fatal(err)
+		}
+		var all string
+		for range 3 {
+			all += c.hear() + "\n"
+		}
+		if strings.Count(all, "HubLeft") != 2 || !strings.Contains(all, `{"id":"m","type":"complete"}`) {
+			t.Error(all)
+		}
+		synctest.Wait()
 		if err := errors.Join(conn.Join("staff"), conn.Leave("lobby")); err != nil {
 			t.Fatal(err)
 		}

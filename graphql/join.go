@@ -255,7 +255,7 @@ func (m *membership) leave() {
 		return
 	}
 	delete(h.groups, m.group)
-	if use.given {
+	if use.given || !slices.Contains(h.conn.Load().Groups(), m.group) { // somebody else has taken it out
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.s.ctx, hubTime)
