@@ -446,9 +446,10 @@ func (x *exchange) requests(body []byte) (reqs []*Request, texts []string, err e
 }
 
 // refuse answers what is wrong with the HTTP request itself.
-func (x *exchange) refuse(status int, text string) {
-	body := append(appendErrors([]byte{'{'}, []*Error{{Message: text}}), '}')
-	x.answer(status, body)
+func (x *exchange) refuse(status int, text string) { x.refuseWith(status, &Error{Message: text}) }
+
+func (x *exchange) refuseWith(status int, err *Error) {
+	x.answer(status, append(appendErrors([]byte{'{'}, []*Error{err}), '}'))
 }
 
 func (x *exchange) answer(status int, body []byte) {

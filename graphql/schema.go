@@ -32,6 +32,7 @@ type Schema struct {
 	unmasked      bool
 	introspection bool
 	incremental   bool
+	hub           bool // it has the fields of Hub
 	persisted     *persistedQueries
 	trusted       *trustedDocuments
 	intro         *introSchema
@@ -88,7 +89,7 @@ func (b *builder) build() (*Schema, error) {
 	b.s = &Schema{
 		types: make(map[string]*typeDef), limits: limits, cache: newDocumentCache(limits.CacheBytes),
 		operationMW: b.operationMW, presenter: b.presenter, observer: b.observer, logger: b.logger,
-		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, names: newNameSet(),
+		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, hub: b.hub, names: newNameSet(),
 		persisted: newPersistedQueries(b.persistedSize), trusted: newTrustedDocuments(b.trusted),
 	}
 	if b.hub {

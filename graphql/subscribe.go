@@ -28,23 +28,34 @@ type Stream struct {
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
 	ctx, cancel := context.WithCancel(ctx)
-	return s.subscribe(ctx, cancel, req)
+	st, body, out := s.stream(ctx, cancel, req)
+	if st != nil {
+		if body, out = st.begin(); body != nil {
+			return nil, body, out
+		}
+	}
+	return st, body, out
 }
 
-// subscribe is Subscribe with a context that is the stream's to end.
-func (s *Schema) subscribe(ctx context.Context, cancel context.CancelFunc, req *Request) (*Stream, []byte, Outcome) {
+// stream accepts a request, with a context that is the stream's to end. If it is refused, the stream is nil and
+// the bytes are the response.
+func (s *Schema) stream(ctx context.Context, cancel context.CancelFunc, req *Request) (*Stream, []byte, Outcome) {
 	op, vars, errs := s.accept(req)
-	if errs == nil {
-		st := &Stream{s: s, ctx: ctx, cancel: cancel, op: op, vars: vars}
-		err := st.open()
-		if err == nil {
-			return st, nil, Outcome{Kind: op.kind}
-		}
-		errs = []*Error{err}
+	if errs != nil {
+		defer cancel()
+		body, out := s.refuse(ctx, nil, op, errs)
+		return nil, body, out
 	}
-	defer cancel()
-	body, out := s.refuse(ctx, nil, op, errs)
-	return nil, body, out
+	return &Stream{s: s, ctx: ctx, cancel: cancel, op: op, vars: vars}, nil, Outcome{Kind: op.kind}
+}
+
+// begin makes the source of a subscription. If there is none, the bytes are the one response there is.
+func (st *Stream) begin() (body []byte, out Outcome) {
+	if err := st.open(); err != nil {
+		defer st.cancel()
+		return st.s.refuse(st.ctx, nil, st.op, []*Error{err})
+	}
+	return nil, Outcome{Kind: st.op.kind}
 }
 
 // Kind is the kind of the operation.
