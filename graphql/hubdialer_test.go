@@ -59,6 +59,7 @@ type hubCarrier struct {
 	ops     map[string]*hubOp
 	moves   []*comm.Frame // joins and leaves, which the events joined and left answer
 	at      comm.Position // of the last event
+	welcome *comm.Frame   // from the acknowledgement, until the subscription stands
 	pending []*comm.Frame
 }
 
@@ -168,7 +169,8 @@ func (c *hubCarrier) push(f *comm.Frame) {
 	}
 }
 
-// welcomed takes the acknowledgement, and subscribes.
+// welcomed takes the acknowledgement, and subscribes. The client is told of its welcome when the subscription has
+// begun: from then on it hears why the connection ends.
 func (c *hubCarrier) welcomed(payload json.RawMessage) error {
 	var p struct{ Comm json.RawMessage }
 	if err := json.Unmarshal(payload, &p); err != nil {
@@ -178,7 +180,7 @@ func (c *hubCarrier) welcomed(payload json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	c.push(f)
+	c.welcome = f
 	return c.write(hubSaid{ID: "events", Type: "subscribe", Payload: map[string]string{"query": allEvents}})
 }
 
@@ -229,7 +231,10 @@ func (c *hubCarrier) event(e *hubEvent) error {
 		f.Log = logs[0]
 	}
 	switch e.Typename {
-	case "HubWelcome", "HubExpiring":
+	case "HubWelcome":
+		c.push(c.welcome)
+		return nil
+	case "HubExpiring":
 		return nil
 	case "HubJoined":
 		f.Op, f.ID = comm.OpJoined, c.move(comm.OpJoin, e.Group)
