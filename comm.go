@@ -82,6 +82,10 @@ type Host interface {
 	// Authenticate runs the authenticator alone, for a carrier that must answer before it attaches.
 	// Attach uses its result when the Handshake carries it.
 	Authenticate(ctx context.Context, hs *Handshake) error
+	// Authorize asks the authorizer about a client that becomes no connection. It is shown a Conn with the
+	// identity that Authenticate found, the address and the provider, which is closed from the start and in
+	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
+	Authorize(ctx context.Context, hs *Handshake, a Access) error
 	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
 	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its
 	// transport has ended by itself.
@@ -97,8 +101,12 @@ type Host interface {
 	// Connection finds a connection of this provider by its id, for carriers whose clients send
 	// upward in separate requests; session must be the connection's secret.
 	Connection(id, session string) (*Conn, error)
-	// Traffic counts bytes that a connection has read and written on the wire.
+	// Traffic counts bytes that a connection has read and written on the wire; a nil c counts them for the
+	// provider alone.
 	Traffic(c *Conn, in, out int)
+	// Served counts a call that the provider has answered by itself. ctx is the call's: one that came with an
+	// HTTP request through Route counts as a request already.
+	Served(ctx context.Context, s Served)
 	// Settings are the manager's limits that a carrier enforces itself.
 	Settings() Settings
 }
@@ -111,6 +119,7 @@ type Settings struct {
 	Heartbeat        time.Duration // how often a sign of life is sent
 	DrainTimeout     time.Duration
 	InMemory         bool
+	Authenticator    bool // there is one: without, every client is anonymous
 }
 
 // Transport carries frames to one client. The manager calls Write from one goroutine at a time;
@@ -223,6 +232,7 @@ const (
 	ActionPresence Action = "presence" // who is in a group
 	ActionCall     Action = "call"     // a call with to, to another connection
 	ActionClose    Action = "close"    // another connection
+	ActionInvoke   Action = "invoke"   // a method of a service beside the hub
 )
 
 // Access is one request to an Authorizer.
@@ -231,8 +241,10 @@ type Access struct {
 	Target  Target   // whom it would reach
 	Group   string   // ActionJoin and ActionPresence
 	Message *Message // ActionSend and ActionCall
+	Method  string   // ActionInvoke: "/pkg.Service/Method"
 }
 
 // Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
-// connection's handler goroutine or by Conn.Authorize. Without an Authorizer every Access is refused.
+// connection's handler goroutine, by Conn.Authorize or by Host.Authorize, which shows it a Conn that was never
+// open. Without an Authorizer every Access is refused.
 type Authorizer func(ctx context.Context, c *Conn, a Access) error

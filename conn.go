@@ -59,7 +59,15 @@ func (c *Conn) Provider() string { return c.provider.name }
 func (c *Conn) User() string { return c.user }
 
 // Address returns where an answer would reach the client: "user:NAME", or "conn:ID" without a user.
-func (c *Conn) Address() string { return c.address }
+func (c *Conn) Address() string {
+	switch {
+	case c.address != "":
+		return c.address
+	case c.user != "": // of a caller, which few ask for its address
+		return kindPrefix[targetUser] + c.user
+	}
+	return kindPrefix[targetConn] + c.id
+}
 
 // Session returns the secret with which the client resumes. It must not be shown to others.
 func (c *Conn) Session() string { return c.session.secret }

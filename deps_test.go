@@ -25,9 +25,12 @@ var arrows = map[string][]string{
 	"http":                {module, module + "/js"},
 	"js":                  {},
 	"graphql":             {module, module + "/sse", module + "/ws"},
+	"grpc":                {module, module + "/grpc/comm/v1"},
+	"grpc/comm/v1":        {},
 	"commtest":            {module},
 	"examples/graphql":    {module, module + "/graphql"},
-	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/sse", module + "/ws"},
+	"examples/gateway":    {module, module + "/graphql", module + "/grpc", module + "/http", module + "/sse", module + "/ws"},
+	"examples/grpc":       {module, module + "/grpc", module + "/grpc/comm/v1"},
 	"examples/wsecho":     {module + "/ws"},
 	"e2e/graphql/subject": {module, module + "/graphql"},
 	"e2e/testgateway":     {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
@@ -37,7 +40,10 @@ var arrows = map[string][]string{
 // outside are the folders that may import from another module, and from which. A user's go.sum follows
 // imports, tests included: whoever uses none of these folders needs nothing but this module.
 var outside = map[string][]string{
-	"graphql": {"github.com/vektah/gqlparser/v2"},
+	"graphql":       {"github.com/vektah/gqlparser/v2"},
+	"grpc":          {"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/net"},
+	"grpc/comm/v1":  {"google.golang.org/grpc", "google.golang.org/protobuf"},
+	"examples/grpc": {"google.golang.org/grpc"},
 }
 
 // TestArrows reads the imports of every file.

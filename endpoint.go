@@ -105,7 +105,10 @@ func (e *endpoint) serve(l net.Listener, conf *tls.Config) (*listen.Server, erro
 		IdleTimeout:          e.manager.idleTimeout(e.addr),
 		ConnContext:          trustContext,
 		UserTimeout:          e.manager.silence(),
-		HTTP2:                &http.HTTP2Config{SendPingTimeout: e.manager.cfg.Heartbeat, PingTimeout: e.manager.cfg.WriteTimeout},
+		HTTP2: &http.HTTP2Config{
+			MaxReadFrameSize: 16 << 10, // the protocol's default, which is all that a claimer's SETTINGS have promised
+			SendPingTimeout:  e.manager.cfg.Heartbeat, PingTimeout: e.manager.cfg.WriteTimeout,
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type providerState struct {
 	impl    Provider
 	manager *Manager
 	stats   providerCounters
+	callers callers
 
 	life turn // held for the whole of a start or stop, so that they never overlap
 
@@ -310,8 +311,10 @@ func (h *host) Connection(id, session string) (*Conn, error) {
 }
 
 func (h *host) Traffic(c *Conn, in, out int) {
-	c.stats.bytesIn.Add(int64(in))
-	c.stats.bytesOut.Add(int64(out))
+	if c != nil {
+		c.stats.bytesIn.Add(int64(in))
+		c.stats.bytesOut.Add(int64(out))
+	}
 	h.p.stats.bytesIn.Add(int64(in))
 	h.p.stats.bytesOut.Add(int64(out))
 }

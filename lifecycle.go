@@ -410,6 +410,7 @@ func (m *Manager) drain(ctx context.Context) error {
 		}
 	}
 	m.refusing.Store(true)
+	m.ready.change()
 	for _, e := range m.book.list() {
 		for _, s := range e.servers() {
 			s.StartDrain()

@@ -44,6 +44,7 @@ type Manager struct {
 	writers   writers
 	order     atomic.Uint64 // the sequence number of what was published last
 	taps      taps
+	ready     readiness
 
 	ctx      context.Context // lives until Close
 	cancel   context.CancelFunc
@@ -189,6 +190,7 @@ func (m *Manager) build() {
 	m.settings = Settings{
 		MaxMessage: m.cfg.MaxMessage, HandshakeTimeout: m.cfg.HandshakeTimeout, WriteTimeout: m.cfg.WriteTimeout,
 		Heartbeat: m.cfg.Heartbeat, DrainTimeout: m.cfg.DrainTimeout, InMemory: m.cfg.InMemory,
+		Authenticator: m.cfg.Authenticator != nil,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.conns = newRegistry()

@@ -53,8 +53,8 @@ func (p *providerState) writeMetrics(page *prom.Page) {
 		{"comm_messages_sent_total", "Messages written to clients.", &s.messagesOut},
 		{"comm_received_bytes_total", "Bytes read from clients.", &s.bytesIn},
 		{"comm_sent_bytes_total", "Bytes written to clients.", &s.bytesOut},
-		{"comm_http_requests_total", "HTTP requests.", &s.requests},
-		{"comm_http_requests_failed_total", "HTTP requests answered with 5xx.", &s.failed},
+		{"comm_http_requests_total", "HTTP requests and calls.", &s.requests},
+		{"comm_http_requests_failed_total", "HTTP requests answered with 5xx, and calls that the service failed.", &s.failed},
 	} {
 		page.Counter(c.name, c.help, float64(c.value.Load()), l)
 	}
@@ -68,8 +68,9 @@ func (p *providerState) writeMetrics(page *prom.Page) {
 			page.Counter("comm_connections_closed_total", "Connections ended, by reason.", float64(n), l, prom.L("reason", ReasonKind(k).String()))
 		}
 	}
+	s.writeCalls(page, l)
 	snap := s.latency.Snapshot()
-	page.Histogram("comm_http_response_seconds", "Duration of HTTP requests that are no streams.", histogram(&snap), l)
+	page.Histogram("comm_http_response_seconds", "Duration of HTTP requests and calls that are no streams.", histogram(&snap), l)
 }
 
 func histogram(s *stat.Snapshot) prom.Histogram {

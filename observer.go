@@ -41,6 +41,9 @@ type ObserverFunc func(e Event)
 func (f ObserverFunc) Observe(e Event) { f(e) }
 
 func (m *Manager) observe(e Event) {
+	if e.Kind.changesReadiness() {
+		m.ready.change()
+	}
 	if o := m.cfg.Observer; o != nil {
 		defer m.recoverHook(nil)
 		o.Observe(e)

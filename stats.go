@@ -97,6 +97,7 @@ type providerCounters struct {
 	bytesIn, bytesOut       stat.Counter
 	requests, failed        stat.Counter
 	latency                 stat.Histogram
+	byName                  atomic.Pointer[stat.Vec[callCounters]] // nil before the first call
 	mu                      sync.Mutex
 	drops                   map[string]int64 // by this package's reasons
 	ends                    [reasonCount]atomic.Int64
@@ -123,16 +124,17 @@ func (p *providerCounters) drop(reason string, n int) {
 // Stats is what a provider, or all of them, have done since the manager was made.
 type Stats struct {
 	ConnectionsTotal, ConnectionsActive int64
-	Requests, RequestsFailed            int64 // HTTP requests; failed are those answered with 5xx
+	Requests, RequestsFailed            int64 // HTTP requests and calls; failed are those answered with 5xx, or by the service's fault
 	MessagesIn, MessagesInFailed        int64
 	MessagesOut, MessagesOutFailed      int64
 	BytesIn, BytesOut                   int64
 	Drops                               map[string]int64 // by reason: overflow, closed
 	Closed                              map[string]int64 // ended connections, by reason
-	ResponseAverage                     time.Duration    // of HTTP requests that are no streams
+	ResponseAverage                     time.Duration    // of requests and calls that are no streams
 	ResponseP50, ResponseP95            time.Duration
 	ResponseP99, ResponseMax            time.Duration
 	Types                               map[string]TypeStats // handlers by message type; totals only
+	Calls                               map[string]CallStats // of one provider, by method; nil for providers without
 }
 
 // TypeStats is what the handler of one message type has done.
@@ -157,6 +159,8 @@ func (m *Manager) Stats(provider string) (Stats, error) {
 	s.ResponseP50, s.ResponseP95, s.ResponseP99 = latency.Quantile(.5), latency.Quantile(.95), latency.Quantile(.99)
 	if provider == "" {
 		s.Types = m.stats.types()
+	} else {
+		s.Calls = states[0].stats.callStats()
 	}
 	return s, nil
 }

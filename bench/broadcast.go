@@ -26,11 +26,7 @@ func audience(s *spec) (*receiver, *control, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dial := dialWebSocket
-	if s.Entry.WS == "" {
-		dial = dialStream
-	}
-	if err := connect(s, l, dial); err != nil {
+	if err := connectAudience(s, l); err != nil {
 		return nil, nil, err
 	}
 	r, c, err := joined(s, l)
@@ -38,6 +34,16 @@ func audience(s *spec) (*receiver, *control, error) {
 		return nil, nil, err
 	}
 	return r, c, r.round(c, max(1, s.Messages/10), s)
+}
+
+func connectAudience(s *spec, l *loop) error {
+	switch {
+	case s.Entry.GRPC != "":
+		return connectGRPC(s, l)
+	case s.Entry.WS != "":
+		return connect(s, l, dialWebSocket)
+	}
+	return connect(s, l, dialStream)
 }
 
 // hello takes what the servers say first, so that it is out of the way.

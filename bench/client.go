@@ -21,6 +21,8 @@ var scenarios = map[string]func(*spec) (metrics, error){
 	"enqueue":   driveProbe,
 	"joinleave": driveProbe,
 
+	"calls": driveCalls,
+
 	"graphql":     driveGraphQL,
 	"graphqlsubs": driveGraphQLSource,
 	"graphqlws":   driveGraphQLHub,

@@ -88,6 +88,10 @@ func open(s *spec) (hub, error) {
 		return sub.(streamer).Streams(s)
 	case wants == wantsGraphQLHub:
 		return sub.(graphQLHubber).GraphQLHub(s)
+	case wants == wantsCalls:
+		return sub.(caller).Calls(s)
+	case wants == wantsGRPCStreams:
+		return sub.(grpcStreamer).GRPCStreams(s)
 	case wants == wantsStaller:
 		return sub.(staller).Stall(s)
 	case wants.inProcess():

@@ -1,5 +1,5 @@
 // Command bench measures comm beside its rivals: WebSocket, Server-Sent Events,
-// the hub and GraphQL, each as one row of one table.
+// the hub, GraphQL and gRPC, each as one row of one table.
 //
 //	go run .                                   all rows
 //	go run . -rows echo128,sse -runs 5 -impl comm,gws,gobwas

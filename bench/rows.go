@@ -18,6 +18,8 @@ const (
 	wantsGraphQL
 	wantsGraphQLSource
 	wantsGraphQLHub
+	wantsCalls
+	wantsGRPCStreams
 )
 
 // inProcess reports whether the client process measures itself.
@@ -112,7 +114,7 @@ var rows = slices.Concat([]row{
 	cheap("deflate128", "echo 128 B of text, permessage-deflate without takeover, one in flight", 0, compressed),
 	fast("deflate128x16", "echo 128 B of text, permessage-deflate without takeover, 16 in flight", 0, compressed),
 	echoRow("allocs", "allocations of the whole server process per echoed message", target{zero: true}, allocColumn, plain),
-}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows, graphQLRows)
+}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows, graphQLRows, grpcRows)
 
 func rowNamed(name string) row {
 	i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
@@ -147,6 +149,10 @@ func (r row) can(s subject) bool {
 		_, ok = s.(subscriber)
 	case wantsGraphQLHub:
 		_, ok = s.(graphQLHubber)
+	case wantsCalls:
+		_, ok = s.(caller)
+	case wantsGRPCStreams:
+		_, ok = s.(grpcStreamer)
 	}
 	return ok
 }

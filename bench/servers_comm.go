@@ -11,6 +11,7 @@ import (
 // documentation names as the cheapest, and the hub with its providers.
 type (
 	commSubject struct {
+		commGRPC
 		commInfo
 		commEcho
 		commHubs

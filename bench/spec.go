@@ -48,6 +48,7 @@ type entry struct {
 	Addr  string
 	WS    string // request target of the WebSocket
 	SSE   string // request target of the event stream, a GET
+	GRPC  string // path of the method whose stream a client of a hub takes
 	Poll  string // request target of long polling
 	Proto string // subprotocol, "" for none
 	Hello string // first message on a WebSocket, "" for none

@@ -50,22 +50,27 @@ func dialH2(s *spec, index, _ int) (*wire, error) {
 		block := h2Request(withGroup(s.Entry.SSE, member.group))
 		out = appendH2Frame(out, h2Headers, h2EndStream|h2EndHeaders, uint32(2*i+1), block)
 	}
+	return w, h.start(w, out)
+}
+
+// start opens the streams and waits until all are answered.
+func (h *h2Streams) start(w *wire, out []byte) error {
 	w.frames = h
 	if err := w.write(out); err != nil {
-		return nil, err
+		return err
 	}
 	buf := make([]byte, 4096)
-	for h.open < streams {
+	for h.open < len(h.members) {
 		n, err := w.read(buf)
 		if err == nil {
 			w.carry, err = h.parse(w, append(w.carry, buf[:n]...), func(*wire, serverFrame) error { return nil })
 		}
 		if err != nil {
-			return nil, fmt.Errorf("opening %d streams: %w", streams, err)
+			return fmt.Errorf("opening %d streams: %w", len(h.members), err)
 		}
 	}
 	w.waits = false
-	return w, nil
+	return nil
 }
 
 // h2Request is the fields of a GET, each in the plainest form of RFC 7541 6.
@@ -87,7 +92,8 @@ func appendH2Frame(dst []byte, kind, flags byte, stream uint32, p []byte) []byte
 // to what its events are delivered to.
 type h2Streams struct {
 	members []*wire
-	open    int // streams that were answered
+	open    int     // streams that were answered
+	content framing // of a stream; nil is an event stream
 }
 
 func (h *h2Streams) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
@@ -135,7 +141,11 @@ func (h *h2Streams) data(flags byte, stream uint32, p []byte, deliver func(*wire
 		return errors.New("a stream ended, or is none of this client's, or is padded")
 	}
 	m := h.members[i]
-	rest, err := plainStream{}.parse(m, append(m.carry, p...), deliver)
+	content := h.content
+	if content == nil {
+		content = plainStream{}
+	}
+	rest, err := content.parse(m, append(m.carry, p...), deliver)
 	m.carry = append(m.carry[:0], rest...)
 	return err
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs comm.js and the gateway against clients from elsewhere: npm ws, npm eventsource, curl and
-# Chromium; and package graphql against npm graphql and its clients. Installs what it needs. Arguments
-# go to node --test, for example:
+# Chromium; package graphql against npm graphql and its clients; and package grpc against npm clients of
+# gRPC-Web, grpcurl, grpc-health-probe, grpc-go's interoperability cases and h2spec. Installs what it needs.
+# Arguments go to node --test, and then only its tests run, for example:
 #
 #   ./run.sh --test-name-pattern='sse: a drain'
 #
@@ -45,7 +46,9 @@ trap 'exit 130' INT TERM
 
 say "building"
 (cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/graphql/subject)
+(cd grpc && go run ./descriptor) >"$dir/hub.descriptor"
 export TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
+export GATEWAY="$dir/gateway" HUB_DESCRIPTOR="$dir/hub.descriptor"
 
 port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
 export GATEWAY_URL="http://127.0.0.1:$port"
@@ -60,3 +63,4 @@ done
 say "gateway at $GATEWAY_URL"
 
 node --test --test-concurrency=1 "$@" ./*.test.mjs ./*.live.mjs ./graphql/*.live.mjs
+[ $# != 0 ] || (cd grpc && go test -count=1 -timeout 4m ./...)

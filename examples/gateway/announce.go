@@ -36,6 +36,7 @@ var services = []service{
 	{"Server-Sent", "http", "sse", "path", "/events"},
 	{"long polling", "http", "http", "poll_path", "/poll"},
 	{"GraphQL", "http", "graphql", "path", "/graphql"},
+	{"gRPC", "grpc", "grpc", "", "/comm.v1.HubService"},
 	{"alive", "http", "http", "live_path", "/livez"},
 	{"ready", "http", "http", "ready_path", "/readyz"},
 	{"metrics", "http", "http", "metrics_path", "/metrics"},

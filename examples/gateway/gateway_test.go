@@ -172,7 +172,8 @@ func TestConfigNeedsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(doc), `"port":8080`, `"port":`+freePort(t))), 0o600); err != nil {
+	ports := strings.NewReplacer(`"port":8080`, `"port":`+freePort(t), `"port":9090`, `"port":`+freePort(t))
+	if err := os.WriteFile(file, []byte(ports.Replace(string(doc))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := start(t, "-config", file)
@@ -265,7 +266,7 @@ func TestTraceCrossesProtocols(t *testing.T) {
 
 // A GraphQL client and a WebSocket client are in one group of the gateway as it is built.
 func TestGraphQLMeetsWebSocket(t *testing.T) {
-	gw, _, err := open("127.0.0.1:0", "")
+	gw, _, err := open(flags{addr: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

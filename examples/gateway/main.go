@@ -1,9 +1,10 @@
-// Command gateway serves HTTP with long polling, WebSocket, Server-Sent Events and GraphQL on one address, and
+// Command gateway serves HTTP with long polling, WebSocket, Server-Sent Events, GraphQL and gRPC on one address, and
 // a page on which one sees messages cross from one to the other. GraphQL has a playground of its own.
 //
 //	go run ./examples/gateway
 //	go run ./examples/gateway -addr :8080            # prints the token that clients then need
 //	go run ./examples/gateway -config config.json
+//	go run ./examples/gateway -grpc 127.0.0.1:9090   # gRPC at an address of its own
 //
 // Where every address is a loopback one, every client may do everything, and a client's metadata "user"
 // is believed to be its name. If any protocol has another address, a token is made and printed, and
@@ -31,30 +32,36 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
+	commgrpc "github.com/anasamu/comm/grpc"
 	commhttp "github.com/anasamu/comm/http"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
 )
 
 func main() {
-	addr := flag.String("addr", "", "address to serve, host:port (default 127.0.0.1:8080, or what -config says)")
-	config := flag.String("config", "", "JSON configuration file")
+	var f flags
+	flag.StringVar(&f.addr, "addr", "", "address to serve, host:port (default 127.0.0.1:8080, or what -config says)")
+	flag.StringVar(&f.grpc, "grpc", "", "address of gRPC's own, host:port (default that of -addr, or what -config says)")
+	flag.StringVar(&f.config, "config", "", "JSON configuration file")
 	verbose := flag.Bool("v", false, "log every connection")
 	flag.Parse()
 	if *verbose {
 		slog.SetLogLoggerLevel(slog.LevelDebug)
 	}
-	if err := run(*addr, *config); err != nil {
+	if err := run(f); err != nil {
 		fmt.Fprintln(os.Stderr, "gateway:", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr, config string) error {
-	if addr == "" && config == "" {
-		addr = "127.0.0.1:8080"
+// flags are where the gateway serves, as the command line says it.
+type flags struct{ addr, grpc, config string }
+
+func run(f flags) error {
+	if f.addr == "" && f.config == "" {
+		f.addr = "127.0.0.1:8080"
 	}
-	gw, token, err := open(addr, config)
+	gw, token, err := open(f)
 	if err != nil {
 		return err
 	}
@@ -63,7 +70,7 @@ func run(addr, config string) error {
 	if err := gw.Start(ctx); err != nil {
 		return errors.Join(explain(err), gw.Close())
 	}
-	announce(os.Stdout, gw.Addrs, readSettings(config), token)
+	announce(os.Stdout, gw.Addrs, readSettings(f.config), token)
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the process at once
 		fmt.Printf("\nDraining %d connections. Press Ctrl-C again to cut them.\n", gw.ConnectionCount(comm.ToAll()))
@@ -81,38 +88,42 @@ func explain(err error) error {
 
 // open makes the gateway. An address that others can reach needs a token; New opens no socket, so
 // asking a first gateway for its addresses costs nothing.
-func open(addr, config string) (gw *comm.Manager, token string, err error) {
-	_, addrs, err := build(addr, config, "", slog.New(slog.DiscardHandler))
+func open(f flags) (gw *comm.Manager, token string, err error) {
+	_, addrs, err := build(f, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, "", err
 	}
 	if slices.ContainsFunc(addrs, func(a string) bool { return !loopback(a) }) {
 		token = rand.Text()
 	}
-	gw, _, err = build(addr, config, token, slog.Default())
+	gw, _, err = build(f, token, slog.Default())
 	return gw, token, err
 }
 
 // build makes a gateway and tells at which addresses its providers will be.
-func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
+func build(f flags, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
 	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
 	api := []graphql.Option{graphql.Hub()}
+	var rpc []commgrpc.Option
 	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
-	if addr != "" { // over what the file says of each protocol
-		opts = append(opts, comm.WithAddr(addr))
-		web, events = append(web, commhttp.WithAddr(addr)), append(events, sse.WithAddr(addr))
-		api = append(api, graphql.WithAddr(addr))
+	if f.addr != "" { // over what the file says of each protocol
+		opts = append(opts, comm.WithAddr(f.addr))
+		web, events = append(web, commhttp.WithAddr(f.addr)), append(events, sse.WithAddr(f.addr))
+		api = append(api, graphql.WithAddr(f.addr))
 	}
-	if config != "" {
-		opts = append(opts, comm.WithConfigFile(config))
+	if own := cmp.Or(f.grpc, f.addr); own != "" {
+		rpc = append(rpc, commgrpc.WithAddr(own))
+	}
+	if f.config != "" {
+		opts = append(opts, comm.WithConfigFile(f.config))
 	} else { // else the file says it
 		api = append(api, graphql.WithEnablePlayground(true))
 	}
-	if !readSettings(config).retries() { // a second gateway at the same address is to say so at once
+	if !readSettings(f.config).retries() { // a second gateway at the same address is to say so at once
 		opts = append(opts, comm.WithRetry(0, time.Second))
 	}
-	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...)}
+	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...), commgrpc.New(rpc...)}
 	opts = append(opts, access(token)...)
 	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {

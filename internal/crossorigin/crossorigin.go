@@ -2,10 +2,19 @@
 // page's origin (Fetch standard, 3.2).
 package crossorigin
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // maxAge is for how many seconds a browser may keep the answer to a preflight.
 const maxAge = "600"
+
+// AnyHeader as a route's request headers allows whatever a page asks for.
+const AnyHeader = "*"
+
+// maxAsked bounds the list of headers that a page asks for, in bytes.
+const maxAsked = 4 << 10
 
 // Policy is the policy of one route. Its methods are safe for concurrent use.
 type Policy struct {
@@ -51,8 +60,27 @@ func (p *Policy) Preflight(w http.ResponseWriter, r *http.Request) {
 		h.Add("Vary", "Access-Control-Request-Method")
 		h.Add("Vary", "Access-Control-Request-Headers")
 		h.Set("Access-Control-Allow-Methods", p.methods)
-		h.Set("Access-Control-Allow-Headers", p.headers)
+		h.Set("Access-Control-Allow-Headers", p.allowed(r))
 		h.Set("Access-Control-Max-Age", maxAge)
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// allowed are the request headers that a page may send. A browser takes "*" for a name where cookies count,
+// so the page is told the names that it asks for.
+func (p *Policy) allowed(r *http.Request) string {
+	asked := strings.Join(r.Header["Access-Control-Request-Headers"], ", ")
+	if p.headers != AnyHeader || len(asked) > maxAsked || strings.ContainsFunc(asked, notOfList) {
+		return p.headers
+	}
+	return asked
+}
+
+// notOfList reports what is in no list of header names (RFC 9110 5.6.1 and 5.6.2).
+func notOfList(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return false
+	}
+	return !strings.ContainsRune("!#$%&'*+-.^_`|~, \t", c)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/anasamu/comm/internal/crossorigin"
@@ -80,5 +81,31 @@ func TestPreflight(t *testing.T) {
 		if c.methods != "" && (h.Get("Access-Control-Allow-Headers") != "Accept, Content-Type" || h.Get("Access-Control-Max-Age") == "") {
 			t.Errorf("%s: %v", c.name, h)
 		}
+	}
+}
+
+func TestPreflightOfAnyHeader(t *testing.T) {
+	t.Parallel()
+	p := crossorigin.New(only, "POST", crossorigin.AnyHeader)
+	for _, c := range []struct {
+		name  string
+		asked []string
+		want  string
+	}{
+		{"nothing asked", nil, ""},
+		{"two lines", []string{"content-type,x-a", "X-B"}, "content-type,x-a, X-B"},
+		{"what is no list of names", []string{"x-a: b"}, "*"},
+		{"a list that is too long", []string{strings.Repeat("x-a,", 1100)}, "*"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := request("OPTIONS", "https://app.example", "POST")
+			r.Header["Access-Control-Request-Headers"] = c.asked
+			w := httptest.NewRecorder()
+			p.Preflight(w, r)
+			if got := w.Header().Get("Access-Control-Allow-Headers"); got != c.want {
+				t.Errorf("%q is answered by %q, want %q", c.asked, got, c.want)
+			}
+		})
 	}
 }

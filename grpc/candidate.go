@@ -1,0 +1,54 @@
+package commgrpc
+
+import (
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// candidate is what a connection's first request says about who sends it. The native transport can serve nothing but
+// gRPC, and a connection cannot change hands later. So it takes those connections on which a gRPC library speaks itself.
+// Proxies, and HTTP clients that happen to call gRPC, may follow with anything else.
+type candidate struct {
+	call    bool // of gRPC
+	library bool
+	proxied bool
+}
+
+func (c *candidate) field(f hpack.HeaderField) {
+	switch f.Name {
+	case "content-type":
+		c.call = isGRPC(f.Value)
+	case "user-agent":
+		c.library = fromLibrary(f.Value)
+	case "via", "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-envoy-expected-rq-timeout-ms":
+		c.proxied = true
+	}
+}
+
+func (c *candidate) native() bool { return c.call && c.library && !c.proxied }
+
+// isGRPC reports whether a content type is gRPC's own, and not gRPC-Web's.
+func isGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// libraries are the products that gRPC's own libraries name in User-Agent: each has connections of its own.
+var libraries = []string{
+	"grpc-go/", "grpc-c++/", "grpc-c/", "grpc-python/", "grpc-python-asyncio/", "grpc-ruby/", "grpc-php/", "grpc-objc/",
+	"grpc-csharp/", "grpc-dotnet/", "grpc-node/", "grpc-node-js/", "grpc-java-netty/", "grpc-java-okhttp/",
+	"grpc-swift/", "grpc-swift-nio/", "grpc-kotlin/", "grpc-dart/", "tonic/",
+}
+
+// fromLibrary looks at each product of a User-Agent, for applications put their own first.
+func fromLibrary(userAgent string) bool {
+	for product := range strings.FieldsSeq(userAgent) {
+		for _, l := range libraries {
+			if strings.HasPrefix(product, l) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,247 @@
+package commgrpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/anasamu/comm"
+	commv1 "github.com/anasamu/comm/grpc/comm/v1"
+)
+
+// carrier is one open stream of a client.
+type carrier struct {
+	ctx    context.Context // of the stream
+	cancel context.CancelCauseFunc
+	free   func() // of the connection
+
+	out     sender        // nil for Subscribe
+	sending chan struct{} // holds one token during a send
+
+	in        receiver
+	receiving chan struct{} // holds one token during a receive; guards the fields below
+	frames    []*commv1.Frame
+	welcomed  bool
+	patience  time.Duration // how long the server may be silent; 0 is for ever
+	ended     error         // what Receive returned last
+}
+
+// sender and receiver are the two sides of a stream.
+type sender interface {
+	Send(*commv1.ConnectRequest) error
+	CloseSend() error
+}
+
+type receiver interface {
+	next() ([]*commv1.Frame, error)
+}
+
+func newCarrier(ctx context.Context, cancel context.CancelCauseFunc, free func()) *carrier {
+	return &carrier{ctx: ctx, cancel: cancel, free: free, sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
+}
+
+// open begins the stream and says hello.
+func (c *carrier) open(client commv1.HubServiceClient, subscribe bool, hello *comm.Frame) error {
+	if subscribe {
+		return c.subscribe(client, hello)
+	}
+	s, err := client.Connect(c.ctx)
+	if err != nil {
+		return c.causeOf(err)
+	}
+	c.out, c.in = s, connected{s}
+	return c.Send(c.ctx, hello)
+}
+
+// subscribe says hello with a request.
+func (c *carrier) subscribe(client commv1.HubServiceClient, hello *comm.Frame) error {
+	r := &commv1.SubscribeRequest{Token: hello.Token, Position: hello.Position.String()}
+	if h := hello.Hello; h != nil {
+		r.Session, r.Groups, r.Metadata = h.Session, h.Groups, h.Metadata
+	}
+	s, err := client.Subscribe(c.ctx, r)
+	c.in = subscribed{s}
+	return c.causeOf(err)
+}
+
+type connected struct {
+	s interface {
+		Recv() (*commv1.ConnectResponse, error)
+	}
+}
+
+func (c connected) next() ([]*commv1.Frame, error) {
+	m, err := c.s.Recv()
+	return m.GetFrames(), err
+}
+
+type subscribed struct {
+	s interface {
+		Recv() (*commv1.SubscribeResponse, error)
+	}
+}
+
+func (s subscribed) next() ([]*commv1.Frame, error) {
+	m, err := s.s.Recv()
+	return m.GetFrames(), err
+}
+
+// causeOf is why the stream was cancelled here, or what the server's status means.
+func (c *carrier) causeOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return statusReason(err)
+}
+
+// statusReason says what a status means: by the frame that it carries, if it is the gateway's own word.
+func statusReason(err error) error {
+	s, ok := status.FromError(err)
+	if !ok || errors.Is(err, io.EOF) {
+		return err
+	}
+	f := detailOf(s)
+	switch {
+	case f != nil && f.Op == comm.OpClosing:
+		r := comm.CloseReason{Kind: comm.ReasonOfCode(f.Code), Text: f.Text, Err: err}
+		if f.Closing != nil {
+			r.After = f.Closing.After
+		}
+		return r
+	case f != nil && f.Op == comm.OpError:
+		return &comm.PeerError{Code: f.Code, Message: f.Text}
+	case s.Code() == codes.Unimplemented:
+		return comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the server has no " + commv1.HubService_ServiceDesc.ServiceName, Err: err}
+	}
+	return err
+}
+
+// Send implements comm.Carrier. What waits for the server when ctx ends can not be taken back, so the stream ends.
+func (c *carrier) Send(ctx context.Context, f *comm.Frame) error {
+	if c.out == nil {
+		if f.Op == comm.OpPong || f.Op == comm.OpAck { // nobody waits for them
+			return nil
+		}
+		return ErrListensOnly
+	}
+	select {
+	case c.sending <- struct{}{}:
+		defer func() { <-c.sending }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if ctx != c.ctx {
+		stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
+		defer stop()
+	}
+	err := c.out.Send(&commv1.ConnectRequest{Frames: []*commv1.Frame{toWire(f)}})
+	if errors.Is(err, io.EOF) && c.ctx.Err() == nil { // the status is Receive's to find
+		return comm.ErrClosed
+	}
+	return c.causeOf(err)
+}
+
+// Receive implements comm.Carrier. Frames of a later version that it does not know are skipped.
+func (c *carrier) Receive(ctx context.Context) (*comm.Frame, error) {
+	select {
+	case c.receiving <- struct{}{}:
+		defer func() { <-c.receiving }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	for {
+		w, err := c.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f, err := fromWire(w)
+		if fe, ok := errors.AsType[*comm.FrameError](err); ok && fe.Code == comm.CodeUnknownOp {
+			continue
+		}
+		if err == nil {
+			c.note(f)
+		}
+		return f, err
+	}
+}
+
+// note learns from welcome how often the server gives a sign of life.
+func (c *carrier) note(f *comm.Frame) {
+	if f.Op == comm.OpWelcome {
+		c.welcomed, c.patience = true, idleAfter(f.Welcome.Heartbeat)
+	}
+}
+
+// next returns the next frame of the stream. c.receiving is held.
+func (c *carrier) next(ctx context.Context) (*commv1.Frame, error) {
+	for len(c.frames) == 0 {
+		if c.ended != nil {
+			return nil, c.ended
+		}
+		c.frames, c.ended = c.read(ctx)
+	}
+	f := c.frames[0]
+	c.frames = c.frames[1:]
+	return f, nil
+}
+
+// read waits for the next message.
+func (c *carrier) read(ctx context.Context) ([]*commv1.Frame, error) {
+	stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
+	defer stop()
+	if c.patience > 0 {
+		defer time.AfterFunc(c.patience, func() { c.cancel(ErrIdle) }).Stop()
+	}
+	frames, err := c.in.next()
+	return frames, c.causeOf(err)
+}
+
+// Close implements comm.Carrier: the goodbye is the end of what the client says, and the server's status the answer.
+func (c *carrier) Close(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
+	defer stop()
+	if c.out != nil {
+		c.farewell(ctx)
+	}
+	c.drop(comm.ErrClosed)
+	return nil
+}
+
+// farewell says goodbye and waits for the end of the stream, or of ctx.
+func (c *carrier) farewell(ctx context.Context) {
+	select {
+	case c.sending <- struct{}{}: // kept: nothing is sent any more
+	case <-ctx.Done():
+		return
+	}
+	_ = c.out.CloseSend() // it does not fail
+	<-c.sending
+	for {
+		select {
+		case c.receiving <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		ended := c.ended
+		if ended == nil {
+			_, ended = c.in.next()
+		}
+		<-c.receiving
+		if ended != nil {
+			return
+		}
+	}
+}
+
+// drop ends the stream for cause, and lets the connection go.
+func (c *carrier) drop(cause error) {
+	c.cancel(cause)
+	c.free()
+}

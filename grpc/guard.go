@@ -1,0 +1,127 @@
+package commgrpc
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/limit"
+)
+
+// guard is what stands around every call of one start: recovery, statistics, log, trace, identity, rights and rates, in
+// this order from the outside. They are one interceptor, for each of its own would cost every call a closure.
+type guard struct {
+	host     comm.Host
+	manager  *comm.Manager
+	log      *slog.Logger
+	methods  *methods
+	rate     *limit.Limiter[netip.Prefix] // of calls, or nil
+	callRate int                          // of rate
+	leaving  <-chan struct{}
+	asks     bool // there is an authenticator
+	overWeb  bool // calls come as HTTP requests
+}
+
+func (s *server) newGuard(native bool) *guard {
+	return &guard{
+		host: s.host, manager: s.host.Manager(), log: s.host.Logger(), methods: s.p.methods(), rate: s.p.rate, callRate: s.p.conf.CallRate,
+		leaving: s.ctx.Done(), asks: s.host.Settings().Authenticator, overWeb: !native,
+	}
+}
+
+// unary is the interceptor of unary calls.
+func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+	start := time.Now()
+	m, c := g.methods.find(info.FullMethod), g.newCall(ctx, info.FullMethod)
+	defer func() {
+		if p := recover(); p != nil {
+			resp, err = nil, g.panicked(c, m, p)
+		}
+		g.ended(c, m, start, false, err)
+	}()
+	if err = g.begin(c, m); err != nil {
+		return nil, err
+	}
+	resp, err = next(c, req)
+	return resp, statusError(err)
+}
+
+// stream is the interceptor of streams.
+func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	start := time.Now()
+	m, c := g.methods.find(info.FullMethod), g.newCall(ss.Context(), info.FullMethod)
+	defer func() {
+		if p := recover(); p != nil {
+			err = g.panicked(c, m, p)
+		}
+		g.ended(c, m, start, true, err)
+	}()
+	if err = g.begin(c, m); err != nil {
+		return err
+	}
+	guarded := &guardedStream{ServerStream: ss, ctx: c}
+	if m.endless {
+		return g.untilLeaving(c, m, func() error { return next(srv, guarded) })
+	}
+	return statusError(next(srv, guarded))
+}
+
+// guardedStream is a stream with the context of its call.
+type guardedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *guardedStream) Context() context.Context { return s.ctx }
+
+// untilLeaving runs a handler that would wait for its client for ever. When the server is about to end it returns
+// first, which ends the stream and with it the handler.
+func (g *guard) untilLeaving(ctx context.Context, m *method, handle func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- g.panicked(ctx, m, p)
+			}
+		}()
+		done <- handle()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-g.leaving:
+		return status.Error(codes.Unavailable, "the server is going away")
+	}
+}
+
+func (g *guard) newCall(ctx context.Context, full string) *call {
+	c := &call{Context: ctx, caller: Caller{Method: full, Manager: g.manager, leaving: g.leaving}}
+	c.whence(ctx)
+	return c
+}
+
+// begin lets a call through, or says why not.
+func (g *guard) begin(c *call, m *method) error {
+	if err := g.limited(c); err != nil {
+		return err
+	}
+	if m.own || m.public {
+		c.trace(nil)
+		return nil
+	}
+	hs, err := g.authenticate(c)
+	c.trace(hs.Header)
+	if err != nil {
+		return refusal(err)
+	}
+	if err := g.host.Authorize(c, hs, comm.Access{Action: comm.ActionInvoke, Method: c.caller.Method}); err != nil {
+		return refusal(err)
+	}
+	return nil
+}

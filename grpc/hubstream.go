@@ -1,0 +1,336 @@
+package commgrpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/anasamu/comm"
+)
+
+// transport carries the frames of one stream. What gRPC holds for a client that does not read is bounded: beyond that
+// SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
+// takes too long ends the stream.
+type transport struct {
+	hub     *hub
+	stream  grpc.ServerStream
+	helloID string
+	holders atomic.Int32 // of the stream's place
+
+	waiter  comm.Waiter   // told before Write waits
+	writing chan struct{} // holds one token during a send
+	unsent  unsent
+	sends   atomic.Uint32 // begun and ended: while one is under way it is odd
+	wrote   atomic.Bool   // since the last beat
+
+	over chan struct{}             // closed when the handler is to return
+	shut atomic.Bool               // over is closed
+	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
+
+	mu       sync.Mutex            // guards the fields below
+	early    struct{ in, out int } // bytes before there was a conn
+	reason   comm.CloseReason
+	cut      bool        // because a send took too long
+	deadline *time.Timer // of a send that waits; made by the first
+	armed    bool        // the deadline runs
+	until    time.Time   // when every send must have ended, once Close has been called
+}
+
+func newTransport(h *hub, s grpc.ServerStream) *transport {
+	t := &transport{hub: h, stream: s, writing: make(chan struct{}, 1), over: make(chan struct{})}
+	t.unsent.most = heldByStream
+	if s.Context().Value(http.ServerContextKey) != nil {
+		t.unsent.most = 1 // net/http writes, and holds nothing
+	}
+	t.holders.Store(1)
+	return t
+}
+
+// hold shares the stream's place, and leave gives up a share.
+func (t *transport) hold() { t.holders.Add(1) }
+
+func (t *transport) leave() {
+	if t.holders.Add(-1) == 0 {
+		t.hub.places.Leave()
+	}
+}
+
+// attached makes the connection known.
+func (t *transport) attached(c *comm.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conn.Store(c)
+	t.hub.host.Traffic(c, t.early.in, t.early.out)
+}
+
+// traffic counts bytes.
+func (t *transport) traffic(in, out int) {
+	c := t.conn.Load()
+	if c == nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if c = t.conn.Load(); c == nil {
+			t.early.in += in
+			t.early.out += out
+			return
+		}
+	}
+	t.hub.host.Traffic(c, in, out)
+}
+
+// TellWaiting implements comm.WaitTeller.
+func (t *transport) TellWaiting(w comm.Waiter) bool {
+	t.waiter = w
+	return true
+}
+
+// Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
+func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
+	m := newBatch(len(frames))
+	for _, o := range frames {
+		b, err := t.encode(o)
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 && m.size+len(b) > t.hub.maxSend {
+			break
+		}
+		m.add(b)
+		n++
+	}
+	t.turn()
+	defer t.giveTurn()
+	if t.unsent.full() {
+		t.waiter.Waiting()
+	}
+	if err := t.send(m, deadline); err != nil {
+		return 0, err
+	}
+	t.wrote.Store(true)
+	return n, nil
+}
+
+// turn takes the turn to send, in Write.
+func (t *transport) turn() {
+	select {
+	case t.writing <- struct{}{}:
+	default: // a ping
+		t.waiter.Waiting()
+		t.writing <- struct{}{}
+	}
+}
+
+func (t *transport) giveTurn() { <-t.writing }
+
+// encode returns the shared bytes, but writes what holds for this carrier into welcome, and leaves out what is too
+// large for it.
+func (t *transport) encode(o comm.Outbound) ([]byte, error) {
+	f := o.Frame()
+	if f.Op != comm.OpWelcome || f.Welcome.MaxMessage <= t.hub.maxFrame() {
+		b, err := o.Bytes(format)
+		if messageHeader+len(b) > t.hub.maxSend {
+			return format.Append(nil, t.hub.tooLarge(f, len(b)))
+		}
+		return b, err
+	}
+	own, welcome := *f, *f.Welcome
+	welcome.MaxMessage = t.hub.maxFrame()
+	own.Welcome = &welcome
+	return format.Append(nil, &own)
+}
+
+// send sends one message, and ends the stream if the client does not take it by the deadline. The turn is taken.
+func (t *transport) send(m *batch, deadline time.Time) error {
+	waits := t.unsent.full()
+	if t.shut.Load() || waits && !t.startDeadline(deadline) {
+		return comm.ErrClosed
+	}
+	t.unsent.add(m)
+	t.sends.Add(1)
+	err := t.stream.SendMsg(m)
+	t.sends.Add(1)
+	if waits && t.stopDeadline() {
+		return os.ErrDeadlineExceeded
+	}
+	if err == nil {
+		t.traffic(0, m.size)
+	}
+	return err
+}
+
+// startDeadline sets the deadline of a send that waits: no later than Close has said. It is false when the stream has
+// ended.
+func (t *transport) startDeadline(deadline time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.shut.Load() {
+		return false
+	}
+	if !t.until.IsZero() && t.until.Before(deadline) {
+		deadline = t.until
+	}
+	t.armed = true
+	if t.deadline == nil {
+		t.deadline = time.AfterFunc(time.Until(deadline), t.tooSlow)
+	} else {
+		t.deadline.Reset(time.Until(deadline))
+	}
+	return true
+}
+
+// stopDeadline reports whether the stream was cut because the send took too long.
+func (t *transport) stopDeadline() (cut bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadline.Stop()
+	t.armed = false
+	return t.cut
+}
+
+// tooSlow ends the stream because the client has not taken a message in time.
+func (t *transport) tooSlow() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.shut.Load() {
+		t.cut = true
+		t.finish(comm.CloseReason{Kind: comm.ReasonSlow, Text: "a write timed out"})
+	}
+}
+
+// finish lets the handler return. t.mu is held.
+func (t *transport) finish(r comm.CloseReason) {
+	if !t.shut.Load() {
+		t.reason = r
+		t.shut.Store(true)
+		close(t.over)
+	}
+}
+
+// Close implements comm.Transport: the closing frame is the last one, if the client takes it by the deadline.
+func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
+	t.mu.Lock()
+	t.until = deadline
+	if t.armed {
+		t.deadline.Reset(time.Until(deadline))
+	}
+	t.mu.Unlock()
+	t.writing <- struct{}{}
+	defer t.giveTurn()
+	if r.Kind != comm.ReasonLost {
+		_ = t.say(r.Frame(), deadline) // a client that takes nothing more is told by the status
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finish(r)
+	return nil
+}
+
+// say sends a frame of the carrier's own. The turn is taken.
+func (t *transport) say(f *comm.Frame, deadline time.Time) error {
+	b, err := format.Append(nil, f)
+	if err != nil {
+		return err
+	}
+	m := newBatch(1)
+	m.add(b)
+	return t.send(m, deadline)
+}
+
+// refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.
+func (t *transport) refuse(err error) *status.Status {
+	if errors.Is(err, errGone) {
+		return status.New(codes.Canceled, err.Error())
+	}
+	t.writing <- struct{}{}
+	defer t.giveTurn()
+	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
+	return refusedStatus(t.helloID, err)
+}
+
+// refuseTime bounds the goodbye to a client that was not admitted.
+const refuseTime = 2 * time.Second
+
+// errGone is the end of a client that has said no hello.
+var errGone = errors.New("commgrpc: the client went away before its hello")
+
+// live waits for the end of a connection, and has its client show signs of life until then.
+func (t *transport) live(c *comm.Conn, client greeter) *status.Status {
+	t.hold()
+	go func() { // the handler does not wait for OnDisconnect
+		<-c.Done()
+		t.leave()
+	}()
+	gone, ended := client.listen(c), t.stream.Context().Done()
+	beat := time.NewTicker(t.hub.settings.Heartbeat)
+	defer beat.Stop()
+	for pulse := (pulse{t: t, c: c, client: client}); ; {
+		select {
+		case <-t.over:
+			if t.reason.Kind == comm.ReasonLost && errors.Is(t.stream.Context().Err(), context.DeadlineExceeded) {
+				return status.New(codes.DeadlineExceeded, "the call's deadline has passed") // its client may not know
+			}
+			return ending(t.reason)
+		case r := <-gone:
+			gone = nil
+			t.hub.host.Detach(c, r)
+		case <-ended:
+			if ended = nil; !client.reading() {
+				t.hub.host.Detach(c, comm.CloseReason{Kind: comm.ReasonLost, Err: context.Cause(t.stream.Context())})
+			}
+		case <-beat.C:
+			pulse.beat()
+		}
+	}
+}
+
+// pulse judges the signs of life of one connection.
+type pulse struct {
+	t      *transport
+	c      *comm.Conn
+	client greeter
+	asked  bool   // the client was silent at the last beat, and has been asked for a sign of life
+	sends  uint32 // at the last beat
+}
+
+// beat is called at every heartbeat.
+func (p *pulse) beat() {
+	if p.stuck() {
+		p.t.tooSlow()
+		return
+	}
+	silent, wrote := p.client.silent(), p.t.wrote.Swap(false)
+	if silent && p.asked {
+		p.t.hub.host.Detach(p.c, comm.CloseReason{Kind: comm.ReasonHeartbeat, Text: "no sign of life"})
+		return
+	}
+	p.asked = silent
+	if silent || !wrote {
+		go p.t.ask(p.client.ping()) // the handler must be able to return
+	}
+}
+
+// stuck reports whether the same send is under way as at the last beat. Its own deadline has ended it long before, as
+// long as gRPC holds as much for a stream as unsent expects of it.
+func (p *pulse) stuck() bool {
+	before := p.sends
+	p.sends = p.t.sends.Load()
+	return p.sends%2 == 1 && p.sends == before
+}
+
+// ask sends a ping, unless something is being sent, which is as good a sign of life.
+func (t *transport) ask(ping *comm.Frame) {
+	select {
+	case t.writing <- struct{}{}:
+		defer t.giveTurn()
+		_ = t.say(ping, time.Now().Add(t.hub.settings.WriteTimeout))
+	default:
+	}
+}

@@ -1,0 +1,113 @@
+package commgrpc
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/crossorigin"
+)
+
+// contentType begins the media type of every gRPC request (gRPC over HTTP2, Requests).
+const contentType = "application/grpc"
+
+// webOptions are what newMixed needs to know of the provider.
+type webOptions struct {
+	// services are what the gRPC server has registered.
+	services map[string]grpc.ServiceInfo
+	// checkOrigin refuses requests of web pages by their Origin header; nil allows every page.
+	checkOrigin func(*http.Request) error
+	// maxReceive bounds one message of a client, in bytes; 0 means 4 MiB, as in the gRPC server.
+	maxReceive int
+	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request; 0 means 10 s.
+	bodyTimeout time.Duration
+	// writeTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its response; 0 means 10 s.
+	writeTimeout time.Duration
+	// disabled refuses gRPC-Web and leaves gRPC.
+	disabled bool
+}
+
+// mixed is gRPC that comes in requests of net/http: from clients of gRPC-Web, and from those whose
+// connection carries other requests too, which therefore is not the gRPC server's own.
+type mixed struct {
+	native  http.Handler // (*grpc.Server).ServeHTTP
+	opts    webOptions
+	origins crossorigin.Policy
+	methods map[string]grpc.MethodInfo // by request path
+}
+
+// newMixed serves gRPC requests by native and translates gRPC-Web to it. The stream interceptor
+// paceStream must be installed in the server behind native.
+func newMixed(native http.Handler, opts webOptions) http.Handler {
+	m := &mixed{native: native, opts: opts.withDefaults(), methods: make(map[string]grpc.MethodInfo)}
+	m.origins = crossorigin.New(m.opts.checkOrigin, http.MethodPost, crossorigin.AnyHeader)
+	for service, info := range opts.services {
+		for _, method := range info.Methods {
+			m.methods["/"+service+"/"+method.Name] = method
+		}
+	}
+	return m
+}
+
+func (o webOptions) withDefaults() webOptions {
+	if o.checkOrigin == nil {
+		o.checkOrigin = func(*http.Request) error { return nil }
+	}
+	if o.maxReceive == 0 {
+		o.maxReceive = 4 << 20
+	}
+	if o.bodyTimeout == 0 {
+		o.bodyTimeout = 10 * time.Second
+	}
+	if o.writeTimeout == 0 {
+		o.writeTimeout = 10 * time.Second
+	}
+	return o
+}
+
+// ServeHTTP tells the kinds of requests apart by their media type.
+func (m *mixed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind, ok := webKindOf(r.Header.Get("Content-Type"))
+	switch {
+	case r.Method == http.MethodOptions:
+		m.preflight(w, r)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", "POST, OPTIONS")
+		http.Error(w, "gRPC needs the method POST", http.StatusMethodNotAllowed)
+	case ok && !m.opts.disabled:
+		m.serveWeb(w, r, kind)
+	case isNative(r.Header.Get("Content-Type")):
+		m.serveNative(w, r)
+	default:
+		http.Error(w, "gRPC needs the content type "+contentType+", "+webType+" or "+webTextType, http.StatusUnsupportedMediaType)
+	}
+}
+
+// isNative reports whether a media type is gRPC's: application/grpc, with +proto or another after it.
+func isNative(media string) bool {
+	rest, ok := strings.CutPrefix(media, contentType)
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// serveNative has the gRPC server answer a request as it is.
+func (m *mixed) serveNative(w http.ResponseWriter, r *http.Request) {
+	if err := m.origins.Allow(w, r); err != nil {
+		refusePage(w, contentType, err)
+		return
+	}
+	info := m.methods[r.URL.Path]
+	if !info.IsClientStream {
+		r.Body = newPacedBody(r.Body, m.opts.maxReceive, false)
+		m.native.ServeHTTP(w, r)
+		return
+	}
+	comm.MarkStreaming(r.Context())
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream may be silent for as long as it likes
+	body := newPacedBody(r.Body, m.opts.maxReceive, true)
+	r = r.WithContext(withPace(r.Context(), body))
+	r.Body = body
+	m.native.ServeHTTP(w, r)
+}

@@ -1,0 +1,64 @@
+package commgrpc
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc/mem"
+)
+
+const (
+	// heldByStream is how many bytes grpc-go's native transport holds for one stream before a send waits.
+	heldByStream = 64 << 10
+	// markEvery is after how many bytes their leaving is noted.
+	markEvery = 8 << 10
+)
+
+// unsent counts the bytes that gRPC has taken for a stream and not given to its connection, and up to markEvery that
+// have left. grpc-go does not tell, but it frees what it has written: so a mark goes along now and then, empty memory
+// that is given back when all that is before it has left. What is compressed would be freed before, so streams of the
+// hub are not compressed.
+type unsent struct {
+	most  int64
+	bytes atomic.Int64
+	since int64 // bytes since the last mark; the sender's own
+}
+
+// full reports whether the next send may wait.
+func (u *unsent) full() bool { return u.bytes.Load() >= u.most }
+
+// add counts a message that is to be sent.
+func (u *unsent) add(b *batch) {
+	u.bytes.Add(int64(b.size))
+	if u.since += int64(b.size); u.since < min(markEvery, u.most) {
+		return
+	}
+	m := marks.Get().(*mark)
+	m.of, m.size = u, u.since
+	u.since = 0
+	b.parts = append(b.parts, mem.NewBuffer(&markMemory, m))
+}
+
+// mark is the end of a message under way. It is the pool that its memory is given back to.
+type mark struct {
+	of   *unsent
+	size int64 // of all since the mark before
+}
+
+var marks = sync.Pool{New: func() any { return new(mark) }}
+
+// markMemory is what all marks are made of: nothing, but room enough that gRPC takes it for pooled memory.
+var markMemory = make([]byte, 0, 64<<10)
+
+// Get implements mem.BufferPool. Nobody calls it.
+func (m *mark) Get(n int) *[]byte {
+	b := make([]byte, n)
+	return &b
+}
+
+// Put implements mem.BufferPool: the message has left, or its stream has ended.
+func (m *mark) Put(*[]byte) {
+	m.of.bytes.Add(-m.size)
+	m.of = nil
+	marks.Put(m)
+}
