@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -40,31 +41,40 @@ func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 // batch is one ConnectResponse or SubscribeResponse: elements of its field "frames", one after the other, each
-// shared with all streams that send the same.
+// shared with all streams that send the same. gRPC keeps the parts until they are written, but not the batch.
 type batch struct {
 	parts mem.BufferSlice
-	size  int           // with what gRPC puts before it
-	few   [2]mem.Buffer // of parts, as a rule
+	size  int // with what gRPC puts before it
 }
 
 // messageHeader is what gRPC puts before each message.
 const messageHeader = 5
 
-// newBatch makes a batch for n frames.
-func newBatch(n int) *batch {
-	b := &batch{size: messageHeader}
-	if n < len(b.few) {
-		b.parts = b.few[:0]
-	} else {
-		b.parts = make(mem.BufferSlice, 0, n+1)
-	}
-	return b
-}
+// reset makes the batch an empty one, with room for n frames and a mark.
+func (b *batch) reset(n int) { *b = batch{parts: make(mem.BufferSlice, 0, n+1), size: messageHeader} }
 
 // add appends the bytes of a frame in frameFormat.
 func (b *batch) add(frame []byte) {
 	b.parts = append(b.parts, mem.SliceBuffer(frame))
 	b.size += len(frame)
+}
+
+// lone is the parts of batches that are one frame, which many streams send one after the other.
+type lone struct{ last atomic.Pointer[loneParts] }
+
+type loneParts struct {
+	frame []byte
+	parts mem.BufferSlice
+}
+
+// of returns the parts of a batch with that frame. They are shared, and full.
+func (l *lone) of(frame []byte) mem.BufferSlice {
+	if p := l.last.Load(); p != nil && len(p.frame) == len(frame) && &p.frame[0] == &frame[0] {
+		return p.parts
+	}
+	p := &loneParts{frame, mem.BufferSlice{mem.SliceBuffer(frame)}}
+	l.last.Store(p)
+	return p.parts
 }
 
 // framesField is the number of the one field of all messages that carry frames.

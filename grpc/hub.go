@@ -22,6 +22,7 @@ type hub struct {
 	settings   comm.Settings
 	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
+	lone       lone
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
 	places     places.Places // of streams that are open or opening

@@ -26,7 +26,8 @@ type transport struct {
 	holders atomic.Int32 // of the stream's place
 
 	waiter  comm.Waiter   // told before Write waits
-	writing chan struct{} // holds one token during a send
+	writing chan struct{} // holds one token, the turn to send, during a send
+	out     batch         // of whose turn it is
 	unsent  unsent
 	sends   atomic.Uint32 // begun and ended: while one is under way it is odd
 	wrote   atomic.Bool   // since the last beat
@@ -94,27 +95,43 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 
 // Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
-	m := newBatch(len(frames))
-	for _, o := range frames {
-		b, err := t.encode(o)
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 && m.size+len(b) > t.hub.maxSend {
-			break
-		}
-		m.add(b)
-		n++
-	}
 	t.turn()
 	defer t.giveTurn()
+	if n, err = t.gather(frames); err != nil {
+		return 0, err
+	}
 	if t.unsent.full() {
 		t.waiter.Waiting()
 	}
-	if err := t.send(m, deadline); err != nil {
+	if err := t.send(deadline); err != nil {
 		return 0, err
 	}
 	t.wrote.Store(true)
+	return n, nil
+}
+
+// gather makes the message of as many frames as it may hold. The turn is taken.
+func (t *transport) gather(frames []comm.Outbound) (n int, err error) {
+	first, err := t.encode(frames[0])
+	if err != nil {
+		return 0, err
+	}
+	if len(frames) == 1 && frames[0].Shared() {
+		t.out = batch{t.hub.lone.of(first), messageHeader + len(first)}
+		return 1, nil
+	}
+	t.out.reset(len(frames))
+	t.out.add(first)
+	for n = 1; n < len(frames); n++ {
+		b, err := t.encode(frames[n])
+		if err != nil {
+			return 0, err
+		}
+		if t.out.size+len(b) > t.hub.maxSend {
+			break
+		}
+		t.out.add(b)
+	}
 	return n, nil
 }
 
@@ -147,21 +164,21 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	return format.Append(nil, &own)
 }
 
-// send sends one message, and ends the stream if the client does not take it by the deadline. The turn is taken.
-func (t *transport) send(m *batch, deadline time.Time) error {
+// send sends t.out, and ends the stream if the client does not take it by the deadline. The turn is taken.
+func (t *transport) send(deadline time.Time) error {
 	waits := t.unsent.full()
 	if t.shut.Load() || waits && !t.startDeadline(deadline) {
 		return comm.ErrClosed
 	}
-	t.unsent.add(m)
+	t.unsent.add(&t.out)
 	t.sends.Add(1)
-	err := t.stream.SendMsg(m)
+	err := t.stream.SendMsg(&t.out)
 	t.sends.Add(1)
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
 	}
 	if err == nil {
-		t.traffic(0, m.size)
+		t.traffic(0, t.out.size)
 	}
 	return err
 }
@@ -239,9 +256,9 @@ func (t *transport) say(f *comm.Frame, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	m := newBatch(1)
-	m.add(b)
-	return t.send(m, deadline)
+	t.out.reset(1)
+	t.out.add(b)
+	return t.send(deadline)
 }
 
 // refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.

@@ -36,7 +36,7 @@ func (u *unsent) add(b *batch) {
 	m := marks.Get().(*mark)
 	m.of, m.size = u, u.since
 	u.since = 0
-	b.parts = append(b.parts, mem.NewBuffer(&markMemory, m))
+	b.parts = append(b.parts, mem.NewBuffer(&markMemory, m)) // lone parts are full, and so copied
 }
 
 // mark is the end of a message under way. It is the pool that its memory is given back to.
