@@ -72,8 +72,13 @@ type Host interface {
 	ClaimConns(claim ClaimFunc) error
 	// Listen opens a listener of the provider's own, in memory where the manager is.
 	Listen(ctx context.Context, network, addr string) (net.Listener, error)
-	// ListenPacket opens a packet socket of the provider's own, in memory where the manager is.
+	// ListenPacket opens a packet socket of the provider's own, in memory where the manager is. An empty addr
+	// is the provider's address, whose listener it opens, with the same port; only where the system chose that
+	// port and it is taken for packets, another.
 	ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error)
+	// TLS is the configuration with which the provider's address is served, nil for cleartext. It must not be
+	// modified.
+	TLS() *tls.Config
 	// CheckOrigin applies the manager's origin policy; its error wraps ErrOrigin.
 	CheckOrigin(r *http.Request) error
 	// Admit counts a handshake against the limits before anything is spent on it. Its error is a

@@ -321,6 +321,22 @@ func (m *Manager) listen(ctx context.Context, network, addr string) (net.Listene
 	return lc.Listen(ctx, network, addr)
 }
 
+// listenPacket opens a real or an in-memory packet socket.
+func (m *Manager) listenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	if m.cfg.InMemory {
+		return m.memory.ListenPacket(addr)
+	}
+	var lc net.ListenConfig
+	return lc.ListenPacket(ctx, network, addr)
+}
+
+// ListenPacket opens a packet socket for a client of the manager's packet addresses: in memory where the
+// manager is (WithInMemory), and otherwise a socket of the system. It has the shape of
+// net.ListenConfig's method; an address of "127.0.0.1:0" suits most.
+func (m *Manager) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	return m.listenPacket(ctx, network, addr)
+}
+
 // DialContext connects to an address of the manager in memory, whether it opened sockets or not: it
 // has the shape that http.Transport and the WebSocket and gRPC dialers take. An address that nobody
 // serves leads to the manager's own one, so that http://gateway/ finds it.

@@ -79,7 +79,8 @@ func (e *env) reach(m *comm.Manager, provider string) Endpoint {
 		dial = m.DialContext
 	}
 	_, client := e.mode.configs(e)
-	return Endpoint{Addr: addrs[0], DialContext: dial, TLS: client}
+	packets := func(ctx context.Context) (net.PacketConn, error) { return m.ListenPacket(ctx, "udp", "127.0.0.1:0") }
+	return Endpoint{Addr: addrs[0], DialContext: dial, ListenPacket: packets, TLS: client}
 }
 
 // eventually waits until ok.
