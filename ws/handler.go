@@ -10,7 +10,8 @@ import (
 
 // Handler returns an HTTP handler that accepts connections and runs f with
 // each, on a goroutine of its own after the HTTP handler has returned, so that
-// net/http's buffers and the request are freed. f's context carries the
+// net/http's buffers and the request are freed; over HTTP/2 that waits for the
+// connection's end. f's context carries the
 // values of the request's and ends with the connection.
 //
 // When f returns, the connection is closed: with StatusNormal after nil,
@@ -42,6 +43,7 @@ func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Hand
 			return // it has answered
 		}
 		go a.run(c.attach(a.context(r)), c, f)
+		c.HoldHandler()
 	})
 }
 
@@ -70,6 +72,7 @@ func (a *Acceptor) MessageHandler(f func(ctx context.Context, c *Conn, t Type, p
 		}
 		h := &messages{a, c, c.attach(a.context(r)), f}
 		c.Start(h.ctx, h.message, h.end)
+		c.HoldHandler()
 	})
 }
 

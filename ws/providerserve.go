@@ -40,6 +40,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.request(r)
 	go a.run()
+	comm.MarkStreaming(r.Context()) // the handler may stay
+	a.conn.HoldHandler()
 }
 
 // enter admits a client that says no hello, and takes the place of the connection.
