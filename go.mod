@@ -2,6 +2,14 @@ module github.com/anasamu/comm
 
 go 1.26.0
 
-require github.com/vektah/gqlparser/v2 v2.5.64
+require (
+	github.com/quic-go/quic-go v0.65.0
+	github.com/vektah/gqlparser/v2 v2.5.64
+)
 
-require github.com/agnivade/levenshtein v1.2.2 // indirect
+require (
+	github.com/agnivade/levenshtein v1.2.2 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/net v0.56.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)
