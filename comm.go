@@ -50,6 +50,21 @@ type IdleTimeouter interface {
 	IdleTimeout() time.Duration
 }
 
+// RouteSharer is a provider with an address of its own at which the routes of the manager's address are served
+// too, where it has none itself.
+type RouteSharer interface {
+	// SharesRoutes is asked when the provider takes its address.
+	SharesRoutes() bool
+}
+
+// AltServicer is a provider that serves the routes of its address over another protocol as well, and has
+// clients told so on that address, on responses under TLS (RFC 7838).
+type AltServicer interface {
+	// AltService returns the value of the header Alt-Svc for responses from a listener, "" for none. It is
+	// called for each response, concurrently.
+	AltService(listener net.Addr) string
+}
+
 // Host is what the manager gives a provider for one start; it dies at Stop.
 // It is an interface so that a test can make one: see commtest.NewHost.
 type Host interface {

@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"http":                {module, module + "/js"},
 	"js":                  {},
 	"graphql":             {module, module + "/sse", module + "/ws"},
+	"quic":                {module, module + "/ws"},
 	"commtest":            {module},
 	"examples/graphql":    {module, module + "/graphql"},
 	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/sse", module + "/ws"},
@@ -38,6 +39,7 @@ var arrows = map[string][]string{
 // imports, tests included: whoever uses none of these folders needs nothing but this module.
 var outside = map[string][]string{
 	"graphql": {"github.com/vektah/gqlparser/v2"},
+	"quic":    {"github.com/quic-go/quic-go", "golang.org/x/net"},
 }
 
 // TestArrows reads the imports of every file.

@@ -26,6 +26,7 @@ type endpoint struct {
 	tls     *tls.Config
 
 	mux    atomic.Pointer[http.ServeMux]
+	others atomic.Pointer[sharing] // what the owners want beside their routes; nil where nothing
 	front  *listen.Server // the address itself
 	inside *listen.Server // in process: HandleRequest and HandleWebSocket, never TLS
 	memory *listen.Server // DialContext where the address is a socket; nil in memory, where it is front
@@ -190,6 +191,7 @@ func (e *endpoint) leave(owner *providerState) (last bool) {
 	}
 	e.claims = slices.DeleteFunc(e.claims, func(c *claim) bool { return c.owner == owner })
 	delete(e.owners, owner)
+	e.share()
 	return len(e.owners) == 0
 }
 
@@ -244,6 +246,7 @@ func (b *endpoints) get(ctx context.Context, p *providerState) (*endpoint, error
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.owners[p] = true
+	e.share()
 	return e, nil
 }
 

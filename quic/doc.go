@@ -1,0 +1,2 @@
+// Package commquic is QUIC for comm.
+package commquic
