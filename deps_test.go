@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"http":                {module, module + "/js"},
 	"js":                  {},
 	"graphql":             {module, module + "/sse", module + "/ws"},
-	"quic":                {module, module + "/ws"},
+	"quic":                {module},
 	"commtest":            {module},
 	"examples/graphql":    {module, module + "/graphql"},
 	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/sse", module + "/ws"},
