@@ -89,7 +89,7 @@ const maxAddress = MaxUserLength + 8
 
 // metadataObject holds the metadata that a client sends against the rules.
 func metadataObject(v json.RawMessage) (json.RawMessage, error) {
-	if len(v) == 0 || v[0] != '{' || !json.Valid(v) {
+	if len(v) == 0 || v[0] != '{' || !json.Valid(v) || !utf8.Valid(v) {
 		return nil, &MessageError{"metadata", shorten(string(v)), "a JSON object"}
 	}
 	return compactJSON(v), nil
