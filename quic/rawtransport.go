@@ -210,7 +210,7 @@ func (t *transport) RoundTrip() time.Duration { return t.sess.roundTrip() }
 func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	t.pulse.stop()
 	switch r.Kind {
-	case comm.ReasonLost, comm.ReasonHeartbeat, comm.ReasonSlow, comm.ReasonClient: // nobody reads
+	case comm.ReasonLost, comm.ReasonHeartbeat, comm.ReasonSlow, comm.ReasonClient, comm.ReasonSuperseded: // nobody reads
 	default:
 		t.sayGoodbye(r, deadline)
 	}

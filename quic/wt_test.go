@@ -35,7 +35,7 @@ func pair(t *testing.T, s *commquic.Server) (server, client *commquic.WebTranspo
 	accepted := make(sessions, 1)
 	s.Handler = accepted
 	at := serveH3(t, s)
-	client, resp, err := commquic.DialWebTransport(within(t), at.url("/wt"), commquic.WithSessionTLS(at.client))
+	client, resp, err := commquic.DialWebTransport(within(t), at.url("/wt"), commquic.WithTLS(at.client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestWebTransportRefusals(t *testing.T) {
 	if _, got := get(t, s.transport(t), http.MethodGet, s.url("/"), ""); !strings.Contains(got, "CONNECT") {
 		t.Error(got)
 	}
-	_, resp, err := commquic.DialWebTransport(within(t), s.url("/"), commquic.WithSessionTLS(s.client), commquic.WithSessionHeader(http.Header{"Origin": {"null"}}))
+	_, resp, err := commquic.DialWebTransport(within(t), s.url("/"), commquic.WithTLS(s.client), commquic.WithHeader(http.Header{"Origin": {"null"}}))
 	ue, ok := errors.AsType[*commquic.UpgradeError](err)
 	if !ok || ue.Status != http.StatusForbidden {
 		t.Fatal(err)

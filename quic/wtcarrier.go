@@ -32,7 +32,12 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, err)
 		return
 	}
-	s, err := UpgradeWebTransport(w, r, WithOriginCheck(c.host.CheckOrigin))
+	if err := c.host.CheckOrigin(r); err != nil {
+		done()
+		refuseRequest(w, err)
+		return
+	}
+	s, err := UpgradeWebTransport(w, r, WithOriginCheck(checked))
 	if err != nil {
 		done()
 		return // it has answered
@@ -40,6 +45,9 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	hs.Request.Body = http.NoBody
 	c.raw.serve(c.host.Context(), wtSession{s}, hs, done)
 }
+
+// checked is the origin check of a request whose origin was checked.
+func checked(*http.Request) error { return nil }
 
 // refuseRequest answers what is refused before the session. The body is an error frame of the client protocol in JSON.
 func refuseRequest(w http.ResponseWriter, err error) {
@@ -64,7 +72,19 @@ func (s wtSession) accept(ctx context.Context) (stream, error) {
 	if err != nil {
 		return nil, rawError(err)
 	}
-	return wtStream{wtSend{&str.WebTransportSendStream}, wtReceive{&str.WebTransportReceiveStream}}, nil
+	return asStream(str), nil
+}
+
+func (s wtSession) open(ctx context.Context) (stream, error) {
+	str, err := s.s.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, rawError(err)
+	}
+	return asStream(str), nil
+}
+
+func asStream(str *WebTransportStream) stream {
+	return wtStream{wtSend{&str.WebTransportSendStream}, wtReceive{&str.WebTransportReceiveStream}}
 }
 
 func (s wtSession) acceptUni(ctx context.Context) (recvStream, error) {

@@ -2,9 +2,9 @@ package commquic
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,135 +16,49 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// SessionDialOption is a setting of [DialWebTransport] and [WebTransportDialer].
-type SessionDialOption interface{ applySessionDial(*sessionDial) error }
-
-// sessionDial is what the options set.
-type sessionDial struct {
-	tls     *tls.Config
-	quic    *quic.Config
-	header  http.Header
-	timeout time.Duration
-	packets func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)
-}
-
-type sessionDialOption func(*sessionDial) error
-
-func (f sessionDialOption) applySessionDial(c *sessionDial) error { return f(c) }
-
-// WithSessionTLS sets the TLS configuration, which is cloned: the certificates that are trusted, and the client's own.
-// The default trusts the system's.
-func WithSessionTLS(conf *tls.Config) SessionDialOption {
-	return sessionDialOption(func(c *sessionDial) error {
-		if conf == nil {
-			return errors.New("commquic: WithSessionTLS: got nil, want a configuration")
+// WithHeader adds headers to the request by which a WebTransport session is opened, such as Authorization and Origin.
+// Raw QUIC has no request.
+func WithHeader(h http.Header) DialOption {
+	return dialOption(func(d *dialSettings) error {
+		if d.header == nil {
+			d.header = http.Header{}
 		}
-		c.tls = conf.Clone()
-		return nil
-	})
-}
-
-// WithSessionQUIC sets QUIC's own configuration, which is cloned; datagrams are enabled and 0-RTT is not.
-func WithSessionQUIC(conf *quic.Config) SessionDialOption {
-	return sessionDialOption(func(c *sessionDial) error {
-		if conf == nil {
-			return errors.New("commquic: WithSessionQUIC: got nil, want a configuration")
-		}
-		c.quic = conf.Clone()
-		return nil
-	})
-}
-
-// WithSessionHeader adds headers to the request, such as Authorization and Origin.
-func WithSessionHeader(h http.Header) SessionDialOption {
-	return sessionDialOption(func(c *sessionDial) error {
 		for name, values := range h {
 			for _, v := range values {
-				c.header.Add(name, v)
+				d.header.Add(name, v)
 			}
 		}
 		return nil
 	})
 }
 
-// WithSessionTimeout bounds the dial as a whole. The default is 15 s.
-func WithSessionTimeout(d time.Duration) SessionDialOption {
-	return sessionDialOption(func(c *sessionDial) error {
-		if d <= 0 {
-			return fmt.Errorf("commquic: WithSessionTimeout: got %v, want a positive duration", d)
-		}
-		c.timeout = d
-		return nil
-	})
-}
-
-// WithSessionPackets sets how the socket is opened, and which address addr (host:port) has on it: another
-// network, a network in memory. The socket is closed with the session.
-func WithSessionPackets(open func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)) SessionDialOption {
-	return sessionDialOption(func(c *sessionDial) error {
-		if open == nil {
-			return errors.New("commquic: WithSessionPackets: got nil, want a function")
-		}
-		c.packets = open
-		return nil
-	})
-}
-
-const defaultSessionTimeout = 15 * time.Second
-
-func newSessionDial(opts []SessionDialOption) (*sessionDial, error) {
-	c := &sessionDial{tls: &tls.Config{}, quic: &quic.Config{}, header: http.Header{}, timeout: defaultSessionTimeout, packets: openUDP}
-	var errs []error
-	for i, o := range opts {
-		if o == nil {
-			errs = append(errs, fmt.Errorf("commquic: option %d is nil", i+1))
-			continue
-		}
-		errs = append(errs, o.applySessionDial(c))
-	}
-	c.tls.NextProtos = []string{http3.NextProtoH3}
-	c.quic.EnableDatagrams, c.quic.EnableStreamResetPartialDelivery = true, true
-	return c, errors.Join(errs...)
-}
-
-// openUDP opens a socket and resolves the address.
-func openUDP(ctx context.Context, addr string) (net.PacketConn, net.Addr, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, nil, err
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return nil, nil, err
-	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if err != nil {
-		return nil, nil, err
-	}
-	var lc net.ListenConfig
-	c, err := lc.ListenPacket(ctx, "udp", ":0")
-	return c, &net.UDPAddr{IP: ips[0].IP, Zone: ips[0].Zone, Port: number}, err
-}
+// sessionTimeout bounds the opening of a session as a whole.
+const sessionTimeout = 15 * time.Second
 
 // DialWebTransport opens a session at an https URL, on a connection of its own that ends with the session.
-// ctx bounds the dial only, which WithSessionTimeout bounds too. Both protocol names of the drafts are
-// understood by servers of this package; "webtransport" is sent.
+// ctx bounds the dial only, which is bounded to 15 s too. The options are those of [Dial] and [WithHeader]; those
+// of lanes have no meaning.
 //
-// Where the server has refused, the response is returned too, with up to 4 KiB of its body, and the error is an *[UpgradeError].
-func DialWebTransport(ctx context.Context, rawURL string, opts ...SessionDialOption) (*WebTransportSession, *http.Response, error) {
-	conf, err := newSessionDial(opts)
+// Where the server has refused, the response is returned too, with up to 4 KiB of its body, and the error is an
+// *[UpgradeError].
+func DialWebTransport(ctx context.Context, rawURL string, opts ...DialOption) (*WebTransportSession, *http.Response, error) {
+	set, err := resolveDial(opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	req, err := conf.request(rawURL)
+	return dialSession(ctx, rawURL, set)
+}
+
+func dialSession(ctx context.Context, rawURL string, set *dialSettings) (*WebTransportSession, *http.Response, error) {
+	req, err := sessionRequest(rawURL, set.header)
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, conf.timeout, errSessionTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, sessionTimeout, errSessionTimeout)
 	defer cancel()
-	c, err := conf.dial(ctx, req.URL)
+	c, err := dialH3(ctx, req.URL, set)
 	if err != nil {
-		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
+		return nil, nil, fmt.Errorf("quic: dial: %w", err)
 	}
 	s, resp, err := c.open(ctx, req)
 	if err != nil {
@@ -155,21 +69,25 @@ func DialWebTransport(ctx context.Context, rawURL string, opts ...SessionDialOpt
 	return s, resp, nil
 }
 
-var errSessionTimeout = fmt.Errorf("commquic: dial timed out: %w", context.DeadlineExceeded)
+var errSessionTimeout = fmt.Errorf("quic: dial timed out: %w", context.DeadlineExceeded)
 
-// request makes the CONNECT request of a session.
-func (d *sessionDial) request(rawURL string) (*http.Request, error) {
+// sessionRequest makes the CONNECT request of a session. Servers of this package know every draft's name of the
+// protocol; others the one that is sent.
+func sessionRequest(rawURL string, header http.Header) (*http.Request, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("commquic: dial: %w", err)
+		return nil, fmt.Errorf("quic: dial: %w", err)
 	case u.Scheme != "https" || u.Host == "" || u.Fragment != "":
-		return nil, fmt.Errorf("commquic: dial: got the URL %q, want https://host/path without a fragment", short(rawURL))
+		return nil, refuse("DialWebTransport", short(rawURL), "https://host/path without a fragment")
 	}
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	return &http.Request{Method: http.MethodConnect, Proto: protocolWebTransport, URL: u, Host: u.Host, Header: d.header}, nil
+	if header = header.Clone(); header == nil {
+		header = http.Header{}
+	}
+	return &http.Request{Method: http.MethodConnect, Proto: protocolWebTransport, URL: u, Host: u.Host, Header: header}, nil
 }
 
 // wtClient is the client's connection of one session.
@@ -181,29 +99,37 @@ type wtClient struct {
 	wt        *wtConn
 }
 
-// dial makes the connection.
-func (d *sessionDial) dial(ctx context.Context, u *url.URL) (*wtClient, error) {
-	addr := withPort(u.Host)
-	packets, to, err := d.packets(ctx, addr)
+// dialH3 makes the connection.
+func dialH3(ctx context.Context, u *url.URL, set *dialSettings) (*wtClient, error) {
+	silenceBuffers()
+	packets, err := set.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if d.tls.ServerName == "" {
-		d.tls.ServerName = u.Hostname()
-	}
 	c := &wtClient{packets: packets, transport: &quic.Transport{Conn: packets}}
-	if c.conn, err = c.transport.Dial(ctx, to, d.tls, d.quic); err != nil {
+	if err := c.connect(ctx, u, set); err != nil {
 		c.close()
-		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
-		}
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
-	c.wt = newWTConn(c.conn, 1, d.timeout)
+	c.wt = newWTConn(c.conn, 1, sessionTimeout)
 	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1)}
 	c.h3 = t.NewRawClientConn(c.conn)
 	go c.acceptUni()
 	return c, nil
+}
+
+func (c *wtClient) connect(ctx context.Context, u *url.URL, set *dialSettings) error {
+	to, err := resolve(ctx, c.packets, withPort(u.Host))
+	if err != nil {
+		return err
+	}
+	conf, secure := set.conf.transport(), set.tls.Clone()
+	conf.HandshakeIdleTimeout = cmp.Or(conf.HandshakeIdleTimeout, dialHandshake)
+	conf.EnableStreamResetPartialDelivery = true // of a stream's header
+	secure.NextProtos, secure.MinVersion = []string{http3.NextProtoH3}, tls.VersionTLS13
+	secure.ServerName = cmp.Or(secure.ServerName, u.Hostname())
+	c.conn, err = c.transport.Dial(ctx, to, secure, conf)
+	return err
 }
 
 // open asks for the session.
@@ -213,14 +139,14 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	case <-c.conn.Context().Done():
-		return nil, nil, fmt.Errorf("commquic: dial: %w", context.Cause(c.conn.Context()))
+		return nil, nil, fmt.Errorf("quic: dial: %w", context.Cause(c.conn.Context()))
 	}
 	if s := c.h3.Settings(); !s.EnableExtendedConnect || !s.EnableDatagrams || !speaksWebTransport(s) {
 		return nil, nil, &UpgradeError{Reason: "the server's settings do not announce it"}
 	}
 	str, err := c.h3.OpenRequestStream(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
+		return nil, nil, fmt.Errorf("quic: dial: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(time.Unix(1, 0)) })
 	resp, err := exchange(str, req)
@@ -231,7 +157,7 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case err != nil && ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
 	case err != nil:
-		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
+		return nil, nil, fmt.Errorf("quic: dial: %w", err)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		_ = str.SetReadDeadline(time.Now().Add(wtLinger))
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // the refusal counts, not its text

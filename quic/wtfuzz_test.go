@@ -2,6 +2,7 @@ package commquic_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -125,7 +126,7 @@ func FuzzDatagrams(f *testing.F) {
 		switch {
 		case err != nil || quarter > 1<<60-1:
 			<-c.Context().Done()
-			ae, ok := errors.AsType[*quic.ApplicationError](c.Context().Err())
+			ae, ok := errors.AsType[*quic.ApplicationError](context.Cause(c.Context()))
 			if ok && ae.ErrorCode != 0x33 {
 				t.Error(ae)
 			}
