@@ -190,12 +190,11 @@ func (m mode) configs(t testing.TB) (server, client *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = &tls.Config{Certificates: []tls.Certificate{mat.server.TLS}, MinVersion: tls.VersionTLS13}
+	at := mat.server.TLS.Leaf.NotBefore.Add(2 * time.Hour) // they were made in fake time, or not
+	valid := func() time.Time { return at }
+	server = &tls.Config{Certificates: []tls.Certificate{mat.server.TLS}, MinVersion: tls.VersionTLS13, Time: valid}
 	client = mat.server.Client()
-	if m.memory { // where the time is another
-		valid := mat.server.TLS.Leaf.NotBefore.Add(time.Hour)
-		client.Time = func() time.Time { return valid }
-	}
+	client.Time = valid
 	if m.mutual {
 		server.ClientCAs, server.ClientAuth = mat.clients, tls.RequireAndVerifyClientCert
 		client.Certificates = []tls.Certificate{mat.client}

@@ -3,7 +3,33 @@ package commtest
 import (
 	"context"
 	"net"
+
+	"github.com/anasamu/comm"
 )
+
+// followingPackets reaches a provider in memory by the first of its addresses where a restart has given it
+// another, as Manager.DialContext does for connections.
+type followingPackets struct {
+	net.PacketConn
+	m        *comm.Manager
+	provider string
+	first    string
+}
+
+// WriteTo sends p to the provider, wherever it is now.
+func (c *followingPackets) WriteTo(p []byte, to net.Addr) (int, error) {
+	if to.String() == c.first {
+		if addrs, err := c.m.Addrs(c.provider); err == nil && len(addrs) > 0 {
+			to = packetAddr{to.Network(), addrs[0]}
+		}
+	}
+	return c.PacketConn.WriteTo(p, to)
+}
+
+type packetAddr struct{ network, addr string }
+
+func (a packetAddr) Network() string { return a.network }
+func (a packetAddr) String() string  { return a.addr }
 
 // packetHandshake is what a handshake on packets costs, which are padded: a wire of packets carries so much more
 // before it is cut, so that many cuts come behind it.

@@ -29,14 +29,15 @@ type dialed struct {
 
 	// of the one receiver
 	frames  *frameStream
-	fair    bool            // the last frame came from beside the default lane
+	turns   turns
 	watched context.Context // whose end interrupts the read
 	release func() bool
 	over    bool // closing has been returned
 
 	closing atomic.Pointer[comm.Frame] // to be returned when the lanes have ended
 
-	beside chan *comm.Frame // from lanes and datagrams
+	urgent chan *comm.Frame // from lanes of high priority
+	beside chan *comm.Frame // from other lanes, and datagrams
 	work   sync.WaitGroup
 	ended  sync.Once
 
@@ -48,7 +49,8 @@ type dialed struct {
 func newDialed(sess session, control stream, set *dialSettings) *dialed {
 	d := &dialed{
 		sess: sess, control: control, set: set.conf.lanes(), most: set.most,
-		sending: make(chan struct{}, 1), frames: newFrameStream(control, set.most), beside: make(chan *comm.Frame, 1),
+		sending: make(chan struct{}, 1), frames: newFrameStream(control, set.most),
+		urgent: make(chan *comm.Frame, besideQueue), beside: make(chan *comm.Frame, besideQueue/4),
 	}
 	d.datagrams.sess = sess
 	d.lanes = lanes{sess: sess, most: set.conf.MaxLanes, timeout: 30 * time.Second, failed: func(error) {}}
@@ -143,29 +145,55 @@ func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 		if d.closing.Load() != nil {
 			return d.last(ctx)
 		}
-		if !d.fair || !d.frames.buffered() {
-			select {
-			case f := <-d.beside:
-				d.fair = true
-				return f, nil
-			default:
-			}
+		if f := d.turns.take(d, d.frames.buffered()); f != nil {
+			return f, nil
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		f, err := d.frames.parse()
-		d.fair = false
 		switch {
 		case err == nil && f.Op == comm.OpClosing:
 			d.closing.Store(f)
 		case err == nil:
+			d.turns.normal++
 			return f, nil
 		case isPoke(err):
 			_ = d.control.SetReadDeadline(time.Time{}) // before what it was about is looked at
 		case !isUnknown(err):
 			return nil, receiveReason(err)
 		}
+	}
+}
+
+// turns are how many frames were taken in a row of each kind: of what is there together, 8 of high priority, 4 of
+// the default lane and 1 of all other lanes, as the server's queue has it.
+type turns struct{ high, normal int }
+
+// take returns a frame from beside the default lane, if it is its turn.
+func (t *turns) take(d *dialed, buffered bool) *comm.Frame {
+	if t.high < 8 {
+		select {
+		case f := <-d.urgent:
+			t.high++
+			return f
+		default:
+		}
+	}
+	if buffered && t.normal < 4 {
+		return nil
+	}
+	*t = turns{}
+	select {
+	case f := <-d.beside:
+		return f
+	default:
+	}
+	select {
+	case f := <-d.urgent:
+		return f
+	default:
+		return nil
 	}
 }
 
@@ -189,11 +217,8 @@ func (d *dialed) last(ctx context.Context) (*comm.Frame, error) {
 	timer := time.NewTimer(farewell / 2)
 	defer timer.Stop()
 	select {
-	case f := <-d.beside:
+	case f := <-d.urgent:
 		return f, nil
-	default:
-	}
-	select {
 	case f := <-d.beside:
 		return f, nil
 	case <-d.lanesEnd():
@@ -202,13 +227,12 @@ func (d *dialed) last(ctx context.Context) (*comm.Frame, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	select {
-	case f := <-d.beside:
+	d.turns = turns{}
+	if f := d.turns.take(d, false); f != nil {
 		return f, nil
-	default:
-		d.over = true
-		return d.closing.Load(), nil
 	}
+	d.over = true
+	return d.closing.Load(), nil
 }
 
 // lanesEnd is closed while the server has no lane open.
@@ -254,11 +278,15 @@ func (d *dialed) acceptLanes() {
 // readLane reads one lane to its end. A server that breaks the form loses the lane.
 func (d *dialed) readLane(s recvStream) {
 	frames := newFrameStream(s, d.most)
-	_, err := frames.lane()
+	head, err := frames.lane()
+	to := d.beside
+	if head.priority == comm.PriorityHigh {
+		to = d.urgent
+	}
 	for err == nil {
 		var f *comm.Frame
 		if f, err = frames.parse(); err == nil && f.Op == comm.OpMessage {
-			d.push(f)
+			d.push(to, f)
 		} else if isUnknown(err) {
 			err = nil
 		}
@@ -273,15 +301,15 @@ func (d *dialed) receiveDatagrams() {
 			return
 		}
 		if f, err := parseFrame(b, true); err == nil && f.Op == comm.OpMessage {
-			d.push(f)
+			d.push(d.beside, f)
 		}
 	}
 }
 
 // push hands f to the receiver.
-func (d *dialed) push(f *comm.Frame) {
+func (d *dialed) push(to chan<- *comm.Frame, f *comm.Frame) {
 	select {
-	case d.beside <- f:
+	case to <- f:
 		d.poke()
 	case <-d.sess.context().Done():
 	}
@@ -345,3 +373,6 @@ func receiveReason(err error) error {
 	r.Err = fmt.Errorf("quic: the server has closed: %w", err)
 	return r
 }
+
+// besideQueue is how many messages of high priority are read ahead; of all others a quarter.
+const besideQueue = 16

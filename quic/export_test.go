@@ -3,6 +3,8 @@ package commquic
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"strconv"
 
 	"github.com/quic-go/quic-go"
@@ -91,4 +93,48 @@ func padded(typ uint64, fields []byte, size int) []byte {
 			return b
 		}
 	}
+}
+
+// ParseOwned parses a frame that may keep its bytes.
+func ParseOwned(b []byte) (*comm.Frame, error) { return parseFrame(b, true) }
+
+// ReadFrames reads a stream of frames to its end, and says how it ended: "eof", "unexpected", "large" or "form".
+func ReadFrames(r io.Reader, most int, lane bool) (frames int, end string) {
+	s := newFrameStream(r, most)
+	if lane {
+		if _, err := s.lane(); err != nil {
+			return 0, endName(err)
+		}
+	}
+	for {
+		_, err := s.parse()
+		if _, bad := errors.AsType[*comm.FrameError](err); err != nil && !bad {
+			return frames, endName(err)
+		}
+		frames++
+	}
+}
+
+func endName(err error) string {
+	var large *tooLarge
+	var form *formError
+	switch {
+	case err == io.EOF:
+		return "eof"
+	case errors.As(err, &large):
+		return "large"
+	case errors.As(err, &form):
+		return "form"
+	}
+	return "unexpected"
+}
+
+// LaneFrame is the frame that opens a lane.
+func LaneFrame(name string, p comm.Priority) []byte { return appendLane(nil, laneHead{name, p}) }
+
+// ReadLane reads it.
+func ReadLane(b []byte) (name string, p comm.Priority, err error) {
+	s := newFrameStream(bytes.NewReader(b), 1<<20)
+	h, err := s.lane()
+	return h.name, h.priority, err
 }

@@ -90,7 +90,8 @@ const (
 	keyExpires     = 31
 	keyFirst       = 32
 	keyLane        = 33
-	keyCount       = 34
+	keyPriority    = 34
+	keyCount       = 35
 )
 
 // fieldNames are the keys' names in errors: those of PROTOCOL.md.
@@ -101,7 +102,7 @@ var fieldNames = [keyCount]string{
 	keyPosition: "position", keyVersion: "version", keySession: "session", keyHelloFact: "metadata", keyCode: "code",
 	keyText: "message", keyReconnect: "reconnect", keyAfter: "after", keyConn: "conn", keyUser: "user", keyNode: "node",
 	keyHeartbeat: "heartbeat", keyMaxMessage: "max_message", keyResumed: "resumed", keyExpires: "expires",
-	keyFirst: "first", keyLane: "lane",
+	keyFirst: "first", keyLane: "lane", keyPriority: "priority",
 }
 
 // maxHeader is the most that type and length of a frame take.

@@ -168,9 +168,6 @@ func (w *fieldWriter) control(f *comm.Frame) {
 
 // log leaves the offset out where it is 0: before the first message, or at an end that nobody knows.
 func (w *fieldWriter) log(l comm.LogPosition) {
-	if l.Log == "" {
-		return
-	}
 	w.text(keyLog, l.Log)
 	w.text(keyEpoch, l.Epoch)
 	if l.Offset > 0 {

@@ -1,6 +1,7 @@
 package commquic
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,6 +31,8 @@ type frameStream struct {
 	most       int // bytes of one frame
 	buf        []byte
 	start, end int
+	part       []byte // of a large frame, whose size partSize is
+	partSize   int
 	taken      int // bytes read since it was last asked
 }
 
@@ -47,17 +50,18 @@ func (s *frameStream) parse() (*comm.Frame, error) {
 	return parseFrame(b, own)
 }
 
-// next returns the next frame's bytes, which are valid until the next call, or for ever with own.
+// next returns the next frame's bytes, which are valid until the next call, or for ever with own. A call that a
+// deadline interrupts is taken up by the next one.
 func (s *frameStream) next() (b []byte, own bool, err error) {
-	for {
+	for s.part == nil {
 		_, _, size, err := frameSize(s.buf[s.start:s.end])
 		switch {
 		case err != nil: // the head is not whole
 		case size > uint64(s.most):
 			return nil, false, &tooLarge{size, uint64(s.most)}
 		case size >= ownFrame && size > uint64(s.end-s.start):
-			b, err := s.large(int(size))
-			return b, true, err
+			s.begin(int(size))
+			continue
 		case size <= uint64(s.end-s.start):
 			b := s.buf[s.start : s.start+int(size) : s.start+int(size)]
 			s.start += int(size)
@@ -67,10 +71,15 @@ func (s *frameStream) next() (b []byte, own bool, err error) {
 			return nil, false, err
 		}
 	}
+	b, err = s.large()
+	return b, true, err
 }
 
 // buffered reports whether a whole frame, or one that is refused, is here already.
 func (s *frameStream) buffered() bool {
+	if s.part != nil {
+		return false
+	}
 	_, _, size, err := frameSize(s.buf[s.start:s.end])
 	return err == nil && (size <= uint64(s.end-s.start) || size > uint64(s.most))
 }
@@ -114,19 +123,24 @@ func (s *frameStream) room() {
 	s.start, s.end = 0, len(held)
 }
 
-// large reads a frame into memory of its own, which grows with what really comes.
-func (s *frameStream) large(size int) ([]byte, error) {
-	b := make([]byte, 0, min(size, max(firstPiece, 2*(s.end-s.start))))
-	b = append(b, s.buf[s.start:s.end]...)
+// begin gives a large frame memory of its own.
+func (s *frameStream) begin(size int) {
+	s.part = make([]byte, 0, min(size, max(firstPiece, 2*(s.end-s.start))))
+	s.part = append(s.part, s.buf[s.start:s.end]...)
+	s.partSize = size
 	s.start, s.end = 0, 0
-	for len(b) < size {
-		if len(b) == cap(b) {
-			grown := make([]byte, len(b), min(size, 2*cap(b)))
-			copy(grown, b)
-			b = grown
+}
+
+// large reads a large frame to its end. Its memory grows with what really comes.
+func (s *frameStream) large() ([]byte, error) {
+	for len(s.part) < s.partSize {
+		if len(s.part) == cap(s.part) {
+			grown := make([]byte, len(s.part), min(s.partSize, 2*cap(s.part)))
+			copy(grown, s.part)
+			s.part = grown
 		}
-		n, err := s.r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
+		n, err := s.r.Read(s.part[len(s.part):cap(s.part)])
+		s.part = s.part[:len(s.part)+n]
 		s.taken += n
 		if n == 0 && err != nil {
 			if err == io.EOF {
@@ -135,6 +149,8 @@ func (s *frameStream) large(size int) ([]byte, error) {
 			return nil, err
 		}
 	}
+	b := s.part
+	s.part = nil
 	return b, nil
 }
 
@@ -149,30 +165,52 @@ type formError struct{ text string }
 
 func (e *formError) Error() string { return e.text }
 
-// lane reads the frame that opens a lane, and returns the lane's name.
-func (s *frameStream) lane() (string, error) {
-	b, _, err := s.next()
-	if err != nil {
-		return "", err
-	}
-	typ, head, _, _ := frameSize(b) // next has read it
-	if typ != typeLane {
-		return "", &formError{"a unidirectional stream must begin with the frame lane"}
-	}
-	p := frameParser{payload: b[head:]}
-	if err := p.scan(); err != nil {
-		return "", &formError{"the frame lane: " + err.Error()}
-	}
-	if name := p.raw(keyLane); len(name) <= comm.MaxNameLength && plain(name) {
-		return string(name), nil
-	}
-	return "", &formError{"the frame lane: the name may have 128 bytes of UTF-8 without control characters"}
+// laneHead is what the frame that opens a lane says of it.
+type laneHead struct {
+	name     string
+	priority comm.Priority
 }
 
-// appendLane appends the frame that opens a lane.
-func appendLane(dst []byte, name string) []byte {
+// lane reads the frame that opens a lane.
+func (s *frameStream) lane() (h laneHead, err error) {
+	b, _, err := s.next()
+	if err != nil {
+		return h, err
+	}
+	return parseLane(b)
+}
+
+func parseLane(b []byte) (h laneHead, err error) {
+	typ, head, _, _ := frameSize(b) // the reader has seen to it
+	if typ != typeLane {
+		return h, &formError{"a unidirectional stream must begin with the frame lane"}
+	}
+	p := frameParser{payload: b[head:]}
+	err = p.scan()
+	priority, perr := p.number(keyPriority)
+	if err = errors.Join(err, perr); err != nil {
+		return h, &formError{"the frame lane: " + err.Error()}
+	}
+	name := p.raw(keyLane)
+	if len(name) > comm.MaxNameLength || !plain(name) {
+		return h, &formError{"the frame lane: allowed is a name of at most 128 bytes of UTF-8 without control characters"}
+	}
+	if priority > uint64(comm.PriorityLow) {
+		priority = uint64(comm.PriorityNormal) // of a later version
+	}
+	return laneHead{string(name), comm.Priority(priority)}, nil
+}
+
+// appendLane appends the frame that opens a lane. A name that the form does not allow is left out: it is there for
+// people alone.
+func appendLane(dst []byte, h laneHead) []byte {
 	w := fieldWriter{b: append(dst, typeLane, 0, 0)}
 	start := len(w.b)
-	w.text(keyLane, name)
+	if len(h.name) <= comm.MaxNameLength && plain([]byte(h.name)) {
+		w.text(keyLane, h.name)
+	}
+	if h.priority != comm.PriorityNormal {
+		w.number(keyPriority, uint64(h.priority))
+	}
 	return closeLength(w.b, start)
 }

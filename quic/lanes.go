@@ -99,20 +99,28 @@ func (l *lanes) find(name string) *lane {
 // open makes a lane. Where the peer allows no further stream it is one without: what is sent on it takes the
 // default lane, now and later.
 func (l *lanes) open(name string) *lane {
-	one := &lane{all: l, name: name}
+	one := &lane{all: l, head: headOf(name)}
 	s, err := l.sess.openUni()
 	if err != nil {
 		return one
 	}
 	one.stream = s
-	switch name {
-	case laneHigh:
-		one.name = "high"
+	if name == laneHigh {
 		s.SetPriority(urgencyHigh, true)
-	case laneLow, laneLarge:
-		one.name = name[1:]
 	}
 	return one
+}
+
+func headOf(name string) laneHead {
+	switch name {
+	case laneHigh:
+		return laneHead{priority: comm.PriorityHigh}
+	case laneLow:
+		return laneHead{priority: comm.PriorityLow}
+	case laneLarge:
+		return laneHead{}
+	}
+	return laneHead{name: name}
 }
 
 // urgencyHigh is before all others, which share what there is: none of them starves.
@@ -147,7 +155,7 @@ func (l *lanes) finish(ctx context.Context) {
 // wait for it.
 type lane struct {
 	all    *lanes
-	name   string
+	head   laneHead
 	stream sendStream // nil: there is none
 
 	mu      sync.Mutex // guards the fields below
@@ -257,7 +265,7 @@ func (l *lane) take(buf *[]byte) (frame []byte, ok bool) {
 	}
 	if !l.opened {
 		l.opened = true
-		*buf = appendLane(*buf, l.name)
+		*buf = appendLane(*buf, l.head)
 	}
 	n := 0
 	for ; n < len(l.queue) && frame == nil && len(*buf) < smallWrite; n++ {
