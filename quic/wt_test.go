@@ -152,10 +152,12 @@ func TestWebTransportResets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, _ = str.Write([]byte("x"))
 		in, err := server.AcceptStream(within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, _ = in.Read(make([]byte, 1))
 		str.CancelWrite(code)
 		want := commquic.StreamError{Remote: true, Code: code}
 		if _, err := in.Read(make([]byte, 1)); !isStreamError(err, want) {

@@ -217,7 +217,7 @@ func (w *wtConn) handleBidi(str *quic.Stream) {
 	w.route(&waitingStream{
 		session: id, reject: reject,
 		deliver: func(s *WebTransportSession) {
-			t, err := s.newStream(str)
+			t, err := s.newStream(str, nil)
 			switch {
 			case err != nil:
 				reject(codeSessionGone)

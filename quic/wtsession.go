@@ -310,10 +310,7 @@ func (s *WebTransportSession) opened(str *quic.Stream, err error) (*WebTransport
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	t, err := s.newStream(str)
-	if err == nil {
-		err = begin(str, bidiStreamWebTransport, s.id)
-	}
+	t, err := s.newStream(str, s.begin(bidiStreamWebTransport))
 	if err != nil {
 		str.CancelRead(codeSessionGone)
 		str.CancelWrite(codeSessionGone)
@@ -322,15 +319,9 @@ func (s *WebTransportSession) opened(str *quic.Stream, err error) (*WebTransport
 	return t, nil
 }
 
-// begin writes a stream's header. It stays reliable when the stream is reset, where the peer knows how.
-func begin(str interface {
-	io.Writer
-	SetReliableBoundary()
-}, kind uint64, session quic.StreamID,
-) error {
-	_, err := str.Write(appendStreamHeader(nil, kind, session))
-	str.SetReliableBoundary()
-	return err
+// begin is the header of a stream that this end opens.
+func (s *WebTransportSession) begin(kind uint64) *streamHead {
+	return &streamHead{bytes: appendStreamHeader(nil, kind, s.id)}
 }
 
 // OpenUniStream opens a unidirectional stream. A *quic.StreamLimitReachedError says that the peer allows
@@ -352,10 +343,7 @@ func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTr
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	t, err := s.newSendStream(str)
-	if err == nil {
-		err = begin(str, uniStreamWebTransport, s.id)
-	}
+	t, err := s.newSendStream(str, s.begin(uniStreamWebTransport))
 	if err != nil {
 		str.CancelWrite(codeSessionGone)
 		return nil, s.explain(err)

@@ -126,11 +126,39 @@ func (r *WebTransportReceiveStream) StreamID() quic.StreamID { return r.str.Stre
 
 func (r *WebTransportReceiveStream) endWithSession() { r.str.CancelRead(codeSessionGone) }
 
-// WebTransportSendStream is the sending side of a stream of a session. Writes and Close take turns; the
-// other methods are safe beside them.
+// WebTransportSendStream is the sending side of a stream of a session. The peer learns of a stream by the
+// first Write, or the Close before it. Writes and Close take turns; the other methods are safe beside them.
 type WebTransportSendStream struct {
 	str  sendingStream
 	half *half
+	head *streamHead // nil for a stream that the peer has opened
+}
+
+// streamHead is the beginning of a stream that this end has opened. It leaves with the first data, so that a
+// priority that is set before holds for it.
+type streamHead struct {
+	mu    sync.Mutex
+	bytes []byte // nil once it has left
+}
+
+// lead sends the header, if it has not left.
+func (w *WebTransportSendStream) lead() error {
+	if w.head == nil {
+		return nil
+	}
+	w.head.mu.Lock()
+	defer w.head.mu.Unlock()
+	if w.head.bytes == nil {
+		return nil
+	}
+	n, err := w.str.Write(w.head.bytes)
+	if err != nil {
+		w.head.bytes = w.head.bytes[n:]
+		return err
+	}
+	w.head.bytes = nil
+	w.str.SetReliableBoundary() // it arrives even where the stream is reset
+	return nil
 }
 
 // sendingStream is quic.SendStream or the sending side of quic.Stream.
@@ -140,6 +168,7 @@ type sendingStream interface {
 	CancelWrite(quic.StreamErrorCode)
 	Context() context.Context
 	SetPriority(urgency int8, incremental bool)
+	SetReliableBoundary()
 	SetWriteDeadline(time.Time) error
 	TryWriteAll(p []byte) error
 }
@@ -147,6 +176,9 @@ type sendingStream interface {
 // Write sends p. It waits for the peer's credit: a [*StreamError] says that the peer wants no more, the
 // session's error that the session has ended, os.ErrDeadlineExceeded that a deadline has passed.
 func (w *WebTransportSendStream) Write(p []byte) (int, error) {
+	if err := w.lead(); err != nil {
+		return 0, w.half.session.streamError(err)
+	}
 	n, err := w.str.Write(p)
 	return n, w.half.session.streamError(err)
 }
@@ -154,15 +186,37 @@ func (w *WebTransportSendStream) Write(p []byte) (int, error) {
 // TryWriteAll is Write that does not wait: where not all of p has room at once it sends nothing and
 // returns quic.ErrWouldBlock.
 func (w *WebTransportSendStream) TryWriteAll(p []byte) error {
-	err := w.str.TryWriteAll(p)
+	err := w.tryWriteAll(p)
 	if errors.Is(err, quic.ErrWouldBlock) {
 		return err
 	}
 	return w.half.session.streamError(err)
 }
 
+func (w *WebTransportSendStream) tryWriteAll(p []byte) error {
+	if w.head == nil {
+		return w.str.TryWriteAll(p)
+	}
+	w.head.mu.Lock()
+	defer w.head.mu.Unlock()
+	if w.head.bytes == nil {
+		return w.str.TryWriteAll(p)
+	}
+	err := w.str.TryWriteAll(append(w.head.bytes[:len(w.head.bytes):len(w.head.bytes)], p...))
+	if err == nil {
+		w.head.bytes = nil
+		w.str.SetReliableBoundary()
+	}
+	return err
+}
+
 // Close ends the stream; what was written is delivered. It must not be called beside Write.
-func (w *WebTransportSendStream) Close() error { return w.half.session.streamError(w.str.Close()) }
+func (w *WebTransportSendStream) Close() error {
+	if err := w.lead(); err != nil {
+		return w.half.session.streamError(err)
+	}
+	return w.half.session.streamError(w.str.Close())
+}
 
 // CancelWrite resets the stream with an application's code; what was not delivered is lost.
 func (w *WebTransportSendStream) CancelWrite(code uint32) { w.str.CancelWrite(wireCode(code)) }
@@ -191,10 +245,18 @@ func (w *WebTransportSendStream) endWithSession() {
 }
 
 // WebTransportStream is a stream of a session that goes both ways: one side as
-// [WebTransportReceiveStream], the other as [WebTransportSendStream].
+// [WebTransportReceiveStream], the other as [WebTransportSendStream]. A Read tells the peer of the stream too.
 type WebTransportStream struct {
 	WebTransportReceiveStream
 	WebTransportSendStream
+}
+
+// Read is [WebTransportReceiveStream.Read].
+func (t *WebTransportStream) Read(p []byte) (int, error) {
+	if err := t.lead(); err != nil && t.Context().Err() == nil {
+		return 0, t.WebTransportReceiveStream.half.session.streamError(err)
+	}
+	return t.WebTransportReceiveStream.Read(p)
 }
 
 // StreamID is the stream's number on its QUIC connection.
@@ -210,16 +272,16 @@ func (t *WebTransportStream) endWithSession() {
 	t.WebTransportSendStream.endWithSession()
 }
 
-// newStream makes a bidirectional stream one of the session.
-func (s *WebTransportSession) newStream(str *quic.Stream) (*WebTransportStream, error) {
+// newStream makes a bidirectional stream one of the session. head is nil for one of the peer's.
+func (s *WebTransportSession) newStream(str *quic.Stream, head *streamHead) (*WebTransportStream, error) {
 	h := &half{session: s, id: str.StreamID(), send: true, recv: true}
-	t := &WebTransportStream{WebTransportReceiveStream{str, h}, WebTransportSendStream{str, h}}
+	t := &WebTransportStream{WebTransportReceiveStream{str, h}, WebTransportSendStream{str, h, head}}
 	return t, s.enter(t, h, str.Context())
 }
 
-func (s *WebTransportSession) newSendStream(str *quic.SendStream) (*WebTransportSendStream, error) {
+func (s *WebTransportSession) newSendStream(str *quic.SendStream, head *streamHead) (*WebTransportSendStream, error) {
 	h := &half{session: s, id: str.StreamID(), send: true}
-	t := &WebTransportSendStream{str, h}
+	t := &WebTransportSendStream{str, h, head}
 	return t, s.enter(t, h, str.Context())
 }
 

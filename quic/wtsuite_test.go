@@ -19,6 +19,8 @@ func TestConformanceWebTransport(t *testing.T) {
 			SendRaw:  commquic.SendRaw,
 			NeedsTLS: true, Backpressure: true, Verdict: true,
 			Without: map[string]string{
+				"order/priorities starve nobody":  "each priority has a lane of its own, and no order joins lanes",
+				"client/falls back":               "the carrier's name is webtransport, not the provider's",
 				"refusals/the protocol's vectors": "they are JSON: TestVectorsOverTheWire sends those of testdata",
 			},
 		}
