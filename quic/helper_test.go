@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -217,6 +215,3 @@ func sequence(n int) (all []string) {
 	}
 	return all
 }
-
-var _ = strings.Repeat
-var _ = slices.Sort[[]int]
