@@ -215,3 +215,9 @@ func sequence(n int) (all []string) {
 	}
 	return all
 }
+
+func listenOn(addr string) (net.PacketConn, error) { return net.ListenPacket("udp", addr) }
+
+func socketOf(c net.PacketConn) func(context.Context) (net.PacketConn, error) {
+	return func(context.Context) (net.PacketConn, error) { return c, nil }
+}
