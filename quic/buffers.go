@@ -27,8 +27,13 @@ func tellBuffers(log *slog.Logger, socket net.PacketConn) {
 	if !ok {
 		return
 	}
-	receive, send, ok := bufferSizes(c)
-	if !ok || min(receive, send) >= wantedBuffer {
+	if receive, send, ok := bufferSizes(c); ok {
+		tellSizes(log, receive, send)
+	}
+}
+
+func tellSizes(log *slog.Logger, receive, send int) {
+	if min(receive, send) >= wantedBuffer {
 		return
 	}
 	log.Warn("small UDP buffers cost packets under load: raise net.core.rmem_max and net.core.wmem_max",

@@ -138,3 +138,6 @@ func ReadLane(b []byte) (name string, p comm.Priority, err error) {
 	h, err := s.lane()
 	return h.name, h.priority, err
 }
+
+// TellSizes warns about sizes of UDP buffers.
+var TellSizes = tellSizes

@@ -129,7 +129,7 @@ func (c *rawConn) refuse(err error) {
 			wait(c.sess.context(), farewell)
 		}
 	}
-	_ = c.sess.close(uint64(reason.Code()), cutText(reason.Text))
+	_ = closeSession(c.sess, reason)
 }
 
 func isStreamError(err error) bool {
@@ -219,14 +219,22 @@ func (c *rawConn) datagrams() {
 			return
 		}
 		c.heard(len(b))
-		f, err := parseFrame(b, true)
-		if err == nil && f.Op != comm.OpMessage {
-			err = errOnLane
-		}
+		f, err := c.inDatagram(b)
 		if c.deliver(f, err) != nil {
 			return
 		}
 	}
+}
+
+func (c *rawConn) inDatagram(b []byte) (*comm.Frame, error) {
+	if most := c.server.host.Settings().MaxMessage; len(b) > most {
+		return nil, &comm.FrameError{Code: comm.CodeTooLarge, Text: (&tooLarge{uint64(len(b)), uint64(most)}).Error()}
+	}
+	f, err := parseFrame(b, true)
+	if err == nil && f.Op != comm.OpMessage {
+		return nil, errOnLane
+	}
+	return f, err
 }
 
 // endReason says why a stream's end ends the connection.
@@ -237,6 +245,9 @@ func endReason(err error) comm.CloseReason {
 	}
 	if errors.Is(err, io.EOF) {
 		return comm.CloseReason{Kind: comm.ReasonClient}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		r.Kind, r.Text = comm.ReasonProtocol, "a stream ended inside a frame"
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		r.Kind = comm.ReasonSlow

@@ -214,7 +214,16 @@ func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	default:
 		t.sayGoodbye(r, deadline)
 	}
-	return t.sess.close(uint64(r.Code()), cutText(r.Text))
+	return closeSession(t.sess, r)
+}
+
+// closeSession ends a session with the code of a reason. The one of a lost connection is never sent.
+func closeSession(s session, r comm.CloseReason) error {
+	code := r.Code()
+	if r.Kind == comm.ReasonLost {
+		code = comm.CloseReason{Kind: comm.ReasonDrain}.Code()
+	}
+	return s.close(uint64(code), cutText(r.Text))
 }
 
 func (t *transport) sayGoodbye(r comm.CloseReason, deadline time.Time) {
