@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"quic":                {module},
 	"commtest":            {module},
 	"examples/graphql":    {module, module + "/graphql"},
-	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/sse", module + "/ws"},
+	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/quic", module + "/sse", module + "/ws"},
 	"examples/wsecho":     {module + "/ws"},
 	"e2e/graphql/subject": {module, module + "/graphql"},
 	"e2e/testgateway":     {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},

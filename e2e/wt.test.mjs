@@ -157,7 +157,7 @@ test('a carrier that does not work gives way to the next, and a close code count
   }, { ws: 'wss://gateway.example/ws', WebSocket: class { constructor() { seen.push('ws'); throw new Error('enough'); } }, random: () => 1 });
   await settle();
   await new Promise((resolve) => setTimeout(resolve, 600));
-  assert.deepEqual(seen, ['ws']);
+  assert.equal(seen[0], 'ws');
   await c.close();
 
   const kicked = await client(t, async (s) => {

@@ -2,12 +2,15 @@ package commquic
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/quic-go/quic-go"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/devcert"
 )
 
 // DefaultWebTransportPath is where clients open WebTransport sessions.
@@ -26,6 +29,19 @@ func WithWebTransportPath(path string) Option {
 // WithMaxSessions sets how many WebTransport sessions one connection may have at once, 1 to 1,024. The default is 16.
 func WithMaxSessions(n int) Option {
 	return option(func(p *Provider) error { p.conf.MaxSessions = n; return nil })
+}
+
+// DevelopmentTLS makes a self-signed certificate for development: for localhost, 127.0.0.1, ::1 and the hosts given,
+// in memory, good for 13 days. server is for [WithTLS] of a provider and client for that of a dialer, which trusts it
+// alone; hash is its SHA-256, for a browser's serverCertificateHashes.
+func DevelopmentTLS(hosts ...string) (server, client *tls.Config, hash []byte, err error) {
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == "" })
+	cert, err := devcert.New(hosts...)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	server = &tls.Config{Certificates: []tls.Certificate{cert.TLS}, MinVersion: tls.VersionTLS13}
+	return server, cert.Client(), cert.Hash[:], nil
 }
 
 // h3 is the HTTP/3 of one start of a provider.

@@ -24,13 +24,13 @@ import (
 	"github.com/anasamu/comm/ws"
 )
 
-// gateway is a manager under TLS with the providers given, at a port of its own.
-type gateway struct {
+// tlsGateway is a manager under TLS with the providers given, at a port of its own.
+type tlsGateway struct {
 	*comm.Manager
 	client *tls.Config
 }
 
-func newGateway(t *testing.T, providers ...comm.Provider) *gateway {
+func newGateway(t *testing.T, providers ...comm.Provider) *tlsGateway {
 	t.Helper()
 	cert, err := devcert.New()
 	if err != nil {
@@ -47,10 +47,10 @@ func newGateway(t *testing.T, providers ...comm.Provider) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	return &gateway{m, cert.Client()}
+	return &tlsGateway{m, cert.Client()}
 }
 
-func (g *gateway) addr(t *testing.T, provider string) string {
+func (g *tlsGateway) addr(t *testing.T, provider string) string {
 	t.Helper()
 	list, err := g.Addrs(provider)
 	if err != nil || len(list) == 0 {
@@ -59,14 +59,14 @@ func (g *gateway) addr(t *testing.T, provider string) string {
 	return list[0]
 }
 
-func (g *gateway) h3(t *testing.T) *http3.Transport {
+func (g *tlsGateway) h3(t *testing.T) *http3.Transport {
 	t.Helper()
 	tr := &http3.Transport{TLSClientConfig: g.client, EnableDatagrams: true}
 	t.Cleanup(func() { _ = tr.Close() })
 	return tr
 }
 
-func (g *gateway) tcp(t *testing.T) *http.Transport {
+func (g *tlsGateway) tcp(t *testing.T) *http.Transport {
 	t.Helper()
 	tr := &http.Transport{TLSClientConfig: g.client, ForceAttemptHTTP2: true}
 	t.Cleanup(tr.CloseIdleConnections)

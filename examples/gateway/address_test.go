@@ -43,7 +43,7 @@ func TestAnyOpenAddressNeedsToken(t *testing.T) {
 		`{"communication":{"addr":"[::1]:8082"},"providers":{"http":{"host":"127.0.0.1"},"sse":{"host":"127.3.2.1"}}}`:      false,
 		`{"communication":{"addr":":8082"},"providers":{"http":{"host":"127.0.0.1"},"sse":{"host":"127.0.0.1","port":81}}}`: true,
 	} {
-		gw, token, err := open("", configFile(t, doc))
+		gw, token, err := open("", configFile(t, doc), "")
 		if err != nil {
 			t.Errorf("%s: %v", doc, err)
 			continue
@@ -56,7 +56,7 @@ func TestAnyOpenAddressNeedsToken(t *testing.T) {
 		}
 	}
 	for addr, outside := range map[string]bool{"127.0.0.1:0": false, ":0": true} {
-		gw, token, err := open(addr, configFile(t, `{"providers":{"http":{"host":"0.0.0.0"},"sse":{"host":"127.0.0.1"}}}`))
+		gw, token, err := open(addr, configFile(t, `{"providers":{"http":{"host":"0.0.0.0"},"sse":{"host":"127.0.0.1"}}}`), "")
 		if err != nil || (token != "") != outside {
 			t.Errorf("-addr %s: token %q, %v", addr, token, err)
 			continue
@@ -74,7 +74,7 @@ func TestAnnouncedAddresses(t *testing.T) {
 		"http":{"host":"127.0.0.1","port":PORT,"poll_path":"/here","metrics_path":""},
 		"websocket":{"path":"/socket"},
 		"sse":{"host":"0.0.0.0","port":PORT2,"path":"/stream"}}}`)
-	gw, token, err := open("", file)
+	gw, token, err := open("", file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAnnouncedAddresses(t *testing.T) {
 // A request to /graphql needs the token too, and with it does what all clients can.
 func TestGraphQLNeedsToken(t *testing.T) {
 	t.Parallel()
-	gw, token, err := open("", configFile(t, `{"providers":{"http":{"host":"0.0.0.0","port":PORT}}}`))
+	gw, token, err := open("", configFile(t, `{"providers":{"http":{"host":"0.0.0.0","port":PORT}}}`), "")
 	if err != nil {
 		t.Fatal(err)
 	}

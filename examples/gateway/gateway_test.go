@@ -265,7 +265,7 @@ func TestTraceCrossesProtocols(t *testing.T) {
 
 // A GraphQL client and a WebSocket client are in one group of the gateway as it is built.
 func TestGraphQLMeetsWebSocket(t *testing.T) {
-	gw, _, err := open("127.0.0.1:0", "")
+	gw, _, err := open("127.0.0.1:0", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

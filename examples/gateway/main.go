@@ -1,7 +1,9 @@
 // Command gateway serves HTTP with long polling, WebSocket, Server-Sent Events and GraphQL on one address, and
-// a page on which one sees messages cross from one to the other. GraphQL has a playground of its own.
+// a page on which one sees messages cross from one to the other. GraphQL has a playground of its own. With -quic
+// it serves QUIC, HTTP/3 and WebTransport too, under a certificate made for this run.
 //
 //	go run ./examples/gateway
+//	go run ./examples/gateway -quic 127.0.0.1:8443   # raw messaging, HTTP/3 and WebTransport on UDP
 //	go run ./examples/gateway -addr :8080            # prints the token that clients then need
 //	go run ./examples/gateway -config config.json
 //
@@ -39,22 +41,23 @@ import (
 func main() {
 	addr := flag.String("addr", "", "address to serve, host:port (default 127.0.0.1:8080, or what -config says)")
 	config := flag.String("config", "", "JSON configuration file")
+	quic := flag.String("quic", "", "address for QUIC and HTTP/3 on UDP and HTTPS on TCP, host:port (default none)")
 	verbose := flag.Bool("v", false, "log every connection")
 	flag.Parse()
 	if *verbose {
 		slog.SetLogLoggerLevel(slog.LevelDebug)
 	}
-	if err := run(*addr, *config); err != nil {
+	if err := run(*addr, *config, *quic); err != nil {
 		fmt.Fprintln(os.Stderr, "gateway:", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr, config string) error {
+func run(addr, config, quic string) error {
 	if addr == "" && config == "" {
 		addr = "127.0.0.1:8080"
 	}
-	gw, token, err := open(addr, config)
+	gw, token, err := open(addr, config, quic)
 	if err != nil {
 		return err
 	}
@@ -64,6 +67,9 @@ func run(addr, config string) error {
 		return errors.Join(explain(err), gw.Close())
 	}
 	announce(os.Stdout, gw.Addrs, readSettings(config), token)
+	if quic != "" {
+		announceQUIC(os.Stdout, gw.Addrs)
+	}
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the process at once
 		fmt.Printf("\nDraining %d connections. Press Ctrl-C again to cut them.\n", gw.ConnectionCount(comm.ToAll()))
@@ -81,21 +87,26 @@ func explain(err error) error {
 
 // open makes the gateway. An address that others can reach needs a token; New opens no socket, so
 // asking a first gateway for its addresses costs nothing.
-func open(addr, config string) (gw *comm.Manager, token string, err error) {
-	_, addrs, err := build(addr, config, "", slog.New(slog.DiscardHandler))
+func open(addr, config, quic string) (gw *comm.Manager, token string, err error) {
+	_, addrs, err := build(addr, config, quic, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, "", err
 	}
 	if slices.ContainsFunc(addrs, func(a string) bool { return !loopback(a) }) {
 		token = rand.Text()
 	}
-	gw, _, err = build(addr, config, token, slog.Default())
+	gw, _, err = build(addr, config, quic, token, slog.Default())
 	return gw, token, err
 }
 
 // build makes a gateway and tells at which addresses its providers will be.
-func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
-	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
+func build(addr, config, quic, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
+	admin := adminAuth(token)
+	raw, offer, err := overQUIC(addr, quic)
+	if err != nil {
+		return nil, nil, err
+	}
+	web := []commhttp.Option{commhttp.WithAdmin("/", append(admin, offer.page...)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
 	api := []graphql.Option{graphql.Hub()}
 	opts := []comm.Option{comm.WithLogger(log), comm.WithDrainSpread(2 * time.Second), comm.WithDrainTimeout(10 * time.Second)}
@@ -112,7 +123,8 @@ func build(addr, config, token string, log *slog.Logger) (gw *comm.Manager, addr
 	if !readSettings(config).retries() { // a second gateway at the same address is to say so at once
 		opts = append(opts, comm.WithRetry(0, time.Second))
 	}
-	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...)}
+	providers := append([]comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...)}, raw...)
+	opts = append(opts, offer.gateway...)
 	opts = append(opts, access(token)...)
 	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {
