@@ -121,6 +121,30 @@ func TestHTTP3Request(t *testing.T) {
 	}
 }
 
+// Headers of HTTP/1.1's connections, which would make a response malformed, are left out, however it begins.
+func TestHTTP3ConnectionHeaders(t *testing.T) {
+	t.Parallel()
+	s := serveH3(t, &commquic.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Keep-Alive", "timeout=5")
+		w.Header().Set("X-Kept", "yes")
+		switch r.URL.Path {
+		case "/head":
+			w.WriteHeader(http.StatusAccepted)
+		case "/write":
+			_, _ = io.WriteString(w, "x")
+		case "/flush":
+			_ = http.NewResponseController(w).Flush()
+		}
+	})})
+	tr := s.transport(t)
+	for _, path := range []string{"/head", "/write", "/flush", "/none"} {
+		if resp, _ := get(t, tr, http.MethodGet, s.url(path), ""); resp.Header.Get("Connection")+resp.Header.Get("Keep-Alive") != "" || resp.Header.Get("X-Kept") != "yes" {
+			t.Errorf("%s: %v", path, resp.Header)
+		}
+	}
+}
+
 // A stream of events reaches the client as it is flushed, and a write deadline ends one that does not read.
 func TestHTTP3StreamingAndDeadlines(t *testing.T) {
 	t.Parallel()

@@ -45,18 +45,23 @@ func DevelopmentTLS(hosts ...string) (server, client *tls.Config, hash []byte, e
 }
 
 // h3 is the HTTP/3 of one start of a provider.
-type h3 struct{ Server }
+type h3 struct {
+	Server
+	cancel context.CancelFunc // ends handshakes of sessions under way
+}
 
 // http3 makes what serves HTTP/3 for one start, or nil if it is not served: then it is not offered either.
 func (p *Provider) http3(h comm.Host, raw *rawServer) (httpServer, error) {
 	if !p.conf.HTTP3 {
 		return nil, nil
 	}
+	ctx, cancel := context.WithCancel(h.Context())
 	s := &h3{Server{
 		Handler: h.Handler(), HeaderTimeout: h.Settings().HandshakeTimeout, MaxSessions: p.conf.MaxSessions, Logger: h.Logger(),
-	}}
+	}, cancel}
 	if path := p.conf.WebTransportPath; path != "" {
-		if err := h.Route(path, &carrier{h, raw}); err != nil {
+		if err := h.Route(path, &carrier{ctx, h, raw}); err != nil {
+			cancel()
 			return nil, err
 		}
 	}
@@ -65,7 +70,10 @@ func (p *Provider) http3(h comm.Host, raw *rawServer) (httpServer, error) {
 
 func (s *h3) serve(ctx context.Context, c *quic.Conn) error { return s.ServeConn(ctx, c) }
 
-func (s *h3) shutdown(ctx context.Context) { _ = s.Shutdown(ctx) } // what did not end is cut
+func (s *h3) shutdown(ctx context.Context) {
+	s.cancel()
+	_ = s.Shutdown(ctx) // what did not end is cut
+}
 
 // SharesRoutes makes the routes of the manager's address reachable at the provider's own: over HTTP/3, and over TLS on
 // TCP, where Alt-Svc announces it.

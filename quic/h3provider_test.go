@@ -210,6 +210,24 @@ func TestHTTP3Drain(t *testing.T) {
 	}
 }
 
+// A session that has said nothing is not waited for.
+func TestWebTransportStopWithoutHello(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, commquic.New())
+	s, _, err := commquic.DialWebTransport(within(t), "https://"+g.addr(t, "quic")+"/wt", commquic.WithTLS(g.client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := g.Drain(within(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the drain took %v", took)
+	}
+	<-s.Context().Done()
+}
+
 // wsBeside is the WebSocket provider with HTTP/3 at its address.
 type wsBeside struct {
 	*ws.Provider

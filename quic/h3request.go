@@ -1,7 +1,6 @@
 package commquic
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -12,9 +11,6 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
-
-// connKey finds the connection of a request.
-type connKey struct{}
 
 // ServeHTTP runs the handler of one request.
 func (c *h3conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -27,8 +23,9 @@ func (c *h3conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h == nil {
 		h = http.DefaultServeMux
 	}
-	r = r.WithContext(context.WithValue(r.Context(), connKey{}, c))
-	h.ServeHTTP(&h3Writer{ResponseWriter: w, conn: c}, r)
+	hw := &h3Writer{ResponseWriter: w, conn: c}
+	h.ServeHTTP(hw, r)
+	hw.clean() // of a head that leaves only now
 }
 
 // settled holds a request that could be a replay until the handshake has ended (RFC 8470 3). A safe one
@@ -58,14 +55,49 @@ func (c *h3conn) settled(r *http.Request) bool {
 // h3Writer is a ResponseWriter over HTTP/3 whose stream can be taken over.
 type h3Writer struct {
 	http.ResponseWriter
-	conn *h3conn
+	conn  *h3conn
+	begun bool // the head has been written
+}
+
+// ofConnections are headers that say something of a connection of HTTP/1.1: a response that has one is malformed
+// (RFC 9114 4.2).
+var ofConnections = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"}
+
+// clean takes them out, as net/http does for HTTP/2.
+func (w *h3Writer) clean() {
+	if !w.begun {
+		for _, name := range ofConnections {
+			delete(w.Header(), name)
+		}
+	}
+}
+
+// WriteHeader sends the head.
+func (w *h3Writer) WriteHeader(status int) {
+	w.clean()
+	w.begun = w.begun || status >= 200
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write is WriteHeader(200) at first.
+func (w *h3Writer) Write(p []byte) (int, error) {
+	w.clean()
+	w.begun = true
+	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap lets http.ResponseController reach the stream.
 func (w *h3Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for handlers that look for http.Flusher themselves.
-func (w *h3Writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *h3Writer) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController looks for.
+func (w *h3Writer) FlushError() error {
+	w.clean()
+	w.begun = true
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 // take sends the head of the answer and takes the stream from the server. What it returns last must be
 // called when the stream has ended.

@@ -14,6 +14,7 @@ import (
 // carrier serves comm/1 on WebTransport sessions: its first bidirectional stream is the default lane, other lanes are
 // unidirectional streams, and datagrams are datagrams.
 type carrier struct {
+	ctx  context.Context // ends handshakes under way
 	host comm.Host
 	raw  *rawServer
 }
@@ -43,7 +44,7 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // it has answered
 	}
 	hs.Request.Body = http.NoBody
-	c.raw.serve(c.host.Context(), wtSession{s}, hs, done)
+	c.raw.serve(c.ctx, wtSession{s}, hs, done)
 }
 
 // checked is the origin check of a request whose origin was checked.
