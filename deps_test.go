@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"examples/graphql":    {module, module + "/graphql"},
 	"examples/gateway":    {module, module + "/graphql", module + "/http", module + "/quic", module + "/sse", module + "/ws"},
 	"examples/wsecho":     {module + "/ws"},
+	"examples/quic":       {module, module + "/quic"},
 	"e2e/graphql/subject": {module, module + "/graphql"},
 	"e2e/testgateway":     {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
 	".ci/consumer":        {module, module + "/http", module + "/sse", module + "/ws"},

@@ -141,3 +141,6 @@ func ReadLane(b []byte) (name string, p comm.Priority, err error) {
 
 // TellSizes warns about sizes of UDP buffers.
 var TellSizes = tellSizes
+
+// ConfigOf is what a provider was configured with.
+func ConfigOf(p *Provider) Config { return p.conf }

@@ -152,8 +152,14 @@ func (c *rawConn) run() {
 	c.work.Go(c.acceptLanes)
 	c.work.Go(c.datagrams)
 	c.out.pulse.start()
-	reason := endReason(c.read(c.frames, false))
-	c.server.host.Detach(c.conn, reason)
+	err := c.read(c.frames, false)
+	c.server.host.Detach(c.conn, endReason(err))
+	if errors.Is(err, comm.ErrClosed) { // the last frame is on its way: the client answers it by the end of its stream
+		_, err = io.Copy(io.Discard, c.control)
+	}
+	if err == nil || err == io.EOF {
+		close(c.out.gone)
+	}
 	<-c.conn.Done()
 	c.work.Wait() // the transport has closed the session
 }

@@ -33,6 +33,7 @@ type transport struct {
 	set     laneSettings
 	waiter  comm.Waiter // nil: nobody wants to know
 	pulse   pulse
+	gone    chan struct{} // closed when the client has ended its stream: it reads no more
 
 	lanes     lanes
 	datagrams datagrams
@@ -48,7 +49,7 @@ type transport struct {
 }
 
 func newTransport(h comm.Host, sess session, control sendStream, set laneSettings) *transport {
-	t := &transport{host: h, sess: sess, control: control, set: set, writing: make(chan struct{}, 1)}
+	t := &transport{host: h, sess: sess, control: control, set: set, gone: make(chan struct{}), writing: make(chan struct{}, 1)}
 	t.datagrams.sess = sess
 	t.lanes = lanes{sess: sess, most: set.most, timeout: h.Settings().WriteTimeout, failed: t.fail}
 	t.pulse = pulse{beat: h.Settings().Heartbeat, ping: t.ping, verdict: t.detach}
@@ -245,7 +246,18 @@ func (t *transport) sayGoodbye(r comm.CloseReason, deadline time.Time) {
 		err = t.write(b, deadline)
 	}
 	if err == nil && t.control.Close() == nil {
-		wait(ctx, farewell)
+		t.await(ctx)
+	}
+}
+
+// await waits until the client has ended its side, ctx ends, or it has had its time.
+func (t *transport) await(ctx context.Context) {
+	timer := time.NewTimer(farewell)
+	defer timer.Stop()
+	select {
+	case <-t.gone:
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

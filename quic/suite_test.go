@@ -2,6 +2,7 @@ package commquic_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/commtest"
@@ -24,7 +25,7 @@ func conform(t *testing.T, lanes bool, opts ...commquic.Option) {
 		s := commtest.Setup{
 			Provider: commquic.New(opts...),
 			Dialer: func(e commtest.Endpoint) comm.Dialer {
-				return commquic.Dialer(e.Addr, commquic.WithListenPacket(e.ListenPacket), commquic.WithTLS(e.TLS), small)
+				return commquic.Dialer(e.Addr, commquic.WithListenPacket(e.ListenPacket), commquic.WithTLS(e.TLS), small, commquic.WithHandshakeTimeout(2*time.Second))
 			},
 			SendRaw:  commquic.SendRaw,
 			NeedsTLS: true, Backpressure: true, Verdict: true,
