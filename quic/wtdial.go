@@ -125,7 +125,6 @@ func (c *wtClient) connect(ctx context.Context, u *url.URL, set *dialSettings) e
 	}
 	conf, secure := set.conf.transport(), set.tls.Clone()
 	conf.HandshakeIdleTimeout = cmp.Or(conf.HandshakeIdleTimeout, dialHandshake)
-	conf.EnableStreamResetPartialDelivery = true // of a stream's header
 	secure.NextProtos, secure.MinVersion = []string{http3.NextProtoH3}, tls.VersionTLS13
 	secure.ServerName = cmp.Or(secure.ServerName, u.Hostname())
 	c.conn, err = c.transport.Dial(ctx, to, secure, conf)
