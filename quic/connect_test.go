@@ -198,6 +198,45 @@ func TestWebSocketSilenceAndStall(t *testing.T) {
 	}
 }
 
+// A handler that returns too early over HTTP/2 costs its connection only.
+func TestWebSocketNotHeld(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 2)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r)
+		if err != nil {
+			return
+		}
+		go func() {
+			var err error
+			for err == nil {
+				err = c.Write(context.Background(), ws.Text, []byte("x"))
+			}
+			ended <- err
+		}()
+	})
+	o, ok := serveBoth(t, h)["HTTP/2"]
+	if !ok {
+		t.Skip("TestOverHTTP2 runs it")
+	}
+	c, _, err := ws.Dial(within(t), o.url, ws.WithRoundTripper(o.rt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	for err == nil {
+		_, _, err = c.Read(within(t), nil)
+	}
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-within(t).Done():
+		t.Error("the writer goes on")
+	}
+}
+
 // What is no good handshake is answered by a status that says so.
 func TestWebSocketConnectRefusals(t *testing.T) {
 	t.Parallel()

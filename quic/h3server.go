@@ -234,14 +234,16 @@ func (c *h3conn) handleUni(str *quic.ReceiveStream) {
 // shutdown ends the connection when what is under way has ended.
 func (c *h3conn) shutdown(ctx context.Context) error {
 	c.requests.Close()
+	var telling sync.WaitGroup
+	defer telling.Wait()
 	for _, s := range c.wt.all() {
-		c.tasks.Go(func() { _ = s.Drain(ctx) }) // one that has ended needs to be told nothing
+		telling.Go(func() { _ = s.Drain(ctx) }) // one that has ended needs to be told nothing
 	}
 	err := c.requests.Wait(ctx)
 	if err == nil {
 		c.settle(ctx)
 	}
-	_ = c.conn.CloseWithError(noError, "shutting down")
+	_ = c.conn.CloseWithError(noError, "shutting down") // which ends what still tells
 	return err
 }
 

@@ -131,18 +131,36 @@ func (s *requestStream) Write(p []byte) (int, error) {
 	if s.closed {
 		return 0, net.ErrClosed
 	}
-	n, err := s.w.Write(p)
-	if err == nil {
+	return s.write(p)
+}
+
+// errNotHeld is the end of a connection whose handler has returned without HoldHandler.
+var errNotHeld = errors.New("ws: the HTTP handler has returned while its HTTP/2 connection was in use; it must call HoldHandler last")
+
+// write tells a handler that has gone, where net/http panics, for then the caller is on another goroutine.
+func (s *requestStream) write(p []byte) (n int, err error) {
+	defer func() {
+		if recover() != nil {
+			n, err = 0, errNotHeld
+		}
+	}()
+	if n, err = s.w.Write(p); err == nil {
 		err = s.rc.Flush()
 	}
 	return n, err
+}
+
+// stopWrite ends a write that waits.
+func (s *requestStream) stopWrite() {
+	defer func() { _ = recover() }() // of a handler that has gone, and its writes with it
+	_ = s.rc.SetWriteDeadline(past)
 }
 
 // Close ends a Read and a Write that wait. The stream itself ends with the handler.
 func (s *requestStream) Close() error {
 	err := s.body.Close()
 	if !s.mu.TryLock() {
-		_ = s.rc.SetWriteDeadline(past)
+		s.stopWrite()
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
