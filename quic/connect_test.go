@@ -198,42 +198,41 @@ func TestWebSocketSilenceAndStall(t *testing.T) {
 	}
 }
 
-// A handler that returns too early over HTTP/2 costs its connection only.
-func TestWebSocketNotHeld(t *testing.T) {
+// Accept alone does not take a stream of HTTP/2, which ends with its handler, unless the handler is held.
+func TestWebSocketHeldHandler(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 2)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := ws.Accept(w, r)
-		if err != nil {
-			return
+	for _, held := range []bool{false, true} {
+		var opts []ws.AcceptOption
+		if held {
+			opts = append(opts, ws.WithHeldHandler())
 		}
-		go func() {
-			var err error
-			for err == nil {
-				err = c.Write(context.Background(), ws.Text, []byte("x"))
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := ws.Accept(w, r, opts...)
+			if err != nil {
+				return
 			}
-			ended <- err
-		}()
-	})
-	o, ok := serveBoth(t, h)["HTTP/2"]
-	if !ok {
-		t.Skip("TestOverHTTP2 runs it")
-	}
-	c, _, err := ws.Dial(within(t), o.url, ws.WithRoundTripper(o.rt))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseNow()
-	for err == nil {
-		_, _, err = c.Read(within(t), nil)
-	}
-	select {
-	case err := <-ended:
-		if err == nil {
-			t.Error("no error")
+			go func() { _ = echo(context.Background(), c); _ = c.CloseNow() }()
+			c.HoldHandler()
+		})
+		for name, o := range serveBoth(t, h) {
+			c, resp, err := ws.Dial(within(t), o.url, ws.WithRoundTripper(o.rt))
+			if name == "HTTP/2" && !held {
+				if err == nil || resp.StatusCode != http.StatusNotImplemented {
+					t.Error(err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			if err := c.Write(within(t), ws.Text, []byte("x")); err != nil {
+				t.Error(err)
+			}
+			if _, b, err := c.Read(within(t), nil); string(b) != "x" {
+				t.Error(name, err)
+			}
+			_ = c.CloseNow()
 		}
-	case <-within(t).Done():
-		t.Error("the writer goes on")
 	}
 }
 

@@ -19,6 +19,7 @@ type acceptConfig struct {
 	subprotocols []string
 	pick         func(r *http.Request, offered []string) (string, error)
 	connContext  func(*http.Request) context.Context
+	held         bool // the handler calls HoldHandler
 }
 
 type acceptOnly func(*acceptConfig) error
@@ -94,11 +95,11 @@ func NewAcceptor(opts ...AcceptOption) (*Acceptor, error) {
 // connection over from net/http. If it returns an error it has answered the
 // request: 400, 405 or 426 with a body that names the header at fault, 403
 // for its Origin, or 501 over HTTP/2 and HTTP/3 where the request is none by
-// extended CONNECT. The error is then a *HandshakeError.
+// extended CONNECT, and over HTTP/2 without WithHeldHandler. The error is then a
+// *HandshakeError.
 //
 // Headers set on w beforehand are sent along. The handler may return and leave
-// the connection to another goroutine, over HTTP/2 after Conn.HoldHandler;
-// net/http frees its buffers and the request only then, so a server with many
+// the connection to another goroutine, over HTTP/2 see WithHeldHandler; net/http frees its buffers and the request only then, so a server with many
 // connections uses Handler.
 func Accept(w http.ResponseWriter, r *http.Request, opts ...AcceptOption) (*Conn, error) {
 	a, err := NewAcceptor(opts...)
@@ -111,6 +112,10 @@ func Accept(w http.ResponseWriter, r *http.Request, opts ...AcceptOption) (*Conn
 
 // Accept is the function Accept with a's options.
 func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	return a.accept(w, r, a.conf.held)
+}
+
+func (a *Acceptor) accept(w http.ResponseWriter, r *http.Request, held bool) (*Conn, error) {
 	if err := a.check(r); err != nil {
 		err.answer(w)
 		return nil, err
@@ -125,11 +130,13 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		herr.answer(w)
 		return nil, herr
 	}
-	open := a.upgrade
+	var c *Conn
+	var err error
 	if r.ProtoMajor > 1 {
-		open = a.connect
+		c, err = a.connect(w, r, held, protocol, z, extension)
+	} else {
+		c, err = a.upgrade(w, r, protocol, z, extension)
 	}
-	c, err := open(w, r, protocol, z, extension)
 	if err != nil && a.conf.compression != nil {
 		a.conf.compression.release(z.granted)
 	}

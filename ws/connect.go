@@ -45,8 +45,15 @@ func (a *Acceptor) checkConnect(r *http.Request) *HandshakeError {
 	return nil
 }
 
+// WithHeldHandler promises that the HTTP handler calls Conn.HoldHandler last. Accept needs it over HTTP/2,
+// whose streams end with their handlers, and refuses with 501 there without it. Handler, MessageHandler and
+// the provider hold their handlers themselves.
+func WithHeldHandler() AcceptOption {
+	return acceptOnly(func(c *acceptConfig) error { c.held = true; return nil })
+}
+
 // connect answers 200 and takes the request's stream.
-func (a *Acceptor) connect(w http.ResponseWriter, r *http.Request, protocol string, z agreed, extension string) (*Conn, error) {
+func (a *Acceptor) connect(w http.ResponseWriter, r *http.Request, held bool, protocol string, z agreed, extension string) (*Conn, error) {
 	h := w.Header()
 	for name := range handshakeHeaders {
 		h.Del(name)
@@ -57,7 +64,7 @@ func (a *Acceptor) connect(w http.ResponseWriter, r *http.Request, protocol stri
 	if extension != "" {
 		h.Set("Sec-WebSocket-Extensions", extension)
 	}
-	stream, err := takeStream(w, r)
+	stream, err := takeStream(w, r, held)
 	if err != nil {
 		herr := refused(http.StatusNotImplemented, "", "this server cannot give the request's stream")
 		herr.Cause = err
@@ -78,7 +85,7 @@ type streamHijacker interface {
 }
 
 // takeStream takes the stream from the server, or else makes one of the request's body and the response.
-func takeStream(w http.ResponseWriter, r *http.Request) (io.ReadWriteCloser, error) {
+func takeStream(w http.ResponseWriter, r *http.Request, held bool) (io.ReadWriteCloser, error) {
 	for rw := w; ; {
 		switch o := rw.(type) {
 		case streamHijacker:
@@ -86,6 +93,9 @@ func takeStream(w http.ResponseWriter, r *http.Request) (io.ReadWriteCloser, err
 		case interface{ Unwrap() http.ResponseWriter }:
 			rw = o.Unwrap()
 			continue
+		}
+		if !held {
+			return nil, errors.New("the stream ends with its handler, which WithHeldHandler keeps")
 		}
 		return newRequestStream(w, r)
 	}
@@ -131,36 +141,18 @@ func (s *requestStream) Write(p []byte) (int, error) {
 	if s.closed {
 		return 0, net.ErrClosed
 	}
-	return s.write(p)
-}
-
-// errNotHeld is the end of a connection whose handler has returned without HoldHandler.
-var errNotHeld = errors.New("ws: the HTTP handler has returned while its HTTP/2 connection was in use; it must call HoldHandler last")
-
-// write tells a handler that has gone, where net/http panics, for then the caller is on another goroutine.
-func (s *requestStream) write(p []byte) (n int, err error) {
-	defer func() {
-		if recover() != nil {
-			n, err = 0, errNotHeld
-		}
-	}()
-	if n, err = s.w.Write(p); err == nil {
+	n, err := s.w.Write(p)
+	if err == nil {
 		err = s.rc.Flush()
 	}
 	return n, err
-}
-
-// stopWrite ends a write that waits.
-func (s *requestStream) stopWrite() {
-	defer func() { _ = recover() }() // of a handler that has gone, and its writes with it
-	_ = s.rc.SetWriteDeadline(past)
 }
 
 // Close ends a Read and a Write that wait. The stream itself ends with the handler.
 func (s *requestStream) Close() error {
 	err := s.body.Close()
 	if !s.mu.TryLock() {
-		s.stopWrite()
+		_ = s.rc.SetWriteDeadline(past)
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
@@ -174,8 +166,8 @@ func (s *requestStream) Close() error {
 func (s *requestStream) LocalAddr() net.Addr  { return s.local }
 func (s *requestStream) RemoteAddr() net.Addr { return s.remote }
 
-// HoldHandler must be the last call of an HTTP handler that has accepted c and left it to another
-// goroutine: over HTTP/2 it returns when the connection has ended, because the stream ends with its
+// HoldHandler must be the last call of an HTTP handler that has accepted c with WithHeldHandler: over HTTP/2
+// it returns when the connection has ended, because the stream ends with its
 // handler; over HTTP/1.1 and HTTP/3 it returns at once. Handler, MessageHandler and the provider call it
 // themselves.
 func (c *Conn) HoldHandler() {

@@ -23,8 +23,8 @@
 // Upgrade, such as httputil.ReverseProxy, cannot pass them on, and a proxy in front must pass extended CONNECT
 // through or end HTTP/2 itself. Turn it on where every WebSocket handler of the process is of this package.
 //
-// A client dials so through [WithRoundTripper]. An HTTP handler that calls [Accept] and returns calls
-// [Conn.HoldHandler] last: over HTTP/2 a stream ends with its handler.
+// A client dials so through [WithRoundTripper]. An HTTP handler that calls [Accept] itself is served over HTTP/2 only
+// with [WithHeldHandler]: there a stream ends with its handler.
 //
 // # Which read
 //

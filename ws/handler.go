@@ -38,7 +38,7 @@ func misconfigured(err error) http.Handler {
 // Handler is the function Handler with a's options.
 func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := a.Accept(w, r)
+		c, err := a.accept(w, r, true)
 		if err != nil {
 			return // it has answered
 		}
@@ -66,7 +66,7 @@ func MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error
 // MessageHandler is the function MessageHandler with a's options.
 func (a *Acceptor) MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := a.Accept(w, r)
+		c, err := a.accept(w, r, true)
 		if err != nil {
 			return // it has answered
 		}

@@ -33,7 +33,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseHTTP(w, err)
 		return
 	}
-	if a.conn, err = s.acceptor.Accept(w, r); err != nil {
+	if a.conn, err = s.acceptor.accept(w, r, true); err != nil {
 		done()
 		s.places.Leave()
 		return // it has answered
