@@ -27,9 +27,9 @@ type endpoint struct {
 
 	mux    atomic.Pointer[http.ServeMux]
 	others atomic.Pointer[sharing] // what the owners want beside their routes; nil where nothing
-	front  *listen.Server // the address itself
-	inside *listen.Server // in process: HandleRequest and HandleWebSocket, never TLS
-	memory *listen.Server // DialContext where the address is a socket; nil in memory, where it is front
+	front  *listen.Server          // the address itself
+	inside *listen.Server          // in process: HandleRequest and HandleWebSocket, never TLS
+	memory *listen.Server          // DialContext where the address is a socket; nil in memory, where it is front
 
 	mu      sync.Mutex
 	routes  []*route
