@@ -52,6 +52,7 @@ func newDialed(sess session, control stream, set *dialSettings) *dialed {
 		sending: make(chan struct{}, 1), frames: newFrameStream(control, set.most),
 		urgent: make(chan *comm.Frame, besideQueue), beside: make(chan *comm.Frame, besideQueue/4),
 	}
+	d.frames.first = firstOfTheServer
 	d.datagrams.sess = sess
 	d.lanes = lanes{sess: sess, most: set.conf.MaxLanes, timeout: 30 * time.Second, failed: func(error) {}}
 	return d
@@ -89,7 +90,7 @@ func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
 // sendOn queues on a lane, and waits while too much is there.
 func (d *dialed) sendOn(ctx context.Context, l *lane, b []byte) error {
 	for {
-		moved, err := l.try(b)
+		moved, err := l.try(b, nil)
 		if moved == nil {
 			return receiveReason(err)
 		}
@@ -278,6 +279,7 @@ func (d *dialed) acceptLanes() {
 // readLane reads one lane to its end. A server that breaks the form loses the lane.
 func (d *dialed) readLane(s recvStream) {
 	frames := newFrameStream(s, d.most)
+	frames.first = firstOfTheServer
 	head, err := frames.lane()
 	to := d.beside
 	if head.priority == comm.PriorityHigh {

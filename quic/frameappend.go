@@ -11,9 +11,6 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// lengthRoom is the room for the length of a frame's payload while the payload is written: what most need.
-const lengthRoom = 2
-
 // appendFrame appends one frame. Fields stand in the order of their keys, but for the content, which is last so
 // that a reader can take all that stands before it together.
 func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) {
@@ -22,14 +19,48 @@ func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) {
 	}
 	w := fieldWriter{b: grow(dst, f)}
 	w.b = quicvarint.Append(w.b, frameTypes[f.Op])
-	start := len(w.b) + lengthRoom
-	w.b = append(w.b, 0, 0)
+	at := len(w.b)
+	w.b = append(w.b, lengthRoom(f)...)
+	start := len(w.b)
 	w.fields(f)
 	if w.err != nil {
 		return dst, w.err
 	}
-	return closeLength(w.b, start), nil
+	return closeLength(w.b, at, start), nil
 }
+
+// lengthRoom is the room for the length of a frame's payload while the payload is written: two bytes, or what its
+// content needs alone.
+func lengthRoom(f *comm.Frame) string {
+	const room = "\x00\x00\x00\x00"
+	if f.Message != nil && len(f.Message.Content()) >= 1<<14 {
+		return room
+	}
+	return room[:2]
+}
+
+// appendHead appends a message's frame without the bytes of its content, which stand at its end.
+func appendHead(dst []byte, f *comm.Frame) ([]byte, error) {
+	content := f.Message.Content()
+	w := fieldWriter{b: append(dst, byte(frameTypes[f.Op]))}
+	at := len(w.b)
+	w.b = append(w.b, lengthRoom(f)...)
+	start := len(w.b)
+	w.members(f)
+	w.head(keyContent, len(content))
+	if w.err != nil {
+		return dst, w.err
+	}
+	return closeLengthOf(w.b, at, start, len(w.b)-start+len(content)), nil
+}
+
+// headFormat is the format of the frames whose content is sent from where it is.
+type headFormat struct{}
+
+func (headFormat) Append(dst []byte, f *comm.Frame) ([]byte, error) { return appendHead(dst, f) }
+
+// largeFormat is the one headFormat, boxed once.
+var largeFormat comm.Format = headFormat{}
 
 // grow makes room for a frame in a buffer of its own.
 func grow(dst []byte, f *comm.Frame) []byte {
@@ -40,15 +71,16 @@ func grow(dst []byte, f *comm.Frame) []byte {
 	return make([]byte, 0, len(m.Content)+len(m.Type)+len(m.ID)+len(m.From)+len(m.To)+len(m.Metadata)+len(f.Log.Log)+len(f.Log.Epoch)+64)
 }
 
-// closeLength writes the length of what stands from start on into the room before it, in its shortest form.
-func closeLength(b []byte, start int) []byte {
-	length := len(b) - start
-	at, need := start-lengthRoom, quicvarint.Len(uint64(length))
-	switch {
-	case need < lengthRoom:
+// closeLength writes the length of what stands from start on into the room between at and start, in its shortest form.
+func closeLength(b []byte, at, start int) []byte { return closeLengthOf(b, at, start, len(b)-start) }
+
+func closeLengthOf(b []byte, at, start, length int) []byte {
+	need := quicvarint.Len(uint64(length))
+	switch room := start - at; {
+	case need < room:
 		b = slices.Delete(b, at+need, start)
-	case need > lengthRoom:
-		b = slices.Insert(b, start, make([]byte, need-lengthRoom)...)
+	case need > room:
+		b = slices.Insert(b, start, make([]byte, need-room)...)
 	}
 	quicvarint.Append(b[:at], uint64(length)) // into b's own array: there is room
 	return b
@@ -80,6 +112,12 @@ func (w *fieldWriter) message(f *comm.Frame) {
 		w.err = errors.New("quic: a message frame without a message")
 		return
 	}
+	w.members(f)
+	w.content(f.Message.Content())
+}
+
+// members are all of a message but its content.
+func (w *fieldWriter) members(f *comm.Frame) {
 	m := f.Message.Members()
 	w.text(keyID, m.ID)
 	w.text(keyType, m.Type)
@@ -93,7 +131,6 @@ func (w *fieldWriter) message(f *comm.Frame) {
 	}
 	w.flag(keyAck, f.Ack)
 	w.log(f.Log)
-	w.content(m.Content)
 }
 
 func (w *fieldWriter) reply(f *comm.Frame) {

@@ -14,8 +14,10 @@ const (
 	largeBuffer = 32 << 10
 	// ownFrame is the size from which a frame gets memory of its own, which the message keeps.
 	ownFrame = 16 << 10
-	// firstPiece is how much memory a frame's announced length is believed for; more comes as bytes do.
-	firstPiece = 256 << 10
+	// firstPiece is how much memory a client's announced length is believed for; more comes as bytes do. A server
+	// is believed more.
+	firstPiece       = 256 << 10
+	firstOfTheServer = 8 << 20
 )
 
 // tooLarge is a frame over the limit: the stream's place is lost, so it ends the connection.
@@ -29,6 +31,7 @@ func (e *tooLarge) Error() string {
 type frameStream struct {
 	r          io.Reader
 	most       int // bytes of one frame
+	first      int // of a large one, how much memory it gets at once
 	buf        []byte
 	start, end int
 	part       []byte // of a large frame, whose size partSize is
@@ -37,7 +40,7 @@ type frameStream struct {
 }
 
 func newFrameStream(r io.Reader, most int) *frameStream {
-	return &frameStream{r: r, most: most}
+	return &frameStream{r: r, most: most, first: firstPiece}
 }
 
 // parse reads the next frame. A *comm.FrameError is one that breaks the form: the next one can be read.
@@ -125,7 +128,7 @@ func (s *frameStream) room() {
 
 // begin gives a large frame memory of its own.
 func (s *frameStream) begin(size int) {
-	s.part = make([]byte, 0, min(size, max(firstPiece, 2*(s.end-s.start))))
+	s.part = make([]byte, 0, min(size, max(s.first, 2*(s.end-s.start))))
 	s.part = append(s.part, s.buf[s.start:s.end]...)
 	s.partSize = size
 	s.start, s.end = 0, 0
@@ -135,7 +138,11 @@ func (s *frameStream) begin(size int) {
 func (s *frameStream) large() ([]byte, error) {
 	for len(s.part) < s.partSize {
 		if len(s.part) == cap(s.part) {
-			grown := make([]byte, len(s.part), min(s.partSize, 2*cap(s.part)))
+			size := 4 * cap(s.part)
+			if size += size / 4; size < s.partSize { // or else the rest at once
+				size = 4 * cap(s.part)
+			}
+			grown := make([]byte, len(s.part), min(s.partSize, size))
 			copy(grown, s.part)
 			s.part = grown
 		}
@@ -212,5 +219,5 @@ func appendLane(dst []byte, h laneHead) []byte {
 	if h.priority != comm.PriorityNormal {
 		w.number(keyPriority, uint64(h.priority))
 	}
-	return closeLength(w.b, start)
+	return closeLength(w.b, start-2, start)
 }

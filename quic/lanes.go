@@ -167,10 +167,10 @@ type lane struct {
 	moved   chan struct{} // closed when something has left; nil while nobody waits
 }
 
-// put queues a frame. It waits, after waiting was called, while too much is there.
-func (l *lane) put(b []byte, deadline time.Time, waiting func()) error {
+// put queues a frame, whose content may stand by itself. It waits, after waiting was called, while too much is there.
+func (l *lane) put(b, content []byte, deadline time.Time, waiting func()) error {
 	for told := false; ; told = true {
-		moved, err := l.try(b)
+		moved, err := l.try(b, content)
 		if moved == nil {
 			return err
 		}
@@ -187,17 +187,21 @@ func (l *lane) put(b []byte, deadline time.Time, waiting func()) error {
 	}
 }
 
-func (l *lane) try(b []byte) (moved <-chan struct{}, err error) {
+func (l *lane) try(b, content []byte) (moved <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return nil, l.err
 	}
-	if len(l.queue) > 0 && (l.bytes+len(b) > laneBytes || len(l.queue) >= laneMessages) {
+	size := len(b) + len(content)
+	if len(l.queue) > 0 && (l.bytes+size > laneBytes || len(l.queue) >= laneMessages) {
 		return l.wait(), nil
 	}
 	l.queue = append(l.queue, b)
-	l.bytes += len(b)
+	if content != nil {
+		l.queue = append(l.queue, content)
+	}
+	l.bytes += size
 	if !l.running {
 		l.running = true
 		go l.run()

@@ -17,11 +17,11 @@ import (
 const (
 	// smallWrite is how much of small frames one write takes together.
 	smallWrite = 64 << 10
-	// directFrame is the size from which a frame is written from where it is.
+	// directFrame is the size from which a message's content is written from where it is.
 	directFrame = 16 << 10
 	// maxQueued is how much QUIC may hold of a client before a write waits for it to be sent: the client's own
-	// flow control could allow it any amount.
-	maxQueued = 64 << 10
+	// flow control could allow it any amount. What is larger is written from where it is, which saves a copy.
+	maxQueued = 8 << 10
 )
 
 // transport writes a connection's outbox: the default lane itself, everything else to the lane or datagram that
@@ -102,35 +102,40 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 
 // add sends one frame, or puts it to those that leave together.
 func (t *transport) add(o comm.Outbound, deadline time.Time) error {
-	b, err := t.encode(o)
+	b, content, err := encode(o)
 	if err != nil {
 		return err
 	}
-	t.sent += len(b)
-	way := t.set.choose(o.Frame(), len(b), o.Lane(), o.Priority(), o.Unreliable())
-	if way.unreliable && t.datagrams.send(b) {
+	size := len(b) + len(content)
+	t.sent += size
+	way := t.set.choose(o.Frame(), size, o.Lane(), o.Priority(), o.Unreliable())
+	if way.unreliable && content == nil && t.datagrams.send(b) {
 		return nil
 	}
 	if way.name != "" {
 		if l := t.lanes.find(way.name); l != nil && l.stream != nil {
-			return l.put(b, deadline, t.waits)
+			return l.put(b, content, deadline, t.waits)
 		}
 	}
-	if len(b) >= directFrame {
+	t.buf = append(t.buf, b...)
+	if len(t.buf) >= smallWrite-directFrame || content != nil {
 		if err := t.flush(deadline); err != nil {
 			return err
 		}
-		return t.write(b, deadline)
 	}
-	t.buf = append(t.buf, b...)
-	if len(t.buf) >= smallWrite-directFrame {
-		return t.flush(deadline)
-	}
-	return nil
+	return t.write(content, deadline)
 }
 
-// encode returns the shared bytes.
-func (t *transport) encode(o comm.Outbound) ([]byte, error) { return o.Bytes(wireFormat) }
+// encode returns the shared bytes of a frame, and by itself the content of a large one.
+func encode(o comm.Outbound) (b, content []byte, err error) {
+	f := o.Frame()
+	if f.Op == comm.OpMessage && len(f.Message.Content()) >= directFrame {
+		b, err = o.Bytes(largeFormat)
+		return b, f.Message.Content(), err
+	}
+	b, err = o.Bytes(wireFormat)
+	return b, nil, err
+}
 
 func (t *transport) flush(deadline time.Time) error {
 	if len(t.buf) == 0 {
@@ -143,6 +148,9 @@ func (t *transport) flush(deadline time.Time) error {
 
 // write gives b to the stream: without waiting while QUIC holds little, and otherwise until it has been sent.
 func (t *transport) write(b []byte, deadline time.Time) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if t.queued+len(b) <= maxQueued {
 		err := t.control.TryWriteAll(b)
 		if err == nil {
