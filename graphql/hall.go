@@ -36,7 +36,7 @@ func newHall(h *Handler, host comm.Host) (*hall, error) {
 		settings: comm.Settings{HandshakeTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Heartbeat: 25 * time.Second},
 	}
 	ctx := context.Background()
-	sockets := []ws.AcceptOption{ws.WithSubprotocols(protocolTransport, protocolOld), ws.WithReadLimit(int64(h.maxBody))}
+	sockets := []ws.AcceptOption{ws.WithHeldHandler(), ws.WithSubprotocols(protocolTransport, protocolOld), ws.WithReadLimit(int64(h.maxBody))}
 	if host != nil {
 		l.settings, ctx = host.Settings(), host.Context()
 		sockets = append(sockets, ws.WithOriginCheck(host.CheckOrigin))

@@ -63,6 +63,7 @@ func (l *hall) serveSocket(w http.ResponseWriter, r *http.Request) {
 	k.r = r.WithContext(context.WithoutCancel(r.Context()))
 	k.r.Body = http.NoBody
 	go k.admit(done)
+	conn.HoldHandler()
 }
 
 // admit brings the connection to the acknowledgement; what stands is served by a fresh goroutine, whose stack
