@@ -3,7 +3,9 @@ package comm_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,8 +72,16 @@ func TestReadiness(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := &fake{}
 		m := newManager(t, comm.WithProvider(f), comm.WithDrainDelay(time.Minute), comm.WithHealthInterval(time.Second))
+		var mu sync.Mutex
 		var told []string
+		heard := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(told)
+		}
 		say := func(h comm.Health) {
+			mu.Lock()
+			defer mu.Unlock()
 			state := "waiting"
 			switch {
 			case m.Leaving():
@@ -112,9 +122,9 @@ func TestReadiness(t *testing.T) {
 		go m.Drain(t.Context())
 		time.Sleep(time.Second)
 		synctest.Wait()
-		same(t, "before the delay is over", told, []string{"waiting", "ready", "waiting", "ready", "draining"})
+		same(t, "before the delay is over", heard(), []string{"waiting", "ready", "waiting", "ready", "draining"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		same(t, "at the end", told[len(told)-1], "leaving")
+		same(t, "at the end", heard()[len(heard())-1], "leaving")
 	})
 }

@@ -97,7 +97,6 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	}
 	settings := s.host.Settings()
 	return append(opts,
-		grpc.SharedWriteBuffer(true), // an idle connection holds 32 KiB less, and calls cost the same
 		grpc.NumStreamWorkers(workersPerProc*uint32(runtime.GOMAXPROCS(0))),
 		grpc.Creds(handedOver{}),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
