@@ -229,19 +229,48 @@ func (c *Client) Welcome() Welcome {
 
 // Send sends a message, waiting for a connection if there is none. It returns when the carrier has
 // taken it; SendAck waits for the handler.
-func (c *Client) Send(ctx context.Context, m *Message) error {
+//
+// WithLane, WithPriority and WithUnreliable choose the way on carriers that have several (QUIC); others send
+// everything in order. Any other option is an *OptionError.
+func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error {
+	route, err := routeOf(opts)
+	if err != nil {
+		return err
+	}
 	carrier, _, err := c.connected(ctx)
 	if err != nil {
 		return err
 	}
-	return carrier.Send(ctx, &Frame{Op: OpMessage, ID: m.id, Message: stampTrace(ctx, m)})
+	return carrier.Send(ctx, &Frame{Op: OpMessage, ID: m.id, Message: stampTrace(ctx, m), Route: route})
 }
 
 // SendAck sends a message and returns when the server's handler has returned: nil, or the *PeerError
-// it was answered with.
-func (c *Client) SendAck(ctx context.Context, m *Message) error {
-	_, err := c.request(ctx, ackKey(m.id), &Frame{Op: OpMessage, ID: m.id, Ack: true, Message: stampTrace(ctx, m)})
+// it was answered with. It takes the options that Send takes; for a message that is lost it waits until ctx ends.
+func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) error {
+	route, err := routeOf(opts)
+	if err != nil {
+		return err
+	}
+	_, err = c.request(ctx, ackKey(m.id), &Frame{Op: OpMessage, ID: m.id, Ack: true, Message: stampTrace(ctx, m), Route: route})
 	return err
+}
+
+// routeOf is what a client's options say of the way.
+func routeOf(opts []SendOption) (*Route, error) {
+	if len(opts) == 0 {
+		return nil, nil
+	}
+	var o sendOptions
+	for _, set := range opts {
+		if set == nil {
+			return nil, &OptionError{Option: "Client.Send", Value: nil, Allowed: "options"}
+		}
+		set(&o)
+	}
+	if o.key != "" || o.ack || o.block || o.unlogged {
+		return nil, &OptionError{Option: "Client.Send", Value: "an option of the server", Allowed: "WithLane, WithPriority and WithUnreliable"}
+	}
+	return &Route{Lane: o.lane, Priority: o.priority, Unreliable: o.unreliable}, nil
 }
 
 // Call sends a message and waits for the reply.

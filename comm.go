@@ -50,6 +50,21 @@ type IdleTimeouter interface {
 	IdleTimeout() time.Duration
 }
 
+// RouteSharer is a provider with an address of its own at which the routes of the manager's address are served
+// too, where it has none itself.
+type RouteSharer interface {
+	// SharesRoutes is asked when the provider takes its address.
+	SharesRoutes() bool
+}
+
+// AltServicer is a provider that serves the routes of its address over another protocol as well, and has
+// clients told so on that address, on responses under TLS (RFC 7838).
+type AltServicer interface {
+	// AltService returns the value of the header Alt-Svc for responses from a listener, "" for none. It is
+	// called for each response, concurrently.
+	AltService(listener net.Addr) string
+}
+
 // Host is what the manager gives a provider for one start; it dies at Stop.
 // It is an interface so that a test can make one: see commtest.NewHost.
 type Host interface {
@@ -72,8 +87,13 @@ type Host interface {
 	ClaimConns(claim ClaimFunc) error
 	// Listen opens a listener of the provider's own, in memory where the manager is.
 	Listen(ctx context.Context, network, addr string) (net.Listener, error)
-	// ListenPacket opens a packet socket of the provider's own, in memory where the manager is.
+	// ListenPacket opens a packet socket of the provider's own, in memory where the manager is. An empty addr
+	// is the provider's address, whose listener it opens, with the same port; only where the system chose that
+	// port and it is taken for packets, another.
 	ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error)
+	// TLS is the configuration with which the provider's address is served, nil for cleartext. It must not be
+	// modified.
+	TLS() *tls.Config
 	// CheckOrigin applies the manager's origin policy; its error wraps ErrOrigin.
 	CheckOrigin(r *http.Request) error
 	// Admit counts a handshake against the limits before anything is spent on it. Its error is a

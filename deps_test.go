@@ -27,11 +27,13 @@ var arrows = map[string][]string{
 	"graphql":             {module, module + "/sse", module + "/ws"},
 	"grpc":                {module, module + "/grpc/comm/v1"},
 	"grpc/comm/v1":        {},
+	"quic":                {module},
 	"commtest":            {module},
 	"examples/graphql":    {module, module + "/graphql"},
-	"examples/gateway":    {module, module + "/graphql", module + "/grpc", module + "/http", module + "/sse", module + "/ws"},
+	"examples/gateway":    {module, module + "/graphql", module + "/grpc", module + "/http", module + "/quic", module + "/sse", module + "/ws"},
 	"examples/grpc":       {module, module + "/grpc", module + "/grpc/comm/v1"},
 	"examples/wsecho":     {module + "/ws"},
+	"examples/quic":       {module, module + "/quic"},
 	"e2e/graphql/subject": {module, module + "/graphql"},
 	"e2e/testgateway":     {module, module + "/http", module + "/js", module + "/sse", module + "/ws"},
 	".ci/consumer":        {module, module + "/http", module + "/sse", module + "/ws"},
@@ -43,6 +45,7 @@ var outside = map[string][]string{
 	"graphql":       {"github.com/vektah/gqlparser/v2"},
 	"grpc":          {"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/net"},
 	"grpc/comm/v1":  {"google.golang.org/grpc", "google.golang.org/protobuf"},
+	"quic":          {"github.com/quic-go/quic-go", "golang.org/x/net"},
 	"examples/grpc": {"google.golang.org/grpc"},
 }
 

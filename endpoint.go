@@ -26,9 +26,10 @@ type endpoint struct {
 	tls     *tls.Config
 
 	mux    atomic.Pointer[http.ServeMux]
-	front  *listen.Server // the address itself
-	inside *listen.Server // in process: HandleRequest and HandleWebSocket, never TLS
-	memory *listen.Server // DialContext where the address is a socket; nil in memory, where it is front
+	others atomic.Pointer[sharing] // what the owners want beside their routes; nil where nothing
+	front  *listen.Server          // the address itself
+	inside *listen.Server          // in process: HandleRequest and HandleWebSocket, never TLS
+	memory *listen.Server          // DialContext where the address is a socket; nil in memory, where it is front
 
 	mu      sync.Mutex
 	routes  []*route
@@ -193,6 +194,7 @@ func (e *endpoint) leave(owner *providerState) (last bool) {
 	}
 	e.claims = slices.DeleteFunc(e.claims, func(c *claim) bool { return c.owner == owner })
 	delete(e.owners, owner)
+	e.share()
 	return len(e.owners) == 0
 }
 
@@ -247,6 +249,7 @@ func (b *endpoints) get(ctx context.Context, p *providerState) (*endpoint, error
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.owners[p] = true
+	e.share()
 	return e, nil
 }
 
@@ -322,6 +325,22 @@ func (m *Manager) listen(ctx context.Context, network, addr string) (net.Listene
 	}
 	var lc net.ListenConfig
 	return lc.Listen(ctx, network, addr)
+}
+
+// listenPacket opens a real or an in-memory packet socket.
+func (m *Manager) listenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	if m.cfg.InMemory {
+		return m.memory.ListenPacket(addr)
+	}
+	var lc net.ListenConfig
+	return lc.ListenPacket(ctx, network, addr)
+}
+
+// ListenPacket opens a packet socket for a client of the manager's packet addresses: in memory where the
+// manager is (WithInMemory), and otherwise a socket of the system. It has the shape of
+// net.ListenConfig's method; an address of "127.0.0.1:0" suits most.
+func (m *Manager) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	return m.listenPacket(ctx, network, addr)
 }
 
 // DialContext connects to an address of the manager in memory, whether it opened sockets or not: it

@@ -79,9 +79,21 @@ type Frame struct {
 	Welcome  *Welcome // OpWelcome
 	Closing  *Closing // OpClosing
 
+	// Route is no part of the protocol: what a client's OpMessage asks of a carrier that has lanes or datagrams.
+	// Nil asks for nothing.
+	Route *Route
+
 	// Delivery is no part of the protocol. A carrier that sets it on an OpMessage with Ack, to others, finds
 	// there what became of it once the ack has come.
 	Delivery *Delivery
+}
+
+// Route is the way that a message of a Client takes, where its carrier has several: what WithLane, WithPriority
+// and WithUnreliable say.
+type Route struct {
+	Lane       string
+	Priority   Priority
+	Unreliable bool
 }
 
 // Hello is what a client says first.

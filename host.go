@@ -218,19 +218,34 @@ func (h *host) Listen(ctx context.Context, network, addr string) (net.Listener, 
 }
 
 func (h *host) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
-	var c net.PacketConn
-	var err error
-	if h.p.manager.cfg.InMemory {
-		c, err = h.p.manager.memory.ListenPacket(addr)
-	} else {
-		var lc net.ListenConfig
-		c, err = lc.ListenPacket(ctx, network, addr)
+	open := h.p.manager.listenPacket
+	if addr == "" {
+		open = h.listenBeside
 	}
+	c, err := open(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	h.note(c.LocalAddr())
 	return c, nil
+}
+
+// listenBeside opens a packet socket on the port of the provider's listener.
+func (h *host) listenBeside(ctx context.Context, network, _ string) (net.PacketConn, error) {
+	e, err := h.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.p.manager.listenPacket(ctx, network, e.bound.String())
+	if host, port, _ := net.SplitHostPort(e.addr); err != nil && port == "0" {
+		return h.p.manager.listenPacket(ctx, network, net.JoinHostPort(host, port))
+	}
+	return c, err
+}
+
+func (h *host) TLS() *tls.Config {
+	_, conf := h.p.address()
+	return conf
 }
 
 func (h *host) note(a net.Addr) {

@@ -70,12 +70,14 @@ func (m *Message) setMedia(mediaType string) error {
 	if mediaType == "" || mediaType == jsonType {
 		return m.checkJSON()
 	}
-	base, _, err := mime.ParseMediaType(mediaType)
-	if err != nil || len(mediaType) > MaxTypeLength || !plain(mediaType) {
-		return &MessageError{"content_type", shorten(mediaType), "a media type such as text/plain"}
-	}
-	if base == jsonType {
-		return m.checkJSON()
+	if !bareMedia(mediaType) {
+		base, _, err := mime.ParseMediaType(mediaType)
+		if err != nil || len(mediaType) > MaxTypeLength || !plain(mediaType) {
+			return &MessageError{"content_type", shorten(mediaType), "a media type such as text/plain"}
+		}
+		if base == jsonType {
+			return m.checkJSON()
+		}
 	}
 	m.contentType = mediaType
 	if m.Text() && !utf8.Valid(m.content) {
@@ -84,12 +86,28 @@ func (m *Message) setMedia(mediaType string) error {
 	return nil
 }
 
+// bareMedia reports whether s is a media type as most are: two short names in lower case, without parameters. What
+// is not may be one too.
+func bareMedia(s string) bool {
+	slash := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '+', c == '.':
+		case c == '/' && slash == 0:
+			slash = i
+		default:
+			return false
+		}
+	}
+	return slash > 0 && slash < len(s)-1 && len(s) <= MaxTypeLength
+}
+
 // maxAddress is the longest address there is: that of a user.
 const maxAddress = MaxUserLength + 8
 
 // metadataObject holds the metadata that a client sends against the rules.
 func metadataObject(v json.RawMessage) (json.RawMessage, error) {
-	if len(v) == 0 || v[0] != '{' || !json.Valid(v) {
+	if len(v) == 0 || v[0] != '{' || !json.Valid(v) || !utf8.Valid(v) {
 		return nil, &MessageError{"metadata", shorten(string(v)), "a JSON object"}
 	}
 	return compactJSON(v), nil

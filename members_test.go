@@ -57,6 +57,13 @@ func TestMembersRefused(t *testing.T) {
 	if _, err := text.Message(); err == nil {
 		t.Error("text that is not UTF-8 is taken")
 	}
+	for _, v := range []comm.Members{
+		{Type: "t", Content: []byte("\"\xff\"")}, {Type: "t", Metadata: json.RawMessage("{\"a\":\"\xff\"}")},
+	} {
+		if _, err := v.Message(); err == nil {
+			t.Errorf("%q is taken, which is not UTF-8", v.Content)
+		}
+	}
 }
 
 // A reply has neither type nor addresses.

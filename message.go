@@ -140,7 +140,7 @@ func (m *Message) checkJSON() error {
 	if m.json {
 		return nil
 	}
-	if !json.Valid(m.content) {
+	if !json.Valid(m.content) || !utf8.Valid(m.content) { // RFC 8259 8.1
 		return &MessageError{"content", shorten(string(m.content)), "valid JSON for application/json"}
 	}
 	m.content, m.json = compactJSON(m.content), true

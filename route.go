@@ -92,7 +92,10 @@ func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if ctx := requestTrace(r.Context(), r.Header); ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}
-	e.mux.Load().ServeHTTP(w, r)
+	if s := e.others.Load(); s != nil {
+		s.announce(w.Header(), r, e.bound)
+	}
+	e.router(r).ServeHTTP(w, r)
 }
 
 // clientBehind is the address of the client as "ip:port": the peer's own, or what trusted proxies say,
@@ -212,8 +215,18 @@ func (m *Manager) rebound(r *http.Request) bool {
 	if !m.cfg.OpenAccess || r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 		return false
 	}
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.IP.IsLoopback() && !loopbackHost(r.Host)
+	return onLoopback(r) && !loopbackHost(r.Host)
+}
+
+// onLoopback reports whether a request came to an address of loopback, over TCP or QUIC.
+func onLoopback(r *http.Request) bool {
+	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.TCPAddr:
+		return local.IP.IsLoopback()
+	case *net.UDPAddr:
+		return local.IP.IsLoopback()
+	}
+	return false
 }
 
 // loopbackHost reports whether a Host header names loopback.

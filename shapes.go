@@ -44,11 +44,19 @@ var shapes = map[string]func() any{
 	},
 	"quic": func() any {
 		return &struct {
-			Host            string        `json:"host"`
-			Port            int           `json:"port" min:"0" max:"65535"`
-			MaxStreams      int           `json:"max_streams"`
-			MaxIdleTimeout  time.Duration `json:"max_idle_timeout"`
-			KeepAlivePeriod time.Duration `json:"keep_alive_period"`
+			Host             string        `json:"host"`
+			Port             int           `json:"port" min:"0" max:"65535"`
+			MaxStreams       int           `json:"max_streams"`
+			MaxIdleTimeout   time.Duration `json:"max_idle_timeout"`
+			KeepAlivePeriod  time.Duration `json:"keep_alive_period"`
+			HandshakeTimeout time.Duration `json:"handshake_timeout"`
+			StreamWindow     ByteSize      `json:"stream_window"`
+			ConnectionWindow ByteSize      `json:"connection_window"`
+			MaxLanes         int           `json:"max_lanes"`
+			LargeMessage     ByteSize      `json:"large_message"`
+			RetryRate        int           `json:"retry_rate"`
+			QlogDir          string        `json:"qlog_dir"`
+			Allow0RTT        bool          `json:"allow_0rtt"`
 		}{}
 	},
 	"graphql": func() any {

@@ -79,7 +79,14 @@ func (e *env) reach(m *comm.Manager, provider string) Endpoint {
 		dial = m.DialContext
 	}
 	_, client := e.mode.configs(e)
-	return Endpoint{Addr: addrs[0], DialContext: dial, TLS: client}
+	packets := func(ctx context.Context) (net.PacketConn, error) {
+		c, err := m.ListenPacket(ctx, "udp", "127.0.0.1:0")
+		if err != nil || !e.mode.memory {
+			return c, err
+		}
+		return &followingPackets{c, m, provider, addrs[0]}, nil
+	}
+	return Endpoint{Addr: addrs[0], DialContext: dial, ListenPacket: packets, TLS: client}
 }
 
 // eventually waits until ok.

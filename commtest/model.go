@@ -22,6 +22,8 @@ type Model struct {
 	Carriers []ModelCarrier
 	// Memory runs without sockets.
 	Memory bool
+	// TLS serves everything with it, for carriers that have no cleartext.
+	TLS bool
 	// Options go to comm.New behind the model's own.
 	Options []comm.Option
 	// Cuts is how many connections are cut at least; 0 is enough for 110 of every ordered pair of
@@ -34,8 +36,8 @@ type Model struct {
 // ModelCarrier is one protocol of a model.
 type ModelCarrier struct {
 	Provider comm.Provider
-	// Dialer makes one client's carrier for one connection. Once a connection of the endpoint has
-	// been cut, all of its others are too, and new ones are refused: the carrier must then fail.
+	// Dialer makes one client's carrier for one connection. Once a connection or packet socket of the
+	// endpoint has been cut, all of its others are too, and new ones are refused: the carrier must then fail.
 	Dialer func(e Endpoint) comm.Dialer
 }
 
@@ -128,6 +130,10 @@ func (w *world) start() {
 	if w.model.Memory {
 		opts = append(opts, comm.WithInMemory())
 	}
+	server, client := mode{memory: w.model.Memory, tls: w.model.TLS}.configs(w)
+	if server != nil {
+		opts = append(opts, comm.WithTLS(server))
+	}
 	var providers []comm.Provider
 	for _, c := range w.model.Carriers {
 		if !slices.Contains(providers, c.Provider) {
@@ -158,7 +164,8 @@ func (w *world) start() {
 		if w.model.Memory {
 			dial = m.DialContext
 		}
-		w.endpoints = append(w.endpoints, Endpoint{Addr: addrs[0], DialContext: dial})
+		packets := func(ctx context.Context) (net.PacketConn, error) { return m.ListenPacket(ctx, "udp", "127.0.0.1:0") }
+		w.endpoints = append(w.endpoints, Endpoint{Addr: addrs[0], DialContext: dial, ListenPacket: packets, TLS: client})
 	}
 }
 

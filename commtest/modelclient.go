@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -151,7 +152,7 @@ func (c *modelClient) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier
 	carrier, wire := c.choose()
 	wire.to = c.w.endpoints[carrier]
 	e := wire.to
-	e.DialContext = wire.dial
+	e.DialContext, e.ListenPacket = wire.dial, wire.listen
 	got, err := c.w.model.Carriers[carrier].Dialer(e).Dial(ctx, hello)
 	if err != nil {
 		wire.hang()
@@ -215,7 +216,7 @@ type wire struct {
 	mu    sync.Mutex // guards the fields below
 	left  int
 	dead  bool
-	conns []net.Conn
+	conns []io.Closer
 }
 
 var errCut = errors.New("commtest: the wire is cut")

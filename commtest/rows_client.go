@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -116,7 +117,7 @@ func (u *user) gets(contents ...any) {
 // cuttable is the connections of an endpoint, to be cut together.
 type cuttable struct {
 	mu    sync.Mutex
-	conns []net.Conn
+	conns []io.Closer
 }
 
 // over returns the endpoint through c.
@@ -125,13 +126,25 @@ func (c *cuttable) over(e Endpoint) Endpoint {
 	e.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err == nil {
-			c.mu.Lock()
-			c.conns = append(c.conns, conn)
-			c.mu.Unlock()
+			c.add(conn)
+		}
+		return conn, err
+	}
+	listen := e.ListenPacket
+	e.ListenPacket = func(ctx context.Context) (net.PacketConn, error) {
+		conn, err := listen(ctx)
+		if err == nil {
+			c.add(conn)
 		}
 		return conn, err
 	}
 	return e
+}
+
+func (c *cuttable) add(conn io.Closer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns = append(c.conns, conn)
 }
 
 func (c *cuttable) cut() {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/devcert"
@@ -38,6 +39,8 @@ type Setup struct {
 	// RealTime says that the provider cannot run under testing/synctest: the rows about time are
 	// left out, and those in memory run without fake time.
 	RealTime bool
+	// NeedsTLS says that the provider serves nothing in cleartext, so that every row runs under TLS.
+	NeedsTLS bool
 	// Without names rows that the carrier cannot keep, each with the reason, which the test output shows. A
 	// name that is no row's fails the test.
 	Without map[string]string
@@ -50,6 +53,9 @@ type Endpoint struct {
 	// DialContext opens a connection to Addr, in memory or over a socket. A dialer must use it for
 	// every connection it makes.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket opens a packet socket from which Addr is reached, in memory or a real one. A dialer of a
+	// provider on packets must use it.
+	ListenPacket func(ctx context.Context) (net.PacketConn, error)
 	// TLS is the client's configuration; nil means cleartext.
 	TLS *tls.Config
 }
@@ -142,6 +148,7 @@ func runRow(t *testing.T, f func(t *testing.T) Setup, m mode, r row) {
 			t.Skip("the provider has no " + lack)
 		}
 	}
+	m.tls = m.tls || s.NeedsTLS
 	r.run(newEnv(t, s, m))
 }
 
@@ -183,8 +190,11 @@ func (m mode) configs(t testing.TB) (server, client *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = &tls.Config{Certificates: []tls.Certificate{mat.server.TLS}, MinVersion: tls.VersionTLS13}
+	at := mat.server.TLS.Leaf.NotBefore.Add(2 * time.Hour) // they were made in fake time, or not
+	valid := func() time.Time { return at }
+	server = &tls.Config{Certificates: []tls.Certificate{mat.server.TLS}, MinVersion: tls.VersionTLS13, Time: valid}
 	client = mat.server.Client()
+	client.Time = valid
 	if m.mutual {
 		server.ClientCAs, server.ClientAuth = mat.clients, tls.RequireAndVerifyClientCert
 		client.Certificates = []tls.Certificate{mat.client}

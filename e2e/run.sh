@@ -7,7 +7,7 @@
 #   ./run.sh --test-name-pattern='sse: a drain'
 #
 # SHOTS=folder keeps screenshots of the gateway's page; CARRIERS="ws sse" limits the carriers;
-# SEED=number repeats what was generated for package graphql, TRIPLES and MUTATIONS say how much of it.
+# SEED=number repeats what was generated for package graphql, TRIPLES, OPERATIONS and MUTATIONS say how much of it.
 set -eu
 cd "$(dirname "$0")"
 
@@ -47,8 +47,8 @@ trap 'exit 130' INT TERM
 say "building"
 (cd .. && go build -o "$dir/" ./examples/gateway ./examples/graphql ./e2e/testgateway ./e2e/graphql/subject)
 (cd grpc && go run ./descriptor) >"$dir/hub.descriptor"
-export TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
-export GATEWAY="$dir/gateway" HUB_DESCRIPTOR="$dir/hub.descriptor"
+export GATEWAY="$dir/gateway" TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
+export HUB_DESCRIPTOR="$dir/hub.descriptor"
 
 port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
 export GATEWAY_URL="http://127.0.0.1:$port"

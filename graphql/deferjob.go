@@ -45,6 +45,8 @@ type done struct {
 	errs   []*Error
 	later  *putOff
 	failed *Error // a null that goes up beyond the part
+
+	elements int // of a list: how many data has
 }
 
 // blocks reports whether resolvers will be called, so that nobody should wait for it.
@@ -144,10 +146,14 @@ func (d *delivery) elements(r *run, j *job) done {
 		}
 		r.later.cut(start)
 		out := r.done(start, false, mark)
-		out.data, out.later = r.buf[:start], r.later
+		out.data, out.later, out.elements = r.buf[:start], r.later, i
 		return out
 	}
-	return r.done(0, true, 0)
+	out := r.done(0, true, 0)
+	if out.failed == nil {
+		out.elements = list.Len()
+	}
+	return out
 }
 
 // fetchElements fetches what blocks in the elements of a list.

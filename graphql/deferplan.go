@@ -39,6 +39,7 @@ type streamUsage struct {
 	label   []byte
 	initial *ast.Value // nil is 0
 	items   *planField // how the rest of the list is executed: for no deferred fragment
+	err     *Error     // a condition that can be neither true nor false: such a list fails
 }
 
 // spreadIn is a fragment that is used within a deferred one.
@@ -49,7 +50,7 @@ type spreadIn struct {
 
 // usage is the deferred fragment that a selection set belongs to: that of its own @defer, or the one it is in.
 func (c *collector) usage(list ast.DirectiveList, in *deferUsage) *deferUsage {
-	d := c.p.delaying(list, "defer")
+	d := c.deferring(list)
 	if d == nil {
 		return in
 	}
@@ -64,7 +65,10 @@ func (c *collector) spread(s *ast.FragmentSpread, in *deferUsage) {
 	if !c.applies(s.Definition.TypeCondition) {
 		return
 	}
-	d := c.p.delaying(s.Directives, "defer")
+	d := c.deferring(s.Directives) // first, for its errors
+	if c.seen[s.Name] {
+		return
+	}
 	key := spreadIn{s.Name, d}
 	if d == nil && in != nil {
 		key.in = in.node
@@ -83,25 +87,52 @@ func (c *collector) spread(s *ast.FragmentSpread, in *deferUsage) {
 	c.walk(s.Definition.SelectionSet, c.usage(s.Directives, in))
 }
 
-// delaying finds a directive that is switched on.
-func (p *plan) delaying(list ast.DirectiveList, name string) *ast.Directive {
-	if !p.parts {
-		return nil
+// indexWithin are the fields of one deferred fragment, which are merged with no other's where fragments come whole.
+func (c *collector) indexWithin(in *deferUsage) map[string]*planField {
+	if c.within == nil {
+		c.within = make(map[*deferUsage]map[string]*planField)
 	}
-	d := list.ForName(name)
-	if d == nil {
-		return nil
+	index := c.within[in]
+	if index == nil {
+		index = make(map[string]*planField)
+		c.within[in] = index
 	}
-	if arg := d.Arguments.ForName("if"); arg != nil {
-		on := arg.Value.Raw == "true"
-		if arg.Value.Kind == ast.Variable {
-			on = p.conds[arg.Value.Raw]
-		}
-		if !on {
-			return nil
-		}
+	return index
+}
+
+// deferring finds a @defer that is switched on.
+func (c *collector) deferring(list ast.DirectiveList) *ast.Directive {
+	d, unknown := c.p.delaying(list, "defer")
+	if unknown != nil {
+		c.undecided(d, unknown)
+		return nil
 	}
 	return d
+}
+
+// delaying finds a directive that is switched on, or one whose condition is a variable that is null.
+func (p *plan) delaying(list ast.DirectiveList, name string) (d *ast.Directive, unknown *ast.Argument) {
+	if !p.parts {
+		return nil, nil
+	}
+	if d = list.ForName(name); d == nil {
+		return nil, nil
+	}
+	arg := d.Arguments.ForName("if")
+	if arg == nil {
+		return d, nil
+	}
+	on := arg.Value.Raw == "true"
+	if arg.Value.Kind == ast.Variable {
+		var known bool
+		if on, known = p.conds[arg.Value.Raw]; !known {
+			return d, arg
+		}
+	}
+	if !on {
+		return nil, nil
+	}
+	return d, nil
 }
 
 func labelOf(d *ast.Directive) []byte {
@@ -197,11 +228,14 @@ func sameUsages(a, b []*deferUsage) bool {
 
 // streamOf is the @stream of a field that is a list; nodes that are merged have none, or are one alone.
 func (p *plan) streamOf(f *planField) *streamUsage {
-	d := p.delaying(f.nodes[0].Directives, "stream")
+	d, unknown := p.delaying(f.nodes[0].Directives, "stream")
 	if d == nil || f.def.typ.elem == nil {
 		return nil
 	}
 	u := &streamUsage{label: labelOf(d)}
+	if unknown != nil {
+		u.err = isNull(d, unknown)
+	}
 	if arg := d.Arguments.ForName("initialCount"); arg != nil {
 		u.initial = arg.Value
 	}
@@ -216,12 +250,15 @@ func (p *plan) streamOf(f *planField) *streamUsage {
 
 // initialCount is how many elements of a streamed list are not put off.
 func (u *streamUsage) initialCount(s *Schema, vars variables) (int, error) {
-	if u.initial == nil {
+	switch {
+	case u.err != nil:
+		return 0, u.err
+	case u.initial == nil:
 		return 0, nil
 	}
 	v, err := s.literal(initialCountType, u.initial, vars)
 	if err != nil {
-		return 0, err
+		return 0, errorAt("Argument \"initialCount\" of @stream: "+err.Error(), u.initial.Position)
 	}
 	n, ok := v.(int64)
 	switch {
@@ -264,69 +301,71 @@ func (l *looker) batches(f *ast.Field) bool {
 	return false
 }
 
-// planInParts is plan for an execution in parts.
-func (op *operation) planInParts(vars variables) (*plan, *Error) {
+// planInParts is plan for an execution in parts. whole has each deferred fragment come by itself, with everything
+// that it selects; else nothing comes twice.
+func (op *operation) planInParts(vars variables, whole bool) *plan {
 	if !op.parts {
-		return op.plan(vars), nil
+		return op.plan(vars)
 	}
 	names := len(op.conds) + len(op.delays)
 	mask, kept := uint64(0), names <= 64
 	for i := range names {
-		on, known, err := op.decide(i, vars)
-		if err != nil {
-			return nil, err
-		}
+		on, known := op.decide(i, vars)
 		if kept = kept && known; on {
 			mask |= 1 << i
 		}
 	}
 	if !kept {
-		return op.newPlanInParts(vars), nil
+		return op.newPlanInParts(vars, whole)
 	}
+	key := partsKey{mask, whole}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	p := op.inParts[mask]
+	p := op.inParts[key]
 	if p == nil {
-		p = op.newPlanInParts(vars)
-		op.keepInParts(mask, p)
+		p = op.newPlanInParts(vars, whole)
+		op.keepInParts(key, p)
 	}
-	return p, nil
+	return p
 }
 
 // decide decides one variable of the conditions of @skip and @include, which come first, or of @defer and
-// @stream. One that is null is not known for the former, as in plan, and an error for the latter.
-func (op *operation) decide(i int, vars variables) (on, known bool, err *Error) {
+// @stream, whose default is true. One that is null is not known.
+func (op *operation) decide(i int, vars variables) (on, known bool) {
 	if i < len(op.conds) {
 		on, known = vars[op.conds[i]].value.(bool)
-		return on, known, nil
+		return on, known
 	}
-	name := op.delays[i-len(op.conds)]
-	v, given := vars[name]
+	v, given := vars[op.delays[i-len(op.conds)]]
 	if !given {
-		return true, true, nil // the default
+		return true, true
 	}
-	if on, known = v.value.(bool); !known {
-		err = &Error{Message: fmt.Sprintf("Argument \"if\" of required type \"Boolean!\" was provided the variable \"$%s\", which is not a Boolean value.", name)}
-	}
-	return on, known, err
+	on, known = v.value.(bool)
+	return on, known
 }
 
 // newPlanInParts makes a plan for variables that have been decided.
-func (op *operation) newPlanInParts(vars variables) *plan {
-	p := &plan{op: op, conds: make(map[string]bool), parts: true}
+func (op *operation) newPlanInParts(vars variables, whole bool) *plan {
+	p := &plan{op: op, conds: make(map[string]bool), parts: true, whole: whole}
 	for i, name := range slices.Concat(op.conds, op.delays) {
-		if on, known, _ := op.decide(i, vars); known {
+		if on, known := op.decide(i, vars); known {
 			p.conds[name] = on
 		}
 	}
 	return p.begin()
 }
 
-func (op *operation) keepInParts(mask uint64, p *plan) {
+// partsKey is what a plan in parts is kept by: what its conditions are, and whether fragments come whole.
+type partsKey struct {
+	conds uint64
+	whole bool
+}
+
+func (op *operation) keepInParts(key partsKey, p *plan) {
 	if op.inParts == nil {
-		op.inParts = make(map[uint64]*plan)
+		op.inParts = make(map[partsKey]*plan)
 	}
 	if len(op.inParts) < maxPlans {
-		op.inParts[mask] = p
+		op.inParts[key] = p
 	}
 }

@@ -1,7 +1,5 @@
 package graphql
 
-import "strconv"
-
 // Which fragments the client waits for, what of them is there, and what that lets begin. The rules are those
 // of graphql-js 17: a fragment is told when the one that it lies in is complete, and is complete when all of
 // its parts are there; a part that several fragments share goes with the first of them.
@@ -111,27 +109,29 @@ func (d *delivery) promise(fragments []*fragment, streams []*streamed) {
 		}
 	}
 	for _, f := range fragments {
+		if e := f.failure(); e != nil {
+			d.close(&f.promise, e)
+			d.remove(f)
+			continue
+		}
 		d.complete(f)
 	}
+}
+
+// failure is that of a part which another fragment has had begun.
+func (f *fragment) failure() *Error {
+	for _, t := range f.parts {
+		if t.failed != nil {
+			return t.failed
+		}
+	}
+	return nil
 }
 
 func (d *delivery) tell(p *promise) {
 	d.lastID++
 	p.id = d.lastID
-	b := comma(d.out.pending)
-	b = append(strconv.AppendInt(append(b, `{"id":"`...), int64(p.id-1), 10), `","path":`...)
-	b = appendPath(b, show(p.path))
-	if p.label != nil {
-		b = append(append(b, `,"label":`...), p.label...)
-	}
-	d.out.pending = append(b, '}')
-}
-
-func comma(b []byte) []byte {
-	if len(b) > 0 {
-		return append(b, ',')
-	}
-	return b
+	d.words.promise(&d.out, p)
 }
 
 // arrived takes in a job that is done.
@@ -188,37 +188,23 @@ func (d *delivery) deliverPart(f *fragment, t *part) {
 			best = o
 		}
 	}
-	b := comma(d.out.incremental)
-	b = append(strconv.AppendInt(append(b, `{"id":"`...), int64(best.id-1), 10), `","data":`...)
-	b = append(b, t.data...)
-	if sub := t.path[len(best.path):]; len(sub) > 0 {
-		b = appendPath(append(b, `,"subPath":`...), show(sub))
-	}
-	d.out.incremental = append(d.appendErrors(b, t.errs), '}')
+	d.words.fields(&d.out, best, t)
+	d.out.errs = append(d.out.errs, t.errs...)
 	t.data = nil
-}
-
-func (d *delivery) appendErrors(b []byte, errs []*Error) []byte {
-	if len(errs) == 0 {
-		return b
-	}
-	d.out.errs = append(d.out.errs, errs...)
-	return appendErrors(append(b, ','), errs)
 }
 
 // close tells that a promise is kept, or why it cannot be.
 func (d *delivery) close(p *promise, failed *Error) {
-	b := comma(d.out.completed)
-	b = append(strconv.AppendInt(append(b, `{"id":"`...), int64(p.id-1), 10), '"')
+	d.words.end(&d.out, p, failed)
 	if failed != nil {
-		b = d.appendErrors(b, []*Error{failed})
+		d.out.errs = append(d.out.errs, failed)
 	}
-	d.out.completed = append(b, '}')
 	p.id = 0
 }
 
-// failed ends the fragments of a part that cannot be had.
+// failed ends the fragments of a part that cannot be had: now, or when the client is told of them.
 func (d *delivery) failed(t *part, e *Error) {
+	t.failed, t.job = e, nil
 	for _, f := range t.fragments {
 		if f.known && f.current {
 			d.close(&f.promise, e)
@@ -262,14 +248,12 @@ func (d *delivery) elementsArrived(s *streamed, j *job) {
 	}
 	out := j.done[0]
 	if len(out.data) > 0 {
-		b := comma(d.out.incremental)
-		b = append(strconv.AppendInt(append(b, `{"id":"`...), int64(s.id-1), 10), `","items":[`...)
-		b = append(append(b, out.data...), ']')
-		d.out.incremental = append(d.appendErrors(b, out.errs), '}')
+		d.words.elements(&d.out, s, out.data, out.errs)
+		d.out.errs = append(d.out.errs, out.errs...)
 		d.bytes.Add(int64(len(out.data)))
 		d.promise(d.add(out.later, nil))
 	}
-	s.next = j.to
+	s.next += out.elements
 	if out.failed != nil || s.next == s.list.Len() {
 		delete(d.streams, s)
 		d.close(&s.promise, out.failed)

@@ -17,18 +17,22 @@ import (
 // "incremental" data, and in "completed" what has been delivered or has failed. What is put off begins when
 // the first response has been taken. Fields that are registered with [Batch] are fetched once for all objects
 // of a list whose fragments are deferred. The operation's limit of time is for all of its responses.
+//
+// A client whose Accept header names deferSpec=20220824 is answered in the format of the drafts of 2022, by path and
+// label: each deferred fragment comes whole then, so what several of them select is fetched for each.
 func WithIncremental() SchemaOption { return schemaOption(func(b *builder) { b.incremental = true }) }
 
 // delivery is one execution in parts. All of it but what is said to be guarded belongs to the loop over the
 // responses.
 type delivery struct {
-	s    *Schema
-	op   *operation
-	vars variables
-	lazy *lazyContext    // ends with the operation
-	base context.Context // of the jobs: lazy with the values of the middleware
-	room atomic.Int64    // how many more fragments and streams there may be
-	crew crew
+	s     *Schema
+	op    *operation
+	vars  variables
+	words words
+	lazy  *lazyContext    // ends with the operation
+	base  context.Context // of the jobs: lazy with the values of the middleware
+	room  atomic.Int64    // how many more fragments and streams there may be
+	crew  crew
 
 	current map[*fragment]bool // those that the client waits for
 	streams map[*streamed]bool
@@ -57,7 +61,7 @@ func (p *response) empty() bool { return len(p.pending)+len(p.incremental)+len(p
 
 func newDelivery(ctx context.Context, s *Schema, op *operation, vars variables) *delivery {
 	d := &delivery{
-		s: s, op: op, vars: vars, lazy: newLazyContext(ctx, s.limits.Time), wake: make(chan struct{}, 1),
+		s: s, op: op, vars: vars, words: byID{}, lazy: newLazyContext(ctx, s.limits.Time), wake: make(chan struct{}, 1),
 		current: make(map[*fragment]bool), streams: make(map[*streamed]bool),
 	}
 	d.base = d.lazy
@@ -68,12 +72,18 @@ func newDelivery(ctx context.Context, s *Schema, op *operation, vars variables) 
 
 func (d *delivery) putOff(sc *deferScope) *putOff { return &putOff{scope: sc, room: &d.room} }
 
+// more reports whether the client waits for something.
+func (d *delivery) more() bool { return len(d.current)+len(d.streams) > 0 }
+
 // left is how many bytes may still be written: all responses together are bounded as one.
 func (d *delivery) left() int { return max(0, d.s.limits.ResponseBytes-int(d.bytes.Load())) }
 
 // deliver executes an operation and yields its responses.
 func (st *Stream) deliver(p *plan, yield func([]byte, Outcome) bool) {
 	d := newDelivery(st.ctx, st.s, st.op, st.vars)
+	if st.byPath {
+		d.words = byPath{}
+	}
 	began, size := time.Now(), 0
 	all := Outcome{Kind: st.op.kind}
 	defer func() {
@@ -111,12 +121,15 @@ func (d *delivery) first(p *plan) (out Outcome) {
 	}
 	fragments, streams := d.add(later, nil)
 	d.promise(fragments, streams)
-	if len(d.out.pending) == 0 {
+	if !d.more() {
 		return out
 	}
 	out.HasNext = true
-	d.buf = append(append(d.buf[:len(d.buf)-1], `,"pending":[`...), d.out.pending...)
-	d.buf = append(d.buf, `],"hasNext":true}`...)
+	d.buf = append(d.buf[:len(d.buf)-1], ',')
+	if len(d.out.pending) > 0 {
+		d.buf = append(append(append(d.buf, `"pending":[`...), d.out.pending...), `],`...)
+	}
+	d.buf = append(d.buf, `"hasNext":true}`...)
 	d.out = response{pending: d.out.pending[:0]}
 	return out
 }
@@ -134,7 +147,7 @@ func (d *delivery) next(n int) (out Outcome, ok bool) {
 	if n >= d.s.limits.Parts-1 {
 		return d.abandon(limitError("responses of one operation", d.s.limits.Parts)), true
 	}
-	for d.out.empty() {
+	for d.out.empty() && d.more() {
 		d.launch()
 		jobs, err := d.take()
 		if limit, late := lateness(d.lazy, err); late {
@@ -210,7 +223,7 @@ func (d *delivery) abandon(e *Error) Outcome {
 
 // flush writes the response that was put together.
 func (d *delivery) flush() Outcome {
-	out := Outcome{Kind: d.op.kind, Errors: d.out.errs, HasNext: len(d.current)+len(d.streams) > 0}
+	out := Outcome{Kind: d.op.kind, Errors: d.out.errs, HasNext: d.more()}
 	b := append(d.buf[:0], '{')
 	for _, list := range []struct {
 		name  string

@@ -124,7 +124,8 @@ func (r *run) rootFrame(sel *selection) *frame {
 // newGroup gives the group of a field and room for its values.
 func (x *fetcher) newGroup(fr *frame) (*group, []reflect.Value) {
 	sp := &x.r.space
-	if i := sp.taken; fr == &sp.fr && i < len(sp.groups) { // only the caller's goroutine works on the root
+	if fr == &sp.fr && sp.taken < len(sp.groups) { // only the caller's goroutine works on the root, or looks at taken
+		i := sp.taken
 		sp.taken++
 		return &sp.groups[i], sp.vals[i : i+1 : i+1]
 	}

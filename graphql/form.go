@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,10 @@ type UploadLimits struct {
 	Dir string
 }
 
+func defaultUploadLimits() UploadLimits {
+	return UploadLimits{Files: 10, FileBytes: 10 << 20, TotalBytes: 50 << 20, MapEntries: 100, Memory: 1 << 20}
+}
+
 // WithUploads serves multipart requests, which bring files for the scalar Upload; see [Upload]. By default
 // they are refused with 415.
 //
@@ -46,35 +51,23 @@ type UploadLimits struct {
 // a browser asks first whether a page may send it. Without one it is refused with 403.
 func WithUploads(l UploadLimits) HandlerOption {
 	return handlerOption(func(h *Handler) error {
+		d := defaultUploadLimits()
 		for _, f := range []struct {
 			name      string
 			set, dflt int64
 		}{
-			{"Files", int64(l.Files), 10},
-			{"FileBytes", l.FileBytes, 10 << 20},
-			{"TotalBytes", l.TotalBytes, 50 << 20},
-			{"MapEntries", int64(l.MapEntries), 100},
-			{"Memory", l.Memory, 1 << 20},
+			{"Files", int64(l.Files), int64(d.Files)},
+			{"FileBytes", l.FileBytes, d.FileBytes},
+			{"TotalBytes", l.TotalBytes, d.TotalBytes},
+			{"MapEntries", int64(l.MapEntries), int64(d.MapEntries)},
+			{"Memory", l.Memory, d.Memory},
 		} {
 			if f.set < 0 {
 				return fmt.Errorf("graphql: WithUploads: %s is %d: 1 or more is allowed, or 0 for the default of %d", f.name, f.set, f.dflt)
 			}
 		}
-		if l.Files == 0 {
-			l.Files = 10
-		}
-		if l.FileBytes == 0 {
-			l.FileBytes = 10 << 20
-		}
-		if l.TotalBytes == 0 {
-			l.TotalBytes = 50 << 20
-		}
-		if l.MapEntries == 0 {
-			l.MapEntries = 100
-		}
-		if l.Memory == 0 {
-			l.Memory = 1 << 20
-		}
+		l.Files, l.MapEntries = cmp.Or(l.Files, d.Files), cmp.Or(l.MapEntries, d.MapEntries)
+		l.FileBytes, l.TotalBytes, l.Memory = cmp.Or(l.FileBytes, d.FileBytes), cmp.Or(l.TotalBytes, d.TotalBytes), cmp.Or(l.Memory, d.Memory)
 		h.uploads = &l
 		return nil
 	})

@@ -36,7 +36,7 @@ func newHall(h *Handler, host comm.Host) (*hall, error) {
 		settings: comm.Settings{HandshakeTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Heartbeat: 25 * time.Second},
 	}
 	ctx := context.Background()
-	sockets := []ws.AcceptOption{ws.WithSubprotocols(protocolTransport, protocolOld), ws.WithReadLimit(int64(h.maxBody))}
+	sockets := []ws.AcceptOption{ws.WithHeldHandler(), ws.WithSubprotocols(protocolTransport, protocolOld), ws.WithReadLimit(int64(h.maxBody))}
 	if host != nil {
 		l.settings, ctx = host.Settings(), host.Context()
 		sockets = append(sockets, ws.WithOriginCheck(host.CheckOrigin))
@@ -105,6 +105,9 @@ func (l *hall) attach(ctx context.Context, s *Subscriber, t *Transport, hs *comm
 		return nil
 	}
 	s.hub = newHubSide(s, l.host)
+	if s.greeted && l.h.s.hub {
+		s.hub.expectEvents()
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.settings.HandshakeTimeout)
 	defer cancel()
 	c, err := l.host.Attach(WithTransport(ctx, t), s.hub, hs)
@@ -113,6 +116,7 @@ func (l *hall) attach(ctx context.Context, s *Subscriber, t *Transport, hs *comm
 	}
 	t.Conn, t.Handshake = c, hs
 	s.hub.conn.Store(c)
+	s.hub.waitForEvents(l.initTimeout())
 	return nil
 }
 

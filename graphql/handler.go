@@ -85,9 +85,15 @@ type Handler struct {
 	hall        *hall // of the subscribers while the handler stands alone
 }
 
+const (
+	defaultMaxBody    = 1 << 20
+	defaultBatch      = 10
+	defaultOperations = 100
+)
+
 // NewHandler makes the handler of a schema.
 func NewHandler(s *Schema, opts ...HandlerOption) (*Handler, error) {
-	h := &Handler{s: s, maxBody: 1 << 20, batch: 10, operations: 100, perAddress: 10, reserveFor: 30 * time.Second}
+	h := &Handler{s: s, maxBody: defaultMaxBody, batch: defaultBatch, operations: defaultOperations, perAddress: 10, reserveFor: 30 * time.Second}
 	if s == nil {
 		return nil, errors.New("graphql: NewHandler: a schema is needed")
 	}
@@ -358,7 +364,8 @@ func (x *exchange) one(buf *buffer, req *Request) {
 	ctx := x.context()
 	op, vars, errs := x.h.s.accept(req)
 	if errs == nil && op.parts && op.kind != Subscription {
-		x.inParts(newStream(ctx, x.h.s, op, vars))
+		ctx, cancel := context.WithCancel(ctx)
+		x.inParts(&Stream{s: x.h.s, ctx: ctx, cancel: cancel, op: op, vars: vars, byPath: x.parts.format == formatByPath})
 		return
 	}
 	buf.out, out = x.h.s.answer(ctx, buf.out[:0], op, vars, errs)
@@ -439,9 +446,10 @@ func (x *exchange) requests(body []byte) (reqs []*Request, texts []string, err e
 }
 
 // refuse answers what is wrong with the HTTP request itself.
-func (x *exchange) refuse(status int, text string) {
-	body := append(appendErrors([]byte{'{'}, []*Error{{Message: text}}), '}')
-	x.answer(status, body)
+func (x *exchange) refuse(status int, text string) { x.refuseWith(status, &Error{Message: text}) }
+
+func (x *exchange) refuseWith(status int, err *Error) {
+	x.answer(status, append(appendErrors([]byte{'{'}, []*Error{err}), '}'))
 }
 
 func (x *exchange) answer(status int, body []byte) {

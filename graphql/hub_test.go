@@ -1,6 +1,7 @@
 package graphql_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,8 +91,11 @@ func (m *meeter) next(t *testing.T) *comm.Message {
 	}
 }
 
-const everyField = `__typename position ... on HubMessage { id type content contentType from to timestamp headers metadata }
-	... on HubJoined { group } ... on HubLeft { group } ... on HubGap { log epoch first last }`
+const everyField = `__typename position ... on HubMessage { id type content contentType from to timestamp headers metadata ack place }
+	... on HubCall { id type content contentType from timestamp headers metadata }
+	... on HubJoined { joined: group place } ... on HubLeft { group } ... on HubGap { log epoch first last }
+	... on HubWelcome { connection session user node heartbeat maxMessage resumed expires }
+	... on HubError { error: id refused: group code message } ... on HubClosing { code text: message reconnect after } ... on HubExpiring { until: expires }`
 
 // hubEvent is any event of messages.
 type hubEvent struct {
@@ -101,6 +105,26 @@ type hubEvent struct {
 	Content, Headers, Metadata                  json.RawMessage
 	ContentType                                 string
 	Timestamp                                   time.Time
+	Ack                                         bool
+	Place                                       string
+	Connection, Session, User, Node             string
+	Heartbeat                                   float64
+	MaxMessage                                  int
+	Resumed                                     bool
+	Expires                                     *time.Time
+	Code, Message                               string
+	Reconnect                                   bool
+	After                                       float64
+
+	Joined, Refused, Error, Text string
+	Until                        *time.Time
+}
+
+// plain undoes the aliases of everyField: types differ in what may be null, and so do the names.
+func (e hubEvent) plain() hubEvent {
+	e.Group, e.ID = cmp.Or(e.Group, e.Joined, e.Refused), cmp.Or(e.ID, e.Error)
+	e.Message, e.Expires = cmp.Or(e.Message, e.Text), cmp.Or(e.Expires, e.Until)
+	return e
 }
 
 // watch subscribes to messages.
@@ -124,7 +148,7 @@ func (c *wsClient) event(typename string) hubEvent {
 	if err := json.Unmarshal([]byte(s), &m); err != nil || m.Payload.Data.Messages.Typename != typename {
 		c.t.Fatalf("heard %s\nwant %s (%v)", s, typename, err)
 	}
-	return m.Payload.Data.Messages
+	return m.Payload.Data.Messages.plain()
 }
 
 // do executes a query or a mutation over the socket: its data, or its errors.
@@ -145,7 +169,7 @@ func (c *wsClient) do(query string) string {
 	return string(m.Payload)
 }
 
-func jsonOf[T any](t *testing.T, s string) (v T) {
+func jsonOf[T any](t testing.TB, s string) (v T) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(s), &v); err != nil {
 		t.Fatalf("%v: %s", err, s)
@@ -158,13 +182,13 @@ type delivered struct {
 		Send, Broadcast struct {
 			ID                               string
 			Matched, Queued, Dropped, Closed int
-			Position                         string
+			Place                            string
 			Remote                           bool
 		}
 	}
 }
 
-const deliveryFields = `{ id matched queued dropped closed position remote }`
+const deliveryFields = `{ id matched queued dropped closed place remote }`
 
 // Clients of three protocols are in one group: whatever one says, each of the others gets.
 func TestHubMeeting(t *testing.T) {
@@ -217,7 +241,7 @@ func TestHubMeeting(t *testing.T) {
 			d = delivered(jsonOf[struct{ Payload delivered }](t, s).Payload)
 		}
 	}
-	if got := d.Data.Send; got.ID != "mine" || got.Matched != 3 || got.Queued != 3 || got.Dropped+got.Closed != 0 || !strings.HasPrefix(got.Position, "group:lobby@") || got.Remote {
+	if got := d.Data.Send; got.ID != "mine" || got.Matched != 3 || got.Queued != 3 || got.Dropped+got.Closed != 0 || !strings.HasPrefix(got.Place, "group:lobby@") || got.Remote {
 		t.Errorf("%+v", got)
 	}
 	for _, m := range []*meeter{byWS, bySSE} {
@@ -347,7 +371,7 @@ func TestHubRefusals(t *testing.T) {
 		`mutation { send(to: "all", type: "x", headers: [1]) { id } }`:                                 `headers|BAD_FRAME`,
 		`mutation { send(to: "all", type: "x", content: "eA==", contentType: "` + long + `") { id } }`: `content_type|BAD_MESSAGE`,
 		`mutation { broadcast(type: "x", content: "` + long + `") { id } }`:                            `broadcast to \"all\": a message of|TOO_LARGE`,
-		`mutation { call(to: "group:lobby", type: "x") }`:                                              `call \"x\" to \"group:lobby\": no target|NOT_FOUND`,
+		`mutation { call(to: "group:lobby", type: "x") { content } }`:                                  `call \"x\" to \"group:lobby\": no target|NOT_FOUND`,
 		`{ connections(group: "vault") { total } }`:                                                    `connections of \"group:vault\": forbidden|FORBIDDEN`,
 		`{ connections(first: 0) { total } }`:                                                          `first: 0: allowed is 1 to 1000.|BAD_ARGUMENT`,
 		`{ connections(provider: "fax") { total } }`:                                                   `provider: \"fax\": allowed is graphql, websocket, sse.|BAD_ARGUMENT`,
@@ -443,10 +467,10 @@ func TestHubCall(t *testing.T) {
 	comm.OnCall(g.Manager, "double", func(_ context.Context, c *comm.Conn, n int) (int, error) { return 2 * n, nil })
 	comm.On(g.Manager, "fail", func(context.Context, *comm.Conn, any) error { return errors.New("secret") })
 	c := initWS(t, g.url, nil)
-	if got := c.do(`mutation { call(type: "double", content: 21) }`); got != `{"data":{"call":42}}` {
+	if got := c.do(`mutation { call(type: "double", content: 21) { content } }`); got != `{"data":{"call":{"content":42}}}` {
 		t.Error(got)
 	}
-	if r := g.ask(`mutation { a: call(type: "double", content: 1) b: call(type: "double", content: 2) }`); r.body != `{"data":{"a":2,"b":4}}` {
+	if r := g.ask(`mutation { a: call(type: "double", content: 1) { content } b: call(type: "double", content: 2) { content contentType headers } }`); r.body != `{"data":{"a":{"content":2},"b":{"content":4,"contentType":"application/json","headers":null}}}` {
 		t.Error(r)
 	}
 	if got := c.do(`mutation { send(type: "double", content: 21) { matched } }`); got != `{"data":{"send":{"matched":0}}}` {
@@ -461,7 +485,7 @@ func TestHubCall(t *testing.T) {
 	for conn := range g.Connections(comm.ToGroup("lobby")) {
 		id = conn.ID()
 	}
-	if got := c.do(`mutation { call(to: "conn:` + id + `", type: "who") }`); got != `{"data":{"call":"it is me"}}` {
+	if got := c.do(`mutation { call(to: "conn:` + id + `", type: "who") { content } }`); got != `{"data":{"call":{"content":"it is me"}}}` {
 		t.Error(got)
 	}
 }
@@ -513,13 +537,13 @@ func TestHubDrain(t *testing.T) {
 	c.watch("m", `group: "lobby"`)
 	c.event("HubJoined")
 	answer := make(chan string, 1)
-	go func() { answer <- g.ask(`mutation { call(type: "slow") }`).body }()
+	go func() { answer <- g.ask(`mutation { call(type: "slow") { content } }`).body }()
 	<-began
 	drained := make(chan error, 1)
 	go func() { drained <- g.Drain(context.WithoutCancel(t.Context())) }()
 	eventually(t, "the drain", g.Leaving)
 	close(release)
-	if got := <-answer; got != `{"data":{"call":"done"}}` {
+	if got := <-answer; got != `{"data":{"call":{"content":"done"}}}` {
 		t.Error(got)
 	}
 	c.hears(`close 1001 Going away`)

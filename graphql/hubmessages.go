@@ -11,7 +11,7 @@ import (
 	"github.com/anasamu/comm"
 )
 
-// hubEvent is one of the types below.
+// hubEvent is one of the types below, or hubWelcome.
 type hubEvent any
 
 type hubMessage struct {
@@ -22,12 +22,23 @@ type hubMessage struct {
 	Timestamp   time.Time
 	Headers     json.RawMessage
 	Metadata    json.RawMessage
+	Ack         bool
+	Place       *string
 	Position    *string
 }
 
+type hubCalled struct {
+	ID, Type          string
+	Content           json.RawMessage
+	ContentType       string
+	From              *string
+	Timestamp         time.Time
+	Headers, Metadata json.RawMessage
+	Position          *string
+}
+
 type hubJoined struct {
-	Group    *string
-	Position *string
+	Group, Place, Position *string
 }
 
 type hubLeft struct {
@@ -41,6 +52,21 @@ type hubGap struct {
 	Last, Position *string
 }
 
+type hubRefused struct {
+	ID, Group *string
+	Code      string
+	Message   string
+	Position  *string
+}
+
+type hubClosing struct {
+	Code      string
+	Message   *string
+	Reconnect bool
+	After     float64
+	Position  *string
+}
+
 // hubMessages is the source of Subscription.messages.
 func hubMessages(ctx context.Context, args struct {
 	Group Opt[string]
@@ -52,7 +78,7 @@ func hubMessages(ctx context.Context, args struct {
 	if !ok {
 		return ownMessages(ctx, s, args.After)
 	}
-	what := "messages of " + strconv.Quote("group:"+shorten(group))
+	what := "messages" + ofGroup(group)
 	after, err := afterOf(group, args.After)
 	if err != nil {
 		return nil, hubError(what, err)
@@ -64,10 +90,14 @@ func hubMessages(ctx context.Context, args struct {
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	return hubEvents(frames, what, "group:"+group), nil
+	r := &eventReader{what: what, of: func(log string) bool { return log == "group:"+group }}
+	return r.events(frames), nil
 }
 
-// afterOf is the position that a client gives back.
+// ofGroup names a group in what was to be done.
+func ofGroup(group string) string { return " of " + strconv.Quote("group:"+shorten(group)) }
+
+// afterOf is the position that a client gives back, of which the group's place counts.
 func afterOf(group, text string) (comm.Position, error) {
 	after, err := comm.ParsePosition(text)
 	if err != nil {
@@ -87,79 +117,74 @@ func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hu
 	const what = "messages"
 	switch {
 	case after != "":
-		return nil, hubError(what, &comm.PeerError{Code: comm.CodeBadPosition, Message: "after needs a group: only what was said in a group can be had again"})
-	case s == nil:
+		return nil, hubError(what, &comm.PeerError{
+			Code:    comm.CodeBadPosition,
+			Message: "after needs a group: what the client's user and everyone were sent goes on at the position of the hello",
+		})
+	case s.Conn() == nil:
 		return nil, hubError(what, ErrNoGateway)
 	}
+	pass, err := s.turn(ctx)
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	defer pass()
 	frames, err := s.Frames(ctx, isOwnMessage)
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	events := hubEvents(frames, what, "")
+	r := &eventReader{what: what, at: s.hub.standing(), of: isOwnLog}
+	events := r.events(frames)
 	return func(yield func(hubEvent, error) bool) {
-		if yield(hubJoined{}, nil) {
+		if yield(hubJoined{Position: r.position()}, nil) {
 			events(yield)
 		}
 	}, nil
 }
 
-func isOwnMessage(f *comm.Frame) bool {
-	if f.Op == comm.OpGap {
-		return !strings.HasPrefix(f.Log.Log, "group:")
-	}
-	return f.Op == comm.OpMessage && !strings.HasPrefix(f.Log.Log, "group:") && !strings.HasPrefix(f.Message.To(), "group:")
-}
-
-// hubEvents turns frames into events, whose positions are those of one log or none.
-func hubEvents(frames iter.Seq2[*comm.Frame, error], what, log string) iter.Seq2[hubEvent, error] {
-	return func(yield func(hubEvent, error) bool) {
-		for f, err := range frames {
-			var e hubEvent
-			if err == nil {
-				e, err = eventOf(f, log)
-			} else {
-				err = hubError(what, err)
-			}
-			if !yield(e, err) {
-				return
-			}
+// standing is how far the connection has been given the logs of its user and of everyone.
+func (h *hubSide) standing() (at comm.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.at.Logs() {
+		if isOwnLog(l.Log) {
+			at.Set(l)
 		}
 	}
+	return at
 }
 
-func eventOf(f *comm.Frame, log string) (hubEvent, error) {
-	var at *string
-	if f.Log.Log == log { // a message to several groups stands in another log
-		at = positionOf(f.Log)
+func isOwnLog(log string) bool { return !strings.HasPrefix(log, "group:") }
+
+func isOwnMessage(f *comm.Frame) bool {
+	if f.Op == comm.OpGap {
+		return isOwnLog(f.Log.Log)
 	}
-	switch f.Op {
-	case comm.OpJoined:
-		return hubJoined{&f.Group, at}, nil
-	case comm.OpLeft:
-		return hubLeft{f.Group, at}, nil
-	case comm.OpGap:
-		return gapOf(f, at), nil
-	}
-	return messageFrom(f.Message, at)
+	return f.Op == comm.OpMessage && isOwnLog(f.Log.Log) && !strings.HasPrefix(f.Message.To(), "group:")
+}
+
+func joinedOf(f *comm.Frame, at *string) hubJoined {
+	return hubJoined{orNull(f.Group), positionOf(f.Log), at}
 }
 
 func gapOf(f *comm.Frame, at *string) hubGap {
-	g := hubGap{Log: f.Log.Log, Epoch: f.Log.Epoch, First: strconv.FormatUint(f.GapFrom, 10)}
+	g := hubGap{Log: f.Log.Log, Epoch: f.Log.Epoch, First: strconv.FormatUint(f.GapFrom, 10), Position: at}
 	if f.Log.Offset > 0 {
 		g.Last = orNull(strconv.FormatUint(f.Log.Offset, 10))
-		g.Position = at
 	}
 	return g
 }
 
-func messageFrom(m *comm.Message, at *string) (hubEvent, error) {
+// messageFrom is a frame of a message or a call.
+func messageFrom(f *comm.Frame, at *string) (hubMessage, error) {
+	m := f.Message
 	content, err := contentOf(m)
 	if err != nil {
-		return nil, err
+		return hubMessage{}, err
 	}
 	headers, err := rawOf(m.Headers())
 	return hubMessage{
 		ID: m.ID(), Type: m.Type(), Content: content, ContentType: m.ContentType(), From: orNull(m.From()), To: orNull(m.To()),
-		Timestamp: m.Timestamp(), Headers: headers, Metadata: m.Metadata(), Position: at,
+		Timestamp: m.Timestamp(), Headers: headers, Metadata: m.Metadata(), Place: positionOf(f.Log), Position: at,
 	}, err
 }

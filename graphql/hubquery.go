@@ -28,11 +28,16 @@ type hubConnPage struct {
 // maxPage bounds a page of connections.
 const maxPage = 1000
 
-// allowed is the manager, if the authorizer lets the client list what t names.
-func allowed(ctx context.Context, what string, t comm.Target) (*comm.Manager, error) {
+// mayList is the manager, if the authorizer lets the client list what t names.
+func mayList(ctx context.Context, what string, t comm.Target) (*comm.Manager, error) {
+	return allowed(ctx, what, comm.Access{Action: comm.ActionList, Target: t})
+}
+
+// allowed is the manager, if the authorizer lets the client do something.
+func allowed(ctx context.Context, what string, a comm.Access) (*comm.Manager, error) {
 	s, err := actor(ctx)
 	if err == nil {
-		err = s.Conn().Authorize(comm.Access{Action: comm.ActionList, Target: t})
+		err = s.Conn().Authorize(a)
 	}
 	if err != nil {
 		return nil, hubError(what, err)
@@ -51,8 +56,8 @@ func hubConnections(ctx context.Context, _ Root, args struct {
 	}
 	t, what := comm.ToAll(), "connections"
 	if g, ok := args.Group.Get(); ok {
-		if g == "" || len(g) > comm.MaxNameLength {
-			return nil, badArgument("group", fmt.Sprintf("%q", shorten(g)), fmt.Sprintf("1 to %d bytes", comm.MaxNameLength))
+		if err := checkGroup(g); err != nil {
+			return nil, err
 		}
 		t, what = comm.ToGroup(g), fmt.Sprintf("connections of %q", "group:"+g)
 	}
@@ -60,7 +65,7 @@ func hubConnections(ctx context.Context, _ Root, args struct {
 	if narrowed {
 		t = t.InProvider(provider)
 	}
-	m, err := allowed(ctx, what, t)
+	m, err := mayList(ctx, what, t)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +133,7 @@ func hubConnection(ctx context.Context, _ Root, args struct{ ID Opt[string] }) (
 		}
 		return connOf(s.Conn())
 	}
-	m, err := allowed(ctx, fmt.Sprintf("connection %q", shorten(id)), comm.ToConn(id))
+	m, err := mayList(ctx, fmt.Sprintf("connection %q", shorten(id)), comm.ToConn(id))
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +142,37 @@ func hubConnection(ctx context.Context, _ Root, args struct{ ID Opt[string] }) (
 		return nil, nil
 	}
 	return connOf(c)
+}
+
+type hubPresent struct {
+	User        *string
+	Connections int
+	Since       time.Time
+}
+
+func hubPresence(ctx context.Context, _ Root, args struct{ Group string }) ([]hubPresent, error) {
+	if err := checkGroup(args.Group); err != nil {
+		return nil, err
+	}
+	m, err := allowed(ctx, "presence"+ofGroup(args.Group), comm.Access{
+		Action: comm.ActionPresence, Target: comm.ToGroup(args.Group), Group: args.Group,
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := []hubPresent{}
+	for _, p := range m.Presence(args.Group) {
+		list = append(list, hubPresent{orNull(p.User), p.Conns, p.Since.UTC()})
+	}
+	return list, nil
+}
+
+// checkGroup refuses the name of no group.
+func checkGroup(name string) error {
+	if name == "" || len(name) > comm.MaxNameLength {
+		return badArgument("group", fmt.Sprintf("%q", shorten(name)), fmt.Sprintf("1 to %d bytes", comm.MaxNameLength))
+	}
+	return nil
 }
 
 type hubCounters struct {
@@ -155,7 +191,7 @@ func hubStats(ctx context.Context, _ Root, args struct{ Provider Opt[string] }) 
 	if narrowed {
 		t = t.InProvider(provider)
 	}
-	m, err := allowed(ctx, "stats", t)
+	m, err := mayList(ctx, "stats", t)
 	if err != nil {
 		return nil, err
 	}

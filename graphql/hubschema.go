@@ -18,35 +18,86 @@ import (
 // Hub adds a schema with which GraphQL clients take part in the gateway beside clients of all other protocols:
 //
 //	type Query {
-//	  connections(group: String, provider: String, first: Int! = 100, after: String): HubConnections!
+//	  connections(group: String, provider: String, first: Int! = 100, after: ID): HubConnections!
 //	  connection(id: ID): HubConnection
+//	  presence(group: String!): [HubPresence!]!
 //	  stats(provider: String): HubStats!
 //	}
 //	type Mutation {
 //	  send(to: String, type: String!, content: HubJSON, ...): HubDelivery!
 //	  broadcast(type: String!, content: HubJSON, ...): HubDelivery!
-//	  call(to: String, type: String!, content: HubJSON, ...): HubJSON
+//	  call(to: String, type: String!, content: HubJSON, ...): HubReply!
+//	  reply(id: ID!, content: HubJSON, ..., error: HubFailure): Boolean!
+//	  ack(id: ID!, error: HubFailure): Boolean!
+//	  join(group: String!, after: String): HubJoined!
+//	  leave(group: String!): HubLeft!
+//	  refresh(token: String!): HubIdentity!
+//	  close(id: ID!): Boolean!
 //	}
 //	type Subscription {
 //	  messages(group: String, after: String): HubEvent!
+//	  events: HubEvent!
 //	}
 //
 // It may be all of a schema, or be given beside SDL of the user's: its fields then come into the user's root
 // types, which need not be there. The names of its other types begin with Hub.
 //
+// # Messages
+//
 // messages makes the client's connection a member of the group, see [Subscriber.Join], and its events are
 // HubJoined first, then HubMessage, and HubGap where the group's history has lost some; HubLeft is the last if
-// the service takes the client out of the group. Given as after, the position of the last event that a client
-// has seen lets it go on behind that one. Without a group they are the messages to the connection itself, to its
-// user and to everyone, from now on; they have no positions.
+// the service, or the mutation leave, takes the client out of the group. Given as after, the position of the last
+// event that a client has seen lets it go on behind that one. Without a group they are the messages to the
+// connection itself, to its user and to everyone, from now on. The server acknowledges what is said so.
+//
+// # Events
+//
+// events is all that reaches the connection, in the one order in which the gateway has it: HubWelcome, HubMessage,
+// HubJoined and HubLeft of every group, HubGap, HubCall, HubError, HubExpiring, HubClosing. The client acknowledges
+// a message that asks for it by ack, and answers a call by reply. The groups are those of the mutation join, of the
+// hello, of subscriptions to messages, and those that the service joins. Of what is sent to several of them there is
+// one event. It begins where the connection is; only the first of a client with a hello has what came before.
+//
+// # Hello
+//
+// A client may say hello: the payload of connection_init, and for an event stream of the distinct connections mode the
+// extensions of its request, may have a member comm, whose members are those of hello in the client protocol:
+//
+//	{"token": "...", "comm": {"version": 1, "session": "...", "groups": ["lobby"], "position": "...", "metadata": {"device": "phone"}}}
+//
+// The payload of connection_ack then has a member comm that is the protocol's welcome, and HubWelcome says the same.
+// With session and position, both of the connection before (of HubWelcome, and of the last event), it is as if that
+// had not been cut: the session goes on, and events begin with what was missed, of the groups that the hello names
+// and of the logs of the user and of everyone.
+//
+// What the hub says to such a client waits for its first subscription to events, which counts as a part of the hello:
+// 16 events or 256 KiB wait at most, and no longer than the timeout of the handshake, and where there are more, than
+// that of a write. Then, or if a subscription to messages comes first, nobody has taken them, and events begin with what
+// comes next.
+//
+// A hello of another version or one that is not well-formed is refused: the connection is closed with 4400. That of a
+// session that is revoked is closed with 4401, on which libraries stay away, what OnConnect refuses with 4403. The
+// reason is the protocol's code and text, such as "unsupported_version: version 9: allowed is 1".
+//
+// # Mutations
 //
 // send is what a message with "to" is in the client protocol ("conn:ID", "user:NAME", "group:NAME" or "all");
 // without to the service's handler of the type takes it. call answers what the service's handler returns, or
 // another connection. Both stand in line with all else that the connection sends: its rate, middleware and
-// authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says.
+// authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. What a client
+// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something.
+//
+// The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
+// that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which
+// they have come, so a client need not wait for one answer before it sends the next, as far as [WithMaxOperations]
+// lets it. reply, ack and refresh go past them, since they may be what another one waits for. Answers come in any
+// order, and in none with events.
+//
+// # Access
 //
 // connections and stats need the authorizer's leave to list all (or the group, or the provider's), connection to
-// list that one. Without an id it is the client's own, which needs none.
+// list that one. Without an id it is the client's own, which needs none. presence needs leave to see the group's
+// presence, close to close that connection.
 //
 // A request over plain HTTP acts through a connection that lives as long as the request: admitted, with
 // OnConnect and OnDisconnect, when a field of the hub is first resolved. Clients that send much are better off
@@ -64,146 +115,6 @@ const (
 	CodeBadArgument = "BAD_ARGUMENT"
 )
 
-const hubQuery = `
-  "The connections of this node in the order of their ids, a page at a time: at most first, behind the id after."
-  connections(
-    "Members of the group alone."
-    group: String
-    "Connections of the provider alone: http, websocket, sse, graphql or another."
-    provider: String
-    "1 to 1000."
-    first: Int! = 100
-    "Next of the page before."
-    after: ID
-  ): HubConnections!
-  "A connection of this node, by default the client's own; null if there is none."
-  connection(id: ID): HubConnection
-  "What a provider, by default all of them, has done since the start."
-  stats(provider: String): HubStats!
-`
-
-const hubMutation = `
-  "Sends a message to conn:ID, user:NAME, group:NAME or all; without to the service takes it."
-  send(to: String, type: String!, content: HubJSON, contentType: String, id: ID, headers: HubJSON, metadata: HubJSON): HubDelivery!
-  "Sends a message to everyone."
-  broadcast(type: String!, content: HubJSON, contentType: String, id: ID, headers: HubJSON, metadata: HubJSON): HubDelivery!
-  "Calls the service, or with to another connection, and answers the content of the reply."
-  call(to: String, type: String!, content: HubJSON, contentType: String, id: ID, headers: HubJSON, metadata: HubJSON): HubJSON
-`
-
-const hubSubscription = `
-  "What reaches the group, behind the position after if that is given; without a group what reaches the connection, its user and everyone."
-  messages(group: String, after: String): HubEvent!
-`
-
-const hubTypes = `
-"Any JSON value."
-scalar HubJSON
-"A time as RFC 3339 has it."
-scalar HubTime
-
-"What happens in a subscription to messages."
-interface HubEvent {
-  "Given as after, it lets a client go on behind this event; null where nothing is kept."
-  position: String
-}
-type HubMessage implements HubEvent {
-  id: ID!
-  type: String!
-  "JSON as it is, text as a string, anything else as base64."
-  content: HubJSON
-  "application/json, or what else the content is."
-  contentType: String!
-  "user:NAME, conn:ID, or the name of a service."
-  from: String
-  "The address that it was sent to."
-  to: String
-  timestamp: HubTime!
-  "An object of strings."
-  headers: HubJSON
-  "An object."
-  metadata: HubJSON
-  position: String
-}
-"The client is in the group: the first event. What follows is all that has been said since position."
-type HubJoined implements HubEvent {
-  "Null for messages without a group."
-  group: String
-  position: String
-}
-"The service has taken the client out of the group: the last event."
-type HubLeft implements HubEvent { group: String, position: String }
-"Messages of a log are lost. The client should read anew what they would have told."
-type HubGap implements HubEvent {
-  "group:NAME, user:NAME or all."
-  log: String!
-  "In which life of the log the offsets are."
-  epoch: String!
-  "The first lost offset."
-  first: String!
-  "The last lost offset; null if the log's epoch is over, and nobody knows."
-  last: String
-  position: String
-}
-"What became of a message on this node: matched = queued + dropped + closed."
-type HubDelivery {
-  "Of the message."
-  id: ID!
-  "Connections that the address names."
-  matched: Int!
-  "Of those, waiting to be written."
-  queued: Int!
-  "Of those, refused by the overflow policy."
-  dropped: Int!
-  "Of those, closed before or by this."
-  closed: Int!
-  "Where the message stands in its log."
-  position: String
-  "Other nodes were told too."
-  remote: Boolean!
-}
-type HubConnection {
-  id: ID!
-  provider: String!
-  user: String
-  groups: [String!]!
-  "An object of strings."
-  labels: HubJSON
-  "An object of strings."
-  metadata: HubJSON
-  since: HubTime!
-}
-type HubConnections {
-  nodes: [HubConnection!]!
-  "How many there are on all pages."
-  total: Int!
-  "The next page's after; null on the last one."
-  next: ID
-}
-"Counters since the start. Times are in seconds, of requests that are no streams."
-type HubStats {
-  connectionsTotal: Float!
-  connectionsActive: Float!
-  requests: Float!
-  requestsFailed: Float!
-  messagesIn: Float!
-  messagesInFailed: Float!
-  messagesOut: Float!
-  messagesOutFailed: Float!
-  bytesIn: Float!
-  bytesOut: Float!
-  "An object of numbers by reason."
-  drops: HubJSON!
-  "Ended connections: an object of numbers by reason."
-  closed: HubJSON!
-  responseAverage: Float!
-  responseP50: Float!
-  responseP95: Float!
-  responseP99: Float!
-  responseMax: Float!
-}
-`
-
 // prepareHub adds the module's SDL and resolvers.
 func (b *builder) prepareHub() {
 	doc := &ast.SchemaDocument{}
@@ -220,14 +131,24 @@ func (b *builder) prepareHub() {
 	b.sources = append(b.sources, &ast.Source{Name: "hub", Input: text.String()})
 	for _, o := range []SchemaOption{
 		Scalar("HubJSON", parseRaw, writeRaw),
-		Bind[hubMessage]("HubMessage"), Bind[hubJoined]("HubJoined"), Bind[hubLeft]("HubLeft"), Bind[hubGap]("HubGap"),
+		Bind[hubMessage]("HubMessage"), Bind[hubCalled]("HubCall"), Bind[hubJoined]("HubJoined"), Bind[hubLeft]("HubLeft"),
+		Bind[hubGap]("HubGap"), Bind[hubWelcome]("HubWelcome"), Bind[hubRefused]("HubError"), Bind[hubExpiring]("HubExpiring"),
+		Bind[hubClosing]("HubClosing"),
 		Resolve(query+".connections", hubConnections, Multiply("first")),
 		Resolve(query+".connection", hubConnection),
+		Resolve(query+".presence", hubPresence),
 		Resolve(query+".stats", hubStats),
-		Resolve(mutation+".send", hubSend),
-		Resolve(mutation+".broadcast", hubBroadcast),
-		Resolve(mutation+".call", hubCall),
-		Subscribe(subscription+".messages", hubMessages),
+		Resolve(mutation+".send", hubSend, inTurn),
+		Resolve(mutation+".broadcast", hubBroadcast, inTurn),
+		Resolve(mutation+".call", hubCall, inTurn),
+		Resolve(mutation+".reply", hubReply),
+		Resolve(mutation+".ack", hubAck),
+		Resolve(mutation+".join", hubJoin, inTurn),
+		Resolve(mutation+".leave", hubLeave, inTurn),
+		Resolve(mutation+".refresh", hubRefresh),
+		Resolve(mutation+".close", hubClose, inTurn),
+		Subscribe(subscription+".messages", hubMessages, inTurn),
+		Subscribe(subscription+".events", hubEvents, inTurn),
 	} {
 		o.applySchema(b)
 	}
@@ -289,6 +210,9 @@ func positionOf(l comm.LogPosition) *string {
 	return orNull(l.String())
 }
 
+// codeText is a code of the client protocol as this schema has it.
+func codeText(c comm.Code) string { return strings.ToUpper(string(c)) }
+
 // contentOf is a message's content as the client protocol writes it.
 func contentOf(m *comm.Message) (json.RawMessage, error) {
 	switch {
@@ -315,7 +239,7 @@ func hubError(what string, err error) error {
 		f := comm.RefusalFrame("", err)
 		pe = &comm.PeerError{Code: f.Code, Message: f.Text}
 	}
-	e := Errorf("%s: %s", what, strings.TrimPrefix(pe.Message, "comm: ")).With("code", strings.ToUpper(string(pe.Code)))
+	e := Errorf("%s: %s", what, strings.TrimPrefix(pe.Message, "comm: ")).With("code", codeText(pe.Code))
 	e.err = err
 	return e
 }

@@ -29,7 +29,7 @@ type hubAddressed struct {
 type hubDelivery struct {
 	ID                               string
 	Matched, Queued, Dropped, Closed int
-	Position                         *string
+	Place                            *string
 	Remote                           bool
 }
 
@@ -55,16 +55,28 @@ func deliver(ctx context.Context, what, to string, m *hubContent) (*hubDelivery,
 	return &hubDelivery{id, d.Matched, d.Queued, d.Dropped, d.Closed, positionOf(d.Position), d.Remote}, nil
 }
 
-func hubCall(ctx context.Context, _ Root, args hubAddressed) (json.RawMessage, error) {
+type hubReplied struct {
+	Content     json.RawMessage
+	ContentType string
+	Headers     json.RawMessage
+}
+
+func hubCall(ctx context.Context, _ Root, args hubAddressed) (*hubReplied, error) {
 	to := args.To.Or("")
 	_, reply, err := args.give(ctx, comm.OpCall, to, nil)
 	if err != nil {
 		return nil, hubError("call "+strconv.Quote(shorten(args.Type))+toward(to), err)
 	}
-	if reply.Message == nil {
-		return nil, nil
+	m := reply.Message
+	if m == nil {
+		return &hubReplied{ContentType: "application/json"}, nil
 	}
-	return contentOf(reply.Message)
+	content, err := contentOf(m)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := rawOf(m.Headers())
+	return &hubReplied{content, m.ContentType(), headers}, err
 }
 
 func toward(to string) string {
@@ -84,20 +96,20 @@ func (m *hubContent) give(ctx context.Context, op comm.Op, to string, d *comm.De
 	if err != nil {
 		return "", nil, err
 	}
-	if most := s.hub.host.Settings().MaxMessage; size > most {
-		return "", nil, &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("a message of %d bytes: at most %d", size, most)}
+	if err := s.hub.fits(size); err != nil {
+		return "", nil, err
 	}
 	f.Delivery = d
 	answer, err = s.Ask(ctx, f)
 	return f.Message.ID(), answer, err
 }
 
-// frame makes a frame of the client protocol, by whose codec all rules for messages of clients are kept.
+// frame makes a frame of the client protocol.
 func (m *hubContent) frame(op comm.Op, to string) (f *comm.Frame, size int, err error) {
 	if m.ID == "" {
 		m.ID = rand.Text()
 	}
-	b, err := json.Marshal(struct {
+	return frameOf(struct {
 		Op          string          `json:"op"`
 		ID          string          `json:"id"`
 		Type        string          `json:"type"`
@@ -108,9 +120,4 @@ func (m *hubContent) frame(op comm.Op, to string) (f *comm.Frame, size int, err 
 		Metadata    json.RawMessage `json:"metadata,omitempty"`
 		Ack         bool            `json:"ack,omitempty"`
 	}{op.String(), m.ID, m.Type, to, m.Content, m.ContentType, m.Headers, m.Metadata, op == comm.OpMessage})
-	if err != nil {
-		return nil, 0, err
-	}
-	f, err = comm.JSON().ParseFrame(b)
-	return f, len(b), err
 }

@@ -29,9 +29,11 @@ type hubSide struct {
 	mu     sync.Mutex // guards the fields below, and what takers remember
 	takers []*taker   // replaced, never changed
 	asked  map[string]chan *comm.Frame
-	seen   map[string]comm.LogPosition // how far the connection has been given each log it is in
+	first  *firstTaker   // what the hub says before the first subscription to events, or nil
+	at     comm.Position // how far the connection has been given each log it is in
 	// replayed is whether the frame that takers are asked about was given to the connection before.
 	replayed bool
+	reminder *time.Timer // that the identity is about to end; nil without subscriptions to events
 
 	groups map[string]*groupUse // under joins
 
@@ -39,7 +41,7 @@ type hubSide struct {
 }
 
 func newHubSide(s *Subscriber, host comm.Host) *hubSide {
-	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), seen: make(map[string]comm.LogPosition), groups: make(map[string]*groupUse)}
+	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), groups: make(map[string]*groupUse)}
 }
 
 // TellWaiting implements comm.WaitTeller.
@@ -88,16 +90,25 @@ func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bo
 // see notes how far a log has come.
 func (h *hubSide) see(f *comm.Frame) {
 	h.replayed = false
-	switch log := f.Log.Log; {
-	case log == "":
-	case f.Op == comm.OpMessage:
-		p := h.seen[log]
-		if h.replayed = p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset; !h.replayed {
-			h.seen[log] = f.Log
-		}
-	case f.Op == comm.OpLeft && !isOwn(f.ID):
-		delete(h.seen, log)
+	if f.Op == comm.OpMessage || f.Op == comm.OpGap {
+		p, ok := h.at.Get(f.Log.Log)
+		h.replayed = ok && p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset
 	}
+	observe(&h.at, f)
+}
+
+// observe applies a frame to a position. A connection that leaves a group to join it anew from an earlier place has
+// been given what comes then.
+func observe(at *comm.Position, f *comm.Frame) {
+	switch {
+	case f.Op == comm.OpLeft && comesAgain(f.ID):
+		return
+	case f.Op == comm.OpJoined:
+		if p, ok := at.Get(f.Log.Log); ok && p.Epoch == f.Log.Epoch && p.Offset > f.Log.Offset {
+			return
+		}
+	}
+	at.Observe(f)
 }
 
 // answered tells who has asked.
@@ -135,6 +146,9 @@ func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
 		case <-room:
 			room = t.put(o.Frame(), o.Size())
 		case <-timer.C:
+			if h.dropFirst(t) { // that client has not asked for events
+				return nil
+			}
 			return os.ErrDeadlineExceeded
 		case <-h.s.ctx.Done():
 			return context.Cause(h.s.ctx)
@@ -157,12 +171,39 @@ func (h *hubSide) flush(deadline time.Time) {
 
 // Close implements comm.Transport.
 func (h *hubSide) Close(r comm.CloseReason, deadline time.Time) error {
+	h.dropFirst(nil)
 	switch r.Kind {
-	case comm.ReasonNormal, comm.ReasonDrain, comm.ReasonKicked, comm.ReasonExpired, comm.ReasonSuperseded:
-		h.flush(deadline)
+	case comm.ReasonNormal, comm.ReasonDrain, comm.ReasonKicked, comm.ReasonExpired, comm.ReasonSuperseded,
+		comm.ReasonRateLimited, comm.ReasonTryLater, comm.ReasonInternal:
+		h.farewell(r, deadline)
 	}
 	h.s.end(r, deadline)
+	h.stopReminder() // nothing sets it any more
 	return nil
+}
+
+// farewell tells subscriptions to events why the connection ends; before a drain queries and mutations are answered.
+func (h *hubSide) farewell(r comm.CloseReason, deadline time.Time) {
+	if r.Kind == comm.ReasonDrain {
+		h.s.busy.Close()
+		ctx, cancel := context.WithTimeout(h.s.ctx, time.Until(deadline)*3/4)
+		h.s.settle(ctx)
+		cancel()
+	}
+	h.announce(r.Frame())
+	h.flush(deadline)
+}
+
+// announce has subscriptions to events take a frame that is not from the hub's writer. They have room for one more.
+func (h *hubSide) announce(f *comm.Frame) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.see(f)
+	for _, t := range h.takers {
+		if t.events && t.keep(f) {
+			t.add(f)
+		}
+	}
 }
 
 // tell gives the hub a frame.
@@ -176,12 +217,12 @@ func (h *hubSide) tell(f *comm.Frame) error {
 	return h.host.Receive(c, f)
 }
 
-// heard counts a message of the client: its activity, and its rate. While the connection drains the hub hears
-// nothing any more, but the operations under way go on.
-func (h *hubSide) heard(size int) {
-	h.host.Traffic(h.conn.Load(), size, 0)
-	_ = h.tell(signOfLife)
-}
+// heard counts bytes of the client.
+func (h *hubSide) heard(size int) { h.host.Traffic(h.conn.Load(), size, 0) }
+
+// alive counts a message of the client that gives the hub nothing: its activity, and its rate. While the connection
+// drains the hub hears nothing any more, but the operations under way go on.
+func (h *hubSide) alive() { _ = h.tell(signOfLife) }
 
 // signOfLife says nothing to the hub but that the client has said something.
 var signOfLife = &comm.Frame{Op: comm.OpPong}
@@ -233,7 +274,7 @@ func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
 		delete(h.asked, f.ID)
 		h.mu.Unlock()
 	}()
-	if err := h.tell(f); err != nil {
+	if err := h.speak(ctx, f); err != nil {
 		return nil, err
 	}
 	select {

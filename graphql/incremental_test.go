@@ -272,7 +272,10 @@ func TestIncrementalRules(t *testing.T) {
 	if got = parts(t, s, `subscription($on: Boolean!) { heroes { id ... @defer(if: $on) { name } } }`, `{"on":false}`); len(got) != 2 || got[0] != `{"data":{"heroes":{"id":"1","name":"Luke"}}}` {
 		t.Error(got)
 	}
-	if got = parts(t, s, `query($on: Boolean) { hero { id ... @defer(if: $on) { name } } }`, `{"on":null}`); len(got) != 1 || !strings.Contains(got[0], `\"$on\", which is not a Boolean value`) {
+	if got = parts(t, s, `query($on: Boolean) { hero { id ... @defer(if: $on) { name } } }`, `{"on":null}`); len(got) != 1 || !strings.Contains(got[0], `but the variable \"$on\" is null.","locations":[{"line":1,"column":48}],"path":["hero"]}]`) {
+		t.Error(got)
+	}
+	if got = parts(t, s, `query($on: Boolean) { names hero { friends @stream(if: $on) { id } } }`, `{"on":null}`); len(got) != 1 || !strings.Contains(got[0], `"hero":{"friends":null}`) || !strings.Contains(got[0], `"path":["hero","friends"]`) {
 		t.Error(got)
 	}
 }

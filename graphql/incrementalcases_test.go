@@ -191,6 +191,10 @@ var incrementalCases = []incrementalCase{
 		`{"data":{"hero":{}},"hasNext":true,"pending":[{"id":"0","label":"A","path":["hero"]}]}`,
 		`{"completed":[{"errors":[{"message":"bad must","path":["hero","slowMust"]}],"id":"0"}],"hasNext":false}`,
 	}},
+	{`{ nest { b { c { d ... @defer(label: "A") { ...F ... @defer(label: "B") { e ...F } } } } } } fragment F on C { ... @defer(label: "X") { nothing } }`, ``, []string{
+		`{"data":{"nest":{"b":{"c":{"d":"d"}}}},"hasNext":true,"pending":[{"id":"0","label":"X","path":["nest","b","c"]},{"id":"1","label":"B","path":["nest","b","c"]}]}`,
+		`{"completed":[{"errors":[{"message":"Cannot return null for non-nullable field C.nothing.","path":["nest","b","c","nothing"]}],"id":"0"},{"id":"1"},{"errors":[{"message":"Cannot return null for non-nullable field C.nothing.","path":["nest","b","c","nothing"]}],"id":"2"}],"hasNext":false,"incremental":[{"data":{"e":"e"},"id":"1"}],"pending":[{"id":"2","label":"X","path":["nest","b","c"]}]}`,
+	}},
 	{`subscription { heroes { id ... @defer { name } } }`, ``, []string{
 		"{\"errors\":[{\"message\":\"Defer directive not supported on subscription operations. Disable `@defer` by setting the `if` argument to `false`.\"}]}",
 	}},

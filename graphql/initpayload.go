@@ -11,9 +11,13 @@ import (
 // handshakeOf is the handshake of a WebSocket client: that of its request, with what connection_init says.
 // Its token is the payload's member token, access_token, authToken or Authorization, or Authorization in the
 // payload's headers; browsers can set no headers, and these are what their libraries are used with. The
-// whole payload is in TransportOf of the authenticator's context.
-func handshakeOf(r *http.Request, t *Transport) *comm.Handshake {
-	said := &comm.Frame{Hello: &comm.Hello{}, Token: tokenOf(t.InitPayload)}
+// whole payload is in TransportOf of the authenticator's context. hello is what its member comm says, or nil.
+func handshakeOf(r *http.Request, t *Transport, hello *comm.Frame) *comm.Handshake {
+	said := &comm.Frame{Hello: &comm.Hello{}}
+	if hello != nil {
+		*said = *hello
+	}
+	said.Token = firstOf(tokenOf(t.InitPayload), said.Token)
 	r = r.WithContext(WithTransport(r.Context(), t))
 	hs, _ := comm.NewHandshake(r, said) // fails for what it reads of a query alone
 	return hs

@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -55,6 +56,12 @@ func (s *Subscriber) Join(ctx context.Context, group string, after comm.Position
 	m := &membership{h: h, group: group, log: "group:" + group, id: newAskID()}
 	m.from, _ = after.Get(m.log)
 	m.taker = newTaker(m.keep)
+	pass, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer pass()
+	s.speaks(ctx)
 	if !h.joins.take(ctx) {
 		return nil, context.Cause(ctx)
 	}
@@ -62,7 +69,7 @@ func (s *Subscriber) Join(ctx context.Context, group string, after comm.Position
 	if err := h.join(ctx, m); err != nil {
 		return nil, err
 	}
-	return h.loop(ctx, m.taker, m.leave), nil
+	return h.loop(ctx, m.taker, true, m.leave), nil
 }
 
 // keep decides for the taker.
@@ -83,7 +90,7 @@ func (m *membership) keep(f *comm.Frame) bool {
 	case comm.OpGap:
 		return f.Log.Log == m.log && m.gap(f)
 	case comm.OpLeft:
-		if f.Group == m.group && !isOwn(f.ID) {
+		if f.Group == m.group && !comesAgain(f.ID) {
 			m.live = false
 			m.taker.endAfter()
 			return true
@@ -138,13 +145,16 @@ func (h *hubSide) join(ctx context.Context, m *membership) error {
 		use = &groupUse{given: member}
 		h.groups[m.group] = use
 	}
+	if member {
+		m.id = newAgainID()
+	}
 	var pos comm.Position
 	again := member && m.from.Log != ""
 	if again { // once it has left, others depend on its coming back
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(h.s.ctx, hubTime)
 		defer cancel()
-		if err := h.exit(ctx, m.group); err != nil {
+		if err := h.exit(ctx, m.group, newAgainID()); err != nil {
 			return h.failed(use, m, h.rejoin(use, m.group, err))
 		}
 	}
@@ -167,15 +177,18 @@ func (h *hubSide) join(ctx context.Context, m *membership) error {
 
 // exit takes the connection out of a group for it to come anew. When the answer is here, the memberships have
 // taken all that was before it.
-func (h *hubSide) exit(ctx context.Context, group string) error {
-	_, err := h.ask(ctx, &comm.Frame{Op: comm.OpLeave, ID: newAskID(), Group: group})
+func (h *hubSide) exit(ctx context.Context, group, id string) error {
+	_, err := h.ask(ctx, &comm.Frame{Op: comm.OpLeave, ID: id, Group: group})
 	return err
 }
 
-// earliest is where a join must begin for nobody to lose anything.
+// earliest is where a join must begin for nobody to lose anything, subscriptions to events among them.
 func (h *hubSide) earliest(use *groupUse, from comm.LogPosition) comm.LogPosition {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if at, ok := h.at.Get(from.Log); ok && at.Epoch == from.Epoch && at.Offset < from.Offset {
+		from = at
+	}
 	for _, o := range use.members {
 		if o.live && o.at.Epoch == from.Epoch && o.at.Offset < from.Offset {
 			from = o.at
@@ -187,6 +200,7 @@ func (h *hubSide) earliest(use *groupUse, from comm.LogPosition) comm.LogPositio
 // rejoin puts a connection back that has left in order to come anew and was not let in: by the server's word
 // if that had let it in before; else those who were in it are out.
 func (h *hubSide) rejoin(use *groupUse, group string, err error) error {
+	h.announce(&comm.Frame{Op: comm.OpLeft, Group: group, Log: comm.LogPosition{Log: "group:" + group}})
 	if use.given {
 		if e := h.conn.Load().Join(group); e != nil {
 			return e
@@ -195,6 +209,10 @@ func (h *hubSide) rejoin(use *groupUse, group string, err error) error {
 	}
 	for _, o := range use.members {
 		o.taker.end(fmt.Errorf("graphql: joining group %q again: %w", group, err))
+	}
+	delete(h.groups, group) // they have nothing to leave
+	if _, refused := errors.AsType[*comm.PeerError](err); !refused {
+		h.tellLeave(group)
 	}
 	return err
 }
@@ -205,7 +223,7 @@ func (h *hubSide) failed(use *groupUse, m *membership, err error) error {
 	if len(use.members) > 0 {
 		return err
 	}
-	if !use.given {
+	if _, refused := errors.AsType[*comm.PeerError](err); !refused && !use.given {
 		h.tellLeave(m.group)
 	}
 	delete(h.groups, m.group)
@@ -237,20 +255,12 @@ func (m *membership) leave() {
 		return
 	}
 	delete(h.groups, m.group)
-	if use.given {
+	if use.given || !slices.Contains(h.conn.Load().Groups(), m.group) { // somebody else has taken it out
 		return
 	}
-	defer m.unsee()
 	ctx, cancel := context.WithTimeout(h.s.ctx, hubTime)
 	defer cancel()
-	_ = h.exit(ctx, m.group) // the connection has ended, and with it this
-}
-
-// unsee forgets how far the group's log had come: the connection has left it.
-func (m *membership) unsee() {
-	m.h.mu.Lock()
-	defer m.h.mu.Unlock()
-	delete(m.h.seen, m.log)
+	_ = h.exit(ctx, m.group, newAskID()) // the connection has ended, and with it this
 }
 
 // hubTime bounds the wait for the hub's answer where no operation's context does. A leave is waited for so that

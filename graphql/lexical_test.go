@@ -88,3 +88,35 @@ func TestArgumentPlaces(t *testing.T) {
 		`{"data":{"user":null},"errors":[{"message":"Argument \"in\" has invalid value {name:\"a\",friend:{name:$n}}: Expected variable \"$n\" provided to type \"String!\" not to be null.","locations":[{"line":1,"column":62}],"path":["user"]}]}`,
 		`{"n":null}`)
 }
+
+// A string and a comment may hold any character (specification 2.1, SourceCharacter), and columns stay right.
+func TestControlCharacters(t *testing.T) {
+	t.Parallel()
+	s := echoSchema(t)
+	for _, c := range []struct{ text, want string }{
+		{"\"a\x01b\x00\x1f\"", "a\x01b\x00\x1f"},
+		{"\"\\\"\x07\\u0007\\\\\"", "\"\x07\x07\\"},
+		{"\"\"\"\n  a\x0bb\n  \\\"\"\"\x0c\"\"\"", "a\x0bb\n\"\"\"\x0c"},
+		{"\"\\\\\" #\x01", `\`},
+		{"\"\x01\\\\\", i: [1] # \"\x02", "\x01\\"},
+		{"\"\ufdd1\x01\"", "\ufdd1\x01"},
+		{"\"x\" # \x01 \"\x02", "x"},
+	} {
+		body, _ := json.Marshal(map[string]string{"query": "{ a(s: " + c.text + "\n) }"})
+		var req graphql.Request
+		if err := json.Unmarshal(body, &req); err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Data struct{ A *string } }
+		if err := json.Unmarshal([]byte(ask(t, s, req.Query)), &got); err != nil || got.Data.A == nil || *got.Data.A != c.want {
+			t.Errorf("%q: got %s, want %q", c.text, ask(t, s, req.Query), c.want)
+		}
+	}
+	expect(t, s, "query($s: String = \"\x01\") { a(s: $s) }", `{"data":{"a":"\u0001"}}`)
+	expect(t, s, "query { ...F } fragment F on Query { ... { a(s: \"\x02\") @skip(if: false) } }", `{"data":{"a":"\u0002"}}`)
+	refused(t, s, "{ a(s: \"\x01\x02\x03\") nope }", ``, `"line":1,"column":15`)
+	refused(t, s, "{ a(s: [\"\x01\"]) }", ``, `\u0001`)
+	refused(t, s, "{ a(s: \"x\") \x01 }", ``, `Syntax Error`, `"line":1,"column":13`)
+	refused(t, s, "{ a(s: \"\ufdd1\x01\U0010ffc1\") }", ``, `Syntax Error`) // nothing is left to stand for it
+	refused(t, s, "{ a(s: \"\x01\n\") }", ``, `Syntax Error`)
+}

@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -54,32 +55,32 @@ const noLimit = 1 << 30
 // resolve fills in defaults, and turns "none" into a number that is never reached.
 func (l Limits) resolve() (Limits, error) {
 	d := defaultLimits()
-	for _, f := range []struct{ set, dflt *int }{
-		{&l.Tokens, &d.Tokens},
-		{&l.Depth, &d.Depth},
-		{&l.Aliases, &d.Aliases},
-		{&l.Selections, &d.Selections},
-		{&l.Cost, &d.Cost},
-		{&l.OverlapBudget, &d.OverlapBudget},
-		{&l.Errors, &d.Errors},
-		{&l.ResponseBytes, &d.ResponseBytes},
-		{&l.Pending, &d.Pending},
-		{&l.Parts, &d.Parts},
-		{&l.Concurrency, &d.Concurrency},
-		{&l.CacheBytes, &d.CacheBytes},
-	} {
-		switch {
-		case *f.set == 0:
-			*f.set = *f.dflt
-		case *f.set < 0:
-			*f.set = noLimit
+	l = l.or(d)
+	for _, n := range l.counts() {
+		if *n < 0 {
+			*n = noLimit
 		}
-	}
-	if l.Time == 0 {
-		l.Time = d.Time
 	}
 	if l.Concurrency == noLimit {
 		return l, fmt.Errorf("graphql: WithLimits: Concurrency must be 1 or more, or 0 for the default of %d", d.Concurrency)
 	}
 	return l, nil
+}
+
+// or takes the zero fields from others.
+func (l Limits) or(others Limits) Limits {
+	theirs := others.counts()
+	for i, n := range l.counts() {
+		*n = cmp.Or(*n, *theirs[i])
+	}
+	l.Time = cmp.Or(l.Time, others.Time)
+	return l
+}
+
+// counts are all of them but Time.
+func (l *Limits) counts() []*int {
+	return []*int{
+		&l.Tokens, &l.Depth, &l.Aliases, &l.Selections, &l.Cost, &l.OverlapBudget, &l.Errors, &l.ResponseBytes, &l.Pending, &l.Parts,
+		&l.Concurrency, &l.CacheBytes,
+	}
 }

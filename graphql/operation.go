@@ -33,7 +33,7 @@ type operation struct {
 
 	mu      sync.Mutex // guards the fields below
 	plans   map[uint64]*plan
-	inParts map[uint64]*plan
+	inParts map[partsKey]*plan
 }
 
 // maxPlans bounds the plans of one operation that are kept: one for each combination of its conditions.

@@ -93,7 +93,7 @@ func Scalar[T any](typeName string, parse func(any) (T, error), write func([]byt
 	})
 }
 
-// WithLimits sets the limits of every request. Zero fields keep their defaults.
+// WithLimits sets the limits of every request. Zero fields keep their defaults, in a gateway those of [Config].
 func WithLimits(l Limits) SchemaOption { return schemaOption(func(b *builder) { b.limits = l }) }
 
 // WithIntrospection switches __schema and __type on or off. The default is on.

@@ -13,11 +13,17 @@ import (
 
 const mediaParts = "multipart/mixed"
 
-// formats are the parameters by which clients name the format of incremental delivery that they read. This is
-// the one of graphql-js 17; a client of the older one, deferSpec=20220824, gets one response that has everything.
-var formats = map[string]string{"incrementalspec": "v0.2", "incrementaldeliveryspec": "3283f8a"}
+// formats are the parameters by which clients name the format of incremental delivery that they read, as they
+// are told in return. A client that names none gets the one of graphql-js 17, by ids.
+var formats = map[string]string{
+	"incrementalspec=v0.2":            "incrementalSpec=v0.2",
+	"incrementaldeliveryspec=3283f8a": "incrementalDeliverySpec=3283f8a",
+	"deferspec=20220824":              formatByPath,
+}
 
-// acceptedParts reports whether the Accept headers allow multipart/mixed in the format that is served, and
+const formatByPath = "deferSpec=20220824"
+
+// acceptedParts reports whether the Accept headers allow multipart/mixed in a format that is served, and
 // which parameter names the format to that client.
 func acceptedParts(headers []string) (format string, ok bool) {
 	for m := range mediaRanges(headers) {
@@ -26,9 +32,10 @@ func acceptedParts(headers []string) (format string, ok bool) {
 		}
 		format, fits := "", true
 		for name, value := range m.params {
+			known := formats[name+"="+value]
 			switch {
-			case formats[name] == value && value != "":
-				format = name + "=" + value
+			case known != "":
+				format = known
 			case strings.HasSuffix(name, "spec"):
 				fits = false
 			}

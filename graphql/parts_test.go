@@ -3,11 +3,13 @@ package graphql_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +41,10 @@ func TestPartsNegotiation(t *testing.T) {
 		newer + ", multipart/mixed;q=0": newer,
 		"multipart/mixed, " + older:     `multipart/mixed; boundary="-"`,
 		newer + ", " + older + ", text/event-stream, multipart/mixed":                  `multipart/mixed; boundary="-"`, // urql
-		"multipart/mixed;incrementalSpec=v0.2, " + newer + ", " + older + ";q=0.9":     `multipart/mixed; boundary="-"; incrementalspec=v0.2`,
-		"multipart/mixed; incrementalDeliverySpec=3283f8a, " + older:                   `multipart/mixed; boundary="-"; incrementaldeliveryspec=3283f8a`,
-		"multipart/mixed;deferSpec=20220824, " + newer + ", " + older + ";q=0.9":       newer, // a format that is not served
+		"multipart/mixed;incrementalSpec=v0.2, " + newer + ", " + older + ";q=0.9":     `multipart/mixed; boundary="-"; incrementalSpec=v0.2`,
+		"multipart/mixed; incrementalDeliverySpec=3283f8a, " + older:                   `multipart/mixed; boundary="-"; incrementalDeliverySpec=3283f8a`,
+		"multipart/mixed;deferSpec=20220824, " + newer + ", " + older + ";q=0.9":       `multipart/mixed; boundary="-"; deferSpec=20220824`, // Apollo Client
+		"multipart/mixed;deferSpec=20200101, " + newer + ", " + older + ";q=0.9":       newer,                                               // a format that is not served
 		"multipart/mixed;boundary=graphql;subscriptionSpec=1.0," + newer + "," + older: newer,
 		"multipart/mixed": `multipart/mixed; boundary="-"`,
 	} {
@@ -53,7 +56,7 @@ func TestPartsNegotiation(t *testing.T) {
 			t.Errorf("%q: %s", accept, got.body)
 		}
 	}
-	if got := send(h, "POST", "/", partsBody, "Content-Type", older, "Accept", "multipart/mixed;deferSpec=20220824"); got.status != 406 {
+	if got := send(h, "POST", "/", partsBody, "Content-Type", older, "Accept", "multipart/mixed;deferSpec=20200101"); got.status != 406 {
 		t.Error(got)
 	}
 	// One response is none in parts, unless the client takes nothing else.
@@ -71,6 +74,52 @@ func TestPartsNegotiation(t *testing.T) {
 	}
 	if got := send(h, "POST", "/", `{"query":"{ nothing }"}`, "Content-Type", older, "Accept", "multipart/mixed, "+newer); got.status != 400 || got.header.Get("Content-Type") != newer+"; charset=utf-8" {
 		t.Error(got)
+	}
+}
+
+// partsByPath are what graphql-js 17.1.0 answers to legacyExecuteIncrementally, on the schema of incrementalSchema,
+// keys sorted and locations left out. Where an element of a list fails its index is in the path, as it was in the
+// versions that clients of this format were made for.
+var partsByPath = []incrementalCase{
+	{`{ hero { id ... @defer(label: "A") { id name friends @stream(initialCount: 1, label: "S") { id } } } }`, ``, []string{
+		`{"data":{"hero":{"id":"1"}},"hasNext":true}`,
+		`{"hasNext":false,"incremental":[{"data":{"friends":[{"id":"2"}],"id":"1","name":"Luke"},"label":"A","path":["hero"]},{"items":[{"id":"3"},{"id":"4"}],"label":"S","path":["hero","friends",1]}]}`,
+	}},
+	{`{ strict @stream }`, ``, []string{
+		`{"data":{"strict":[]},"hasNext":true}`,
+		`{"hasNext":false,"incremental":[{"items":["apple"],"path":["strict",0]},{"errors":[{"message":"Cannot return null for non-nullable field Query.strict.","path":["strict",1]}],"items":null,"path":["strict",1]}]}`,
+	}},
+	{`{ hero { name ...F @defer(label: "A") ...F @defer(label: "B") } } fragment F on Hero { name best { id } }`, ``, []string{
+		`{"data":{"hero":{"name":"Luke"}},"hasNext":true}`,
+		`{"hasNext":false,"incremental":[{"data":{"best":{"id":"5"},"name":"Luke"},"label":"A","path":["hero"]},{"data":{"best":{"id":"5"},"name":"Luke"},"label":"B","path":["hero"]}]}`,
+	}},
+	{`{ nest { b { c { d ... @defer(label: "A") { ...F ... @defer(label: "B") { e ...F } } } } } } fragment F on C { ... @defer(label: "X") { nothing } }`, ``, []string{
+		`{"data":{"nest":{"b":{"c":{"d":"d"}}}},"hasNext":true}`,
+		`{"hasNext":false,"incremental":[{"data":null,"errors":[{"message":"Cannot return null for non-nullable field C.nothing.","path":["nest","b","c","nothing"]}],"label":"X","path":["nest","b","c"]},{"data":{"e":"e"},"label":"B","path":["nest","b","c"]},{"data":null,"errors":[{"message":"Cannot return null for non-nullable field C.nothing.","path":["nest","b","c","nothing"]}],"label":"X","path":["nest","b","c"]}]}`,
+	}},
+}
+
+func TestPartsByPath(t *testing.T) {
+	t.Parallel()
+	h, err := graphql.NewHandler(incrementalSchema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range partsByPath {
+		body, _ := json.Marshal(map[string]string{"query": c.query})
+		res := send(h, "POST", "/", string(body), "Content-Type", older, "Accept", "multipart/mixed;deferSpec=20220824, "+newer)
+		var got []string
+		for parts := multipart.NewReader(strings.NewReader(res.body), "-"); ; {
+			p, err := parts.NextPart()
+			if err != nil {
+				break
+			}
+			b, _ := io.ReadAll(p)
+			got = append(got, plain(t, string(b)))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s\n got %s\nwant %s", c.query, strings.Join(got, "\n     "), strings.Join(c.want, "\n     "))
+		}
 	}
 }
 

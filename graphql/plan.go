@@ -16,6 +16,7 @@ type plan struct {
 	op    *operation
 	conds map[string]bool
 	parts bool // @defer and @stream are obeyed
+	whole bool // each deferred fragment comes by itself
 	root  *selection
 }
 
@@ -89,11 +90,13 @@ func (p *plan) compile(t *typeDef, sets []ast.SelectionSet, usages, under []*def
 type collector struct {
 	p     *plan
 	sel   *selection
-	index map[string]*planField
-	seen  map[string]bool // fragments
+	index map[string]*planField // by alias
+	seen  map[string]bool       // fragments
 
-	opened   []*deferUsage // of plans in parts
+	// Of plans in parts.
+	opened   []*deferUsage
 	deferred map[spreadIn]bool
+	within   map[*deferUsage]map[string]*planField // index where fragments come whole
 }
 
 func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
@@ -108,16 +111,15 @@ func (c *collector) walk(set ast.SelectionSet, in *deferUsage) {
 				c.walk(s.SelectionSet, c.usage(s.Directives, in))
 			}
 		case *ast.FragmentSpread:
-			if !c.included(s.Directives) || c.seen[s.Name] {
-				continue
-			}
-			if c.p.parts {
+			switch {
+			case !c.included(s.Directives):
+			case c.p.parts:
 				c.spread(s, in)
-				continue
-			}
-			c.seen[s.Name] = true
-			if c.applies(s.Definition.TypeCondition) {
-				c.walk(s.Definition.SelectionSet, nil)
+			case !c.seen[s.Name]:
+				c.seen[s.Name] = true
+				if c.applies(s.Definition.TypeCondition) {
+					c.walk(s.Definition.SelectionSet, nil)
+				}
 			}
 		}
 	}
@@ -148,8 +150,12 @@ func (c *collector) included(list ast.DirectiveList) bool {
 // undecided is a variable that is null, which a default allows where a Boolean! is needed.
 func (c *collector) undecided(d *ast.Directive, arg *ast.Argument) {
 	if c.sel.err == nil {
-		c.sel.err = errorAt(fmt.Sprintf("Argument \"if\" of @%s needs a Boolean, but the variable \"$%s\" is null.", d.Name, arg.Value.Raw), arg.Value.Position)
+		c.sel.err = isNull(d, arg)
 	}
+}
+
+func isNull(d *ast.Directive, arg *ast.Argument) *Error {
+	return errorAt(fmt.Sprintf("Argument %q of @%s needs a Boolean, but the variable \"$%s\" is null.", arg.Name, d.Name, arg.Value.Raw), arg.Value.Position)
 }
 
 func (c *collector) applies(condition string) bool {
@@ -157,11 +163,15 @@ func (c *collector) applies(condition string) bool {
 }
 
 func (c *collector) add(node *ast.Field, in *deferUsage) {
-	f := c.index[node.Alias]
+	index := c.index
+	if c.p.whole && in != nil {
+		index = c.indexWithin(in)
+	}
+	f := index[node.Alias]
 	if f == nil {
 		f = &planField{alias: node.Alias, p: c.p, slot: -1}
 		f.key = append(jsonscan.AppendString(nil, node.Alias), ':')
-		c.index[node.Alias] = f
+		index[node.Alias] = f
 		c.sel.fields = append(c.sel.fields, f)
 	}
 	f.nodes = append(f.nodes, node)

@@ -17,25 +17,6 @@ import (
 	"github.com/anasamu/comm/internal/places"
 )
 
-// Config is what the section "graphql" of a configuration file, the variables GRAPHQL_KEY and the options
-// of [New] set. The options win over the environment, and that over the file.
-type Config struct {
-	// Host and Port are an address of the provider's own. Without both it is served on the manager's;
-	// a Port alone is on every interface, a Host alone on a free port.
-	Host string `json:"host" format:"host"`
-	Port int    `json:"port" min:"0" max:"65535"`
-	// Path is where clients send their requests. The default is /graphql.
-	Path string `json:"path"`
-	// EnableIntrospection serves __schema and __type. The default is true.
-	EnableIntrospection bool `json:"enable_introspection"`
-	// EnablePlayground serves a page from which operations can be tried. The default is false.
-	EnablePlayground bool `json:"enable_playground"`
-	// MaxBody bounds the body of a request. The default is 1 MiB.
-	MaxBody conf.ByteSize `json:"max_body_size" min:"1"`
-	// BatchLimit bounds how many requests one body may hold in an array; 0 refuses arrays. The default is 10.
-	BatchLimit int `json:"batch_limit" min:"0"`
-}
-
 // Provider is the GraphQL provider of a [comm.Manager]. [New] makes one; it serves one manager.
 type Provider struct {
 	opts        []Option
@@ -105,7 +86,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 		return errors.New("graphql: a provider serves one manager")
 	}
 	p.resolved = true
-	p.conf = Config{Path: "/graphql", EnableIntrospection: true, MaxBody: 1 << 20, BatchLimit: 10}
+	p.conf = defaultConfig()
 	errs := []error{src.Decode(&p.conf)}
 	for _, o := range p.opts {
 		if o == nil {
@@ -123,11 +104,11 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 
 // build makes the schema and its handler; options win over the configuration, so they come last.
 func (p *Provider) build() error {
-	s, err := NewSchema(slices.Concat([]SchemaOption{WithIntrospection(p.conf.EnableIntrospection)}, p.schemaOpts)...)
+	s, err := NewSchema(slices.Concat(p.conf.schemaOptions(), p.schemaOpts)...)
 	if err != nil {
 		return err
 	}
-	p.handler, err = NewHandler(s, slices.Concat([]HandlerOption{WithMaxBody(int(p.conf.MaxBody)), WithBatchLimit(p.conf.BatchLimit)}, p.handlerOpts)...)
+	p.handler, err = NewHandler(s, slices.Concat(p.conf.handlerOptions(), p.handlerOpts)...)
 	return err
 }
 

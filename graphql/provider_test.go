@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
-	"github.com/anasamu/comm/internal/conf/conftest"
 )
 
 // gateway is a manager with the provider, on a socket.
@@ -30,8 +30,12 @@ type gateway struct {
 
 func apiOptions() []graphql.Option {
 	return []graphql.Option{
-		graphql.SDL(`type Query { me: String a: Int }`),
+		graphql.SDL(`scalar Upload type Query { me: String a: Int next: Query bad: Int meet(n: Int! = 2): Int sent(file: Upload): Boolean }`),
 		graphql.Get("Query.a", func(graphql.Root) int { return 1 }),
+		graphql.Get("Query.next", func(graphql.Root) *graphql.Root { return new(graphql.Root) }),
+		graphql.Resolve("Query.bad", func(context.Context, graphql.Root, graphql.NoArgs) (int, error) { return 0, errors.New("bad") }),
+		graphql.Resolve("Query.meet", meeting()),
+		graphql.GetWith("Query.sent", func(_ graphql.Root, a struct{ File *graphql.Upload }) bool { return a.File != nil }),
 		graphql.Resolve("Query.me", func(ctx context.Context, _ graphql.Root, _ graphql.NoArgs) (string, error) {
 			id, ok := graphql.TransportOf(ctx).Handshake.Identity()
 			if !ok {
@@ -39,6 +43,23 @@ func apiOptions() []graphql.Option {
 			}
 			return id.User, nil
 		}),
+	}
+}
+
+// meeting waits until as many as n calls wait at once.
+func meeting() func(context.Context, graphql.Root, struct{ N int }) (int, error) {
+	var there atomic.Int32
+	met := make(chan struct{})
+	return func(ctx context.Context, _ graphql.Root, a struct{ N int }) (int, error) {
+		if int(there.Add(1)) == a.N {
+			close(met)
+		}
+		select {
+		case <-met:
+			return a.N, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	}
 }
 
@@ -198,78 +219,6 @@ func TestBadProviderOptions(t *testing.T) {
 	}
 }
 
-// configRow is one key of the section "graphql" and what a client sees of it.
-type configRow struct {
-	set   map[string]string // as the environment has it
-	check func(t *testing.T, g *gateway)
-}
-
-func configRows(port string) map[string]configRow {
-	own := func(key, v string) map[string]string { return map[string]string{"host": "127.0.0.1", key: v} }
-	return map[string]configRow{
-		"host": {own("host", "127.0.0.2"), func(t *testing.T, g *gateway) {
-			if !strings.HasPrefix(g.host(), "127.0.0.2:") || g.ask(`{ a }`).status != 200 {
-				t.Errorf("served on %s", g.host())
-			}
-		}},
-		"port": {own("port", port), func(t *testing.T, g *gateway) {
-			if g.host() != "127.0.0.1:"+port || g.ask(`{ a }`).status != 200 {
-				t.Errorf("served on %s, want port %s", g.host(), port)
-			}
-		}},
-		"path": {own("path", "/api"), func(t *testing.T, g *gateway) {
-			if r := g.ask(`{ a }`); r.status != 404 {
-				t.Error(r)
-			}
-			g.url = strings.TrimSuffix(g.url, "/graphql") + "/api"
-			if r := g.ask(`{ a }`); r.status != 200 {
-				t.Error(r)
-			}
-		}},
-		"enable_introspection": {own("enable_introspection", "false"), func(t *testing.T, g *gateway) {
-			if r := g.ask(`{ __schema { description } }`); !strings.Contains(r.body, "switched off") {
-				t.Error(r)
-			}
-		}},
-		"enable_playground": {own("enable_playground", "true"), func(t *testing.T, g *gateway) {
-			r := g.do("GET", g.url, "", "Accept", "text/html,*/*;q=0.8")
-			if r.status != 303 || r.header.Get("Location") != "/graphql/playground/" {
-				t.Error(r)
-			}
-			r = g.do("GET", g.url+"/playground/", "")
-			if r.status != 200 || !strings.Contains(r.body, `src="app.js"`) || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
-				t.Error(r)
-			}
-			if r := g.do("GET", g.url+"?query={a}", "", "Accept", "text/html,*/*;q=0.8"); r.status != 200 || r.body != `{"data":{"a":1}}` {
-				t.Error(r)
-			}
-		}},
-		"max_body_size": {own("max_body_size", "100"), func(t *testing.T, g *gateway) {
-			if r := g.ask(`{ a } #` + strings.Repeat("x", 100)); r.status != 413 {
-				t.Error(r)
-			}
-		}},
-		"batch_limit": {own("batch_limit", "1"), func(t *testing.T, g *gateway) {
-			if r := g.do("POST", g.url, `[{"query":"{a}"},{"query":"{a}"}]`, "Content-Type", "application/json"); r.status != 400 || !strings.Contains(r.body, "more than 1") {
-				t.Error(r)
-			}
-		}},
-	}
-}
-
-// TestConfigKeys observes every key on a socket, once read from a file and once from the environment.
-func TestConfigKeys(t *testing.T) {
-	t.Parallel()
-	for _, source := range []string{"file", "environment"} {
-		t.Run(source, func(t *testing.T) {
-			t.Parallel()
-			conftest.EachKey(t, new(graphql.Config), configRows(conftest.FreePort(t)), func(t *testing.T, _ string, row configRow) {
-				row.check(t, startGateway(t, nil, configured(source, row.set)))
-			})
-		})
-	}
-}
-
 // Options say the same as the keys, and win over them.
 func TestOptionsWin(t *testing.T) {
 	t.Parallel()
@@ -282,6 +231,13 @@ func TestOptionsWin(t *testing.T) {
 	if r := g.do("GET", g.url+"/playground/", ""); r.status != 404 {
 		t.Error(r)
 	}
+	l := startGateway(t, []graphql.Option{graphql.WithLimits(graphql.Limits{Depth: 2})}, configured("environment", map[string]string{"max_depth": "1", "max_aliases": "1"}))
+	if r := l.ask(`{ next { a } x: a }`); r.body != `{"data":{"next":{"a":1},"x":1}}` {
+		t.Error(r)
+	}
+	if r := l.ask(`{ x: a y: a }`); !strings.Contains(r.body, "limit of 1 aliases") {
+		t.Error(r)
+	}
 	fs := startGateway(t, []graphql.Option{graphql.WithPlaygroundFS(fstest.MapFS{"index.html": {Data: []byte("<p>mine")}, "x.js": {Data: []byte("1")}})})
 	if r := fs.do("GET", fs.url+"/playground/", ""); r.body != "<p>mine" {
 		t.Error(r)
@@ -289,11 +245,4 @@ func TestOptionsWin(t *testing.T) {
 	if r := fs.do("GET", fs.url+"/playground/x.js", ""); r.body != "1" {
 		t.Error(r)
 	}
-}
-
-func configured(source string, set map[string]string) comm.Option {
-	if source == "environment" {
-		return comm.WithEnviron(conftest.Environ("graphql", set), "")
-	}
-	return comm.WithConfigJSON("config.json", conftest.Document("graphql", set))
 }

@@ -61,6 +61,8 @@ type promise struct {
 	id    int // from 1; 0 before it is told and after it is kept
 	label []byte
 	path  []pathStep
+
+	stream *streamed // whose elements they are, or nil
 }
 
 // part is the fields of one object that wait for the same fragments.
@@ -78,6 +80,7 @@ type part struct {
 	job     *job
 	data    []byte // once it is there
 	errs    []*Error
+	failed  *Error // if it cannot be had
 	streams []*streamed
 }
 
@@ -175,9 +178,9 @@ func (r *run) stream(f *planField, c *completer, list reflect.Value, from, at in
 	def.comp, def.typ, def.r = nullableList(c), c.ref.nullable(), nil
 	items := *f.stream.items
 	items.def = &def
-	r.later.streams = append(r.later.streams, &streamed{
-		promise: promise{label: f.stream.label, path: slices.Clone(r.path)}, f: &items, list: list, next: from, take: 1, at: at,
-	})
+	t := &streamed{f: &items, list: list, next: from, take: 1, at: at}
+	t.promise = promise{label: f.stream.label, path: slices.Clone(r.path), stream: t}
+	r.later.streams = append(r.later.streams, t)
 }
 
 // nullableList is the completer of a list that itself is there.

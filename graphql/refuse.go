@@ -19,5 +19,5 @@ func refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	if media, ok := accepted(r.Header.Values("Accept")); ok {
 		x.media = media
 	}
-	x.refuse(status, comm.RefusalFrame("", err).Text)
+	x.refuseWith(status, refusalError(err))
 }

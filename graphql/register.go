@@ -52,6 +52,7 @@ type resolver struct {
 
 	cost     int
 	multiply string
+	inTurn   bool // see line
 }
 
 // FieldOption is a setting of one field.

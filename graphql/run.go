@@ -172,9 +172,12 @@ func (r *run) all(p *plan, ev *event) {
 	r.buf = append(r.buf, `{"data":`...)
 	start := len(r.buf)
 	var ok bool
-	if p.root.slots == 0 && ev == nil {
+	switch {
+	case ev != nil && !p.root.fields[0].deep:
+		ok = r.event(p, nil, ev)
+	case ev == nil && p.root.slots == 0:
 		ok = r.object(p.root, rootValue, nil, 0)
-	} else {
+	default:
 		ok = r.blocking(p, ev)
 	}
 	if !ok || r.fatal != nil {
@@ -242,7 +245,8 @@ func (r *run) mutation(sel *selection, fr *frame) bool {
 	return true
 }
 
-// event executes a subscription's one root field on a value of its source (specification 6.2.3.2).
+// event executes a subscription's one root field on a value of its source (specification 6.2.3.2). fr is nil
+// where nothing below it calls resolvers.
 func (r *run) event(p *plan, fr *frame, ev *event) bool {
 	f := p.root.fields[0]
 	r.buf = append(append(r.buf, '{'), f.key...)
@@ -251,15 +255,13 @@ func (r *run) event(p *plan, fr *frame, ev *event) bool {
 	switch {
 	case ev.err != nil:
 		ok = r.failed(f, f.def.comp, ev.err)
-	case f.slot < 0:
+	case fr == nil:
 		ok = r.complete(f, f.def.comp, ev.v, nil)
 	default:
 		s := &fr.slots[f.slot]
 		s.vals = []reflect.Value{ev.v}
 		x := &r.fetcher
-		if f.deep {
-			x.expand(f, fr)
-		}
+		x.expand(f, fr)
 		x.work(true)
 		x.wg.Wait()
 		ok = r.fetched(f, s, 0)

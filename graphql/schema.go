@@ -32,6 +32,7 @@ type Schema struct {
 	unmasked      bool
 	introspection bool
 	incremental   bool
+	hub           bool // it has the fields of Hub
 	persisted     *persistedQueries
 	trusted       *trustedDocuments
 	intro         *introSchema
@@ -49,6 +50,7 @@ type builder struct {
 	fieldMW       []fieldMiddleware
 	operationMW   []OperationMiddleware
 	limits        Limits
+	configured    Limits // where limits has none
 	introspection bool
 	incremental   bool
 	unmasked      bool
@@ -80,14 +82,14 @@ func NewSchema(opts ...SchemaOption) (*Schema, error) {
 }
 
 func (b *builder) build() (*Schema, error) {
-	limits, err := b.limits.resolve()
+	limits, err := b.limits.or(b.configured).resolve()
 	if err != nil {
 		return nil, err
 	}
 	b.s = &Schema{
 		types: make(map[string]*typeDef), limits: limits, cache: newDocumentCache(limits.CacheBytes),
 		operationMW: b.operationMW, presenter: b.presenter, observer: b.observer, logger: b.logger,
-		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, names: newNameSet(),
+		unmasked: b.unmasked, introspection: b.introspection, incremental: b.incremental, hub: b.hub, names: newNameSet(),
 		persisted: newPersistedQueries(b.persistedSize), trusted: newTrustedDocuments(b.trusted),
 	}
 	if b.hub {

@@ -63,6 +63,7 @@ func (l *hall) serveSocket(w http.ResponseWriter, r *http.Request) {
 	k.r = r.WithContext(context.WithoutCancel(r.Context()))
 	k.r.Body = http.NoBody
 	go k.admit(done)
+	conn.HoldHandler()
 }
 
 // admit brings the connection to the acknowledgement; what stands is served by a fresh goroutine, whose stack
@@ -108,10 +109,19 @@ func (k *socket) open() error {
 	if err != nil {
 		return err
 	}
-	if k.t.InitPayload = payload; k.s.Conn() == nil {
-		if err := k.attach(handshakeOf(k.r, k.t)); err != nil {
-			return err
-		}
+	k.t.InitPayload = payload
+	hello, err := k.l.helloIn(payload)
+	k.s.greeted = hello != nil
+	switch {
+	case err != nil:
+		return k.refused(err)
+	case k.s.Conn() == nil:
+		err = k.attach(handshakeOf(k.r, k.t, hello))
+	case asks(hello):
+		return k.refused(errWelcome)
+	}
+	if err != nil {
+		return err
 	}
 	k.l.keep(k.s)
 	return k.acknowledge()
@@ -119,23 +129,30 @@ func (k *socket) open() error {
 
 // attach has the gateway admit the client.
 func (k *socket) attach(hs *comm.Handshake) error {
-	err := k.l.attach(k.l.ctx, k.s, k.t, hs)
-	if err == nil {
-		return nil
+	if err := k.l.attach(k.l.ctx, k.s, k.t, hs); err != nil {
+		return k.refused(err)
 	}
-	c := refusalOf(err)
+	return nil
+}
+
+// refused tells a client of the old protocol why it is not admitted, and is how the connection is closed.
+func (k *socket) refused(err error) error {
 	if k.d.old {
-		_ = k.send(appendMessage(nil, "connection_error", "", appendText(comm.RefusalFrame("", err).Text)))
+		_ = k.send(appendMessage(nil, "connection_error", "", refusalError(err).append(nil)))
 	}
-	return c
+	return refusalOf(err)
 }
 
 // appendText is the payload of an old protocol's error.
 func appendText(text string) []byte { return (&Error{Message: text}).append(nil) }
 
-// acknowledge tells the client that it may begin.
+// acknowledge tells the client that it may begin, and one that has said hello that it is welcome.
 func (k *socket) acknowledge() error {
-	if err := k.send(appendMessage(nil, "connection_ack", "", nil)); err != nil {
+	var payload []byte
+	if k.s.greeted {
+		payload = k.s.hub.welcomePayload()
+	}
+	if err := k.send(appendMessage(nil, "connection_ack", "", payload)); err != nil {
 		return err
 	}
 	if !k.d.old {
@@ -251,14 +268,18 @@ func (k *socket) receive(typ ws.Type, data []byte) error {
 		k.s.hub.heard(len(data))
 	}
 	m, err := parseFrame(typ, data)
-	if err != nil {
+	switch {
+	case err != nil:
+		k.s.alive()
 		return k.invalid(m.id, err.Error())
-	}
-	switch m.typ {
-	case k.d.begin:
+	case m.typ == k.d.begin:
 		return k.begin(&m)
-	case k.d.stop:
-		k.s.stop(m.id) // one that is not known has ended on the way
+	case m.typ == k.d.stop && k.s.stop(m.id): // which counts by what it has the hub do
+		return nil
+	}
+	k.s.alive()
+	switch m.typ {
+	case k.d.stop: // it has ended on the way
 		return nil
 	case "connection_init":
 		return closeManyInits
@@ -287,7 +308,7 @@ func (k *socket) invalid(id, why string) error {
 	return invalidMessage(why)
 }
 
-// begin begins an operation. Its bytes are copied: the operation outlives them.
+// begin begins an operation, which counts as a message by itself. Its bytes are copied: the operation outlives them.
 func (k *socket) begin(m *wsMessage) error {
 	switch {
 	case m.id == "":
@@ -302,18 +323,19 @@ func (k *socket) begin(m *wsMessage) error {
 	if req.Query == "" && req.DocumentID == "" && len(req.Extensions) == 0 {
 		return k.invalid(m.id, "the payload has no query")
 	}
-	op, err := k.s.enter(m.id, req)
+	op, err := k.s.arrive(m.id, req)
 	if errors.Is(err, errDuplicateID) {
 		if !k.d.old {
 			return subscriberExists(m.id)
 		}
 		k.s.stop(m.id) // the old protocol begins it anew
-		op, err = k.s.enter(m.id, req)
+		op, err = k.s.arrive(m.id, req)
 	}
 	switch {
 	case errors.Is(err, errLeaving): // a drain: the client finds its operation unanswered, and comes back
 		return nil
 	case err != nil:
+		k.s.alive()
 		own, _ := errors.AsType[*Error](err)
 		return k.send(k.refusal(nil, m.id, []*Error{own}))
 	}

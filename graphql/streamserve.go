@@ -107,11 +107,9 @@ func (l *hall) serveStop(w http.ResponseWriter, r *http.Request) {
 	case id == "":
 		x.refuse(http.StatusBadRequest, "The parameter operationId is missing")
 	case !s.stop(id):
+		s.alive()
 		x.refuse(http.StatusNotFound, "Operation not found")
 	default:
-		if s.Conn() != nil {
-			s.hub.heard(0)
-		}
 		w.WriteHeader(http.StatusOK)
 	}
 }
@@ -165,7 +163,7 @@ func (l *hall) openSingle(x *exchange, token string, hs *comm.Handshake, done fu
 
 // runAlone runs the one operation of a stream.
 func (s *Subscriber) runAlone(req *Request) {
-	if op, err := s.enter("", req); err == nil { // it fails only when the subscriber is leaving
+	if op, err := s.arrive("", req); err == nil { // it fails only when the subscriber is leaving
 		s.run(op, req)
 	}
 }
@@ -186,7 +184,11 @@ func (l *hall) hold(x *exchange, f *held) {
 	s := newSubscriber(x.r.Context(), l.h, f.e, t)
 	f.e.s = s
 	defer s.wait()
-	if err := l.attach(x.r.Context(), s, t, f.hs); err != nil {
+	err := l.greeting(s, x.r, f)
+	if err == nil {
+		err = l.attach(x.r.Context(), s, t, f.hs)
+	}
+	if err != nil {
 		s.cancel(err)
 		refuseRequest(x.w, x.r, admissionError(err))
 		return
@@ -203,6 +205,20 @@ func (l *hall) hold(x *exchange, f *held) {
 		s.hub.detach(r)
 	}
 	f.e.close(r, time.Now().Add(goodbyeTime))
+}
+
+// greeting reads the hello that an operation of the distinct connections mode may have in its extensions.
+func (l *hall) greeting(s *Subscriber, r *http.Request, f *held) error {
+	if f.get == nil {
+		return nil
+	}
+	hello, err := l.helloIn(f.get.Extensions)
+	if err != nil || hello == nil {
+		return err
+	}
+	s.greeted = true
+	f.hs, err = comm.NewHandshake(r, hello)
+	return err
 }
 
 // answer writes the stream until it ends, and says why that was. What has begun in the client's eyes can be
@@ -255,8 +271,9 @@ func (l *hall) serveOperation(w http.ResponseWriter, r *http.Request) {
 	case !x.mayRead(req):
 		return
 	}
-	op, err := s.enter(id, req)
+	op, err := s.arrive(id, req)
 	if err != nil {
+		s.alive()
 		x.refuse(enterStatus(err), enterText(err))
 		return
 	}

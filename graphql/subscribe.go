@@ -18,6 +18,7 @@ type Stream struct {
 	vars   variables
 	source iter.Seq2[reflect.Value, error]
 	taken  atomic.Bool
+	byPath bool // what is put off is told by path and label
 }
 
 // Subscribe begins any operation: the responses of a subscription are those of its source's events, a
@@ -26,33 +27,45 @@ type Stream struct {
 // source cannot be made, the stream is nil, the bytes are the one response there is, and the outcome
 // tells of a request error (specification 6.2.3.1). ctx bounds the life of the stream.
 func (s *Schema) Subscribe(ctx context.Context, req *Request) (*Stream, []byte, Outcome) {
-	op, vars, errs := s.accept(req)
-	if errs != nil {
-		body, out := s.refuse(ctx, nil, op, errs)
-		return nil, body, out
-	}
-	st := newStream(ctx, s, op, vars)
-	if op.kind == Subscription {
-		if err := st.open(); err != nil {
-			st.cancel()
-			body, out := s.refuse(ctx, nil, op, []*Error{err})
+	ctx, cancel := context.WithCancel(ctx)
+	st, body, out := s.stream(ctx, cancel, req)
+	if st != nil {
+		if body, out = st.begin(); body != nil {
 			return nil, body, out
 		}
 	}
-	return st, nil, Outcome{Kind: op.kind}
+	return st, body, out
 }
 
-func newStream(ctx context.Context, s *Schema, op *operation, vars variables) *Stream {
-	st := &Stream{s: s, op: op, vars: vars}
-	st.ctx, st.cancel = context.WithCancel(ctx)
-	return st
+// stream accepts a request, with a context that is the stream's to end. If it is refused, the stream is nil and
+// the bytes are the response.
+func (s *Schema) stream(ctx context.Context, cancel context.CancelFunc, req *Request) (*Stream, []byte, Outcome) {
+	op, vars, errs := s.accept(req)
+	if errs != nil {
+		defer cancel()
+		body, out := s.refuse(ctx, nil, op, errs)
+		return nil, body, out
+	}
+	return &Stream{s: s, ctx: ctx, cancel: cancel, op: op, vars: vars}, nil, Outcome{Kind: op.kind}
+}
+
+// begin makes the source of a subscription. If there is none, the bytes are the one response there is.
+func (st *Stream) begin() (body []byte, out Outcome) {
+	if err := st.open(); err != nil {
+		defer st.cancel()
+		return st.s.refuse(st.ctx, nil, st.op, []*Error{err})
+	}
+	return nil, Outcome{Kind: st.op.kind}
 }
 
 // Kind is the kind of the operation.
 func (st *Stream) Kind() OperationKind { return st.op.kind }
 
-// open is CreateSourceEventStream.
+// open is CreateSourceEventStream; operations of other kinds have no source.
 func (st *Stream) open() *Error {
+	if st.op.kind != Subscription {
+		return nil
+	}
 	p := st.op.plan(st.vars)
 	if p.root.err != nil {
 		return p.root.err
@@ -110,6 +123,7 @@ type loop struct {
 	st     *Stream
 	yield  func([]byte, Outcome) bool
 	buf    []byte
+	ev     event
 	inside bool // not in the source, but in the executor or in the loop's body
 	over   bool // the loop wants no more
 }
@@ -126,12 +140,7 @@ func (st *Stream) execute(yield func([]byte, Outcome) bool) {
 		yield(st.s.execute(st.ctx, nil, st.op, st.vars, nil))
 		return
 	}
-	p, err := st.op.planInParts(st.vars)
-	if err != nil {
-		yield(st.s.refuse(st.ctx, nil, st.op, []*Error{err}))
-		return
-	}
-	st.deliver(p, yield)
+	st.deliver(st.op.planInParts(st.vars, st.byPath), yield)
 }
 
 // event executes the operation for one event. A source that goes on after it was told to end is told again.
@@ -139,9 +148,10 @@ func (d *loop) event(v reflect.Value, err error) bool {
 	if d.over || d.st.ctx.Err() != nil {
 		return false
 	}
-	d.inside = true
+	d.inside, d.ev = true, event{v, err}
 	var out Outcome
-	d.buf, out = d.st.s.execute(d.st.ctx, d.buf[:0], d.st.op, d.st.vars, &event{v, err})
+	d.buf, out = d.st.s.execute(d.st.ctx, d.buf[:0], d.st.op, d.st.vars, &d.ev)
+	d.ev = event{}
 	d.over = !d.yield(d.buf, out)
 	d.inside = false
 	return !d.over

@@ -192,3 +192,34 @@ func TestClientSubscribe(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// TestEventAllocations: an event whose fields call no resolver is executed without an allocation. It is not
+// parallel, so that nobody else allocates.
+func TestEventAllocations(t *testing.T) {
+	const events = 1000
+	one := &tick{1}
+	s := schema(t, graphql.SDL(`type Query { a: Int } type Tick { n: Int! } type Subscription { tick: Tick! }`), value("Query.a", 1), graphql.Bind[*tick]("Tick"),
+		graphql.Subscribe("Subscription.tick", func(context.Context, graphql.NoArgs) (iter.Seq2[*tick, error], error) {
+			return func(yield func(*tick, error) bool) {
+				for range events {
+					if !yield(one, nil) {
+						return
+					}
+				}
+			}, nil
+		}))
+	allocs := testing.AllocsPerRun(5, func() {
+		st, body, _ := s.Subscribe(t.Context(), &graphql.Request{Query: `subscription { tick { n } }`})
+		if st == nil {
+			t.Fatalf("%s", body)
+		}
+		for body := range st.Responses() {
+			if string(body) != `{"data":{"tick":{"n":1}}}` {
+				t.Fatalf("%s", body)
+			}
+		}
+	})
+	if !raceEnabled && allocs > events/10 { // what the stream itself needs, and pools that a collection empties
+		t.Errorf("%.0f allocations for %d events", allocs, events)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -19,9 +20,9 @@ import (
 //
 // There a subscriber is a connection of the manager: it is admitted by its authenticator, limits and
 // OnConnect, listed, counted, found by ToConn, ToUser and ToAll, closed and drained like every other. Its
-// client speaks GraphQL and not the client protocol of comm, so it is told nothing of what the hub sends to
-// the connection, welcome and joined included, except what one of its operations takes and makes its own
-// responses of:
+// client may say hello in the member comm of connection_init's payload, and is told welcome there, see [Hub]. Of
+// all else that the hub sends to the connection it is told what one of its operations takes and makes its own
+// responses of, which the fields of [Hub] do, and those of other schemas can:
 //
 //   - [Subscriber.Join] makes the connection a member of a group and takes the group's messages, in their
 //     order, each with its position, from a position on if one is given.
@@ -39,7 +40,8 @@ import (
 // What no operation takes when its turn comes is gone, as far as this client is concerned. A message of a log
 // is still in the log and comes with the next Join from a position. A call, and a message whose sender waits
 // for the client, is answered with the error unknown_type. One that is taken is acknowledged when the loop's
-// body has returned, that is, when the response has been given to the network.
+// body has returned, that is, when the response has been given to the network. What the hub says to a client with a
+// hello waits for a while for Subscription.events of [Hub].
 type Subscriber struct {
 	h       *Handler
 	carrier carrier
@@ -50,11 +52,15 @@ type Subscriber struct {
 
 	mu       sync.Mutex // guards the fields below
 	ops      map[string]*running
-	active   int  // operations that count against the limit
-	held     int  // bytes of their requests
-	draining bool // subscriptions have ended, and no operation begins
+	active   int           // operations that count against the limit
+	held     int           // bytes of their requests
+	short    int           // those that run and are, as far as is known, no subscriptions
+	answered chan struct{} // closed when there are none of these; nil while nobody waits for that
+	draining bool          // subscriptions have ended, and no operation begins
 
-	hub *hubSide // nil where there is no gateway
+	hub     *hubSide // nil where there is no gateway
+	line    line     // of its operations, where there is one
+	greeted bool     // the client has said hello
 }
 
 // carrier says things to a client in the words of its protocol. Its methods but close are called by one
@@ -70,12 +76,22 @@ type carrier interface {
 
 // running is one operation that has begun.
 type running struct {
-	id     string
-	size   int  // of its request
-	over   bool // it counts no more; under Subscriber.mu
-	ctx    context.Context
-	cancel context.CancelFunc
-	kind   OperationKind // under Subscriber.mu; empty until the request has been accepted
+	id      string
+	size    int             // of its request
+	ctx     context.Context // of its resolvers; it ends with the source too, and then there is something left to say
+	cancel  context.CancelFunc
+	stopped atomic.Bool // nothing more is said of it
+	place   place
+
+	// Under Subscriber.mu.
+	over bool          // it counts no more
+	kind OperationKind // empty until the request has been accepted
+}
+
+// stop ends an operation of which nothing more is to be said.
+func (op *running) stop() {
+	op.stopped.Store(true)
+	op.cancel()
 }
 
 // turn is a mutex that can be waited for with a context.
@@ -147,16 +163,62 @@ func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 	s.active++
 	op := &running{id: id, size: size}
 	s.held += size
+	s.short++
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.ops[id] = op
+	if s.hub != nil {
+		op.ctx = context.WithValue(op.ctx, runningKey{}, op)
+	}
 	return op, nil
+}
+
+// arrive is enter for an operation of the client's own, which takes its place behind those that came before it.
+func (s *Subscriber) arrive(id string, req *Request) (*running, error) {
+	op, err := s.enter(id, req)
+	if err == nil && s.hub != nil {
+		s.line.join(op)
+	}
+	return op, err
 }
 
 // leave is the end of an operation's goroutine.
 func (s *Subscriber) leave(op *running) {
 	op.cancel()
+	s.line.leave(op)
+	s.count(op)
 	s.release(op)
+	s.mu.Lock()
+	if op.kind != Subscription {
+		s.shorter()
+	}
+	s.mu.Unlock()
 	s.busy.Leave()
+}
+
+// shorter counts a query or a mutation less. s.mu is held.
+func (s *Subscriber) shorter() {
+	if s.short--; s.short == 0 && s.answered != nil {
+		close(s.answered)
+		s.answered = nil
+	}
+}
+
+// settle waits until no query or mutation runs, or ctx ends.
+func (s *Subscriber) settle(ctx context.Context) {
+	s.mu.Lock()
+	if s.short == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.answered == nil {
+		s.answered = make(chan struct{})
+	}
+	answered := s.answered
+	s.mu.Unlock()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
 }
 
 // release frees what an operation has taken: its id, and its share of the limits.
@@ -184,7 +246,7 @@ func (s *Subscriber) stop(id string) bool {
 	if op == nil {
 		return false
 	}
-	op.cancel()
+	op.stop()
 	return true
 }
 
@@ -192,19 +254,37 @@ func (s *Subscriber) stop(id string) bool {
 // source is asked for when the response to the last one has been given to the network.
 func (s *Subscriber) run(op *running, req *Request) {
 	defer s.leave(op)
-	st, body, out := s.h.s.Subscribe(op.ctx, req)
-	if st == nil {
-		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
-		return
+	if st := s.begin(op, req); st != nil {
+		s.answer(op, st)
 	}
-	defer st.Close()
-	s.began(op, st.Kind())
+}
+
+// begin makes the stream of an operation; one that is refused has none, and its client knows.
+func (s *Subscriber) begin(op *running, req *Request) *Stream {
+	st, body, out := s.h.s.stream(op.ctx, op.cancel, req)
+	if st != nil {
+		s.began(op, st)
+		body, out = st.begin()
+	}
+	if body != nil {
+		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
+		return nil
+	}
+	if st.Kind() == Subscription { // its source has said to the hub what it had to say
+		s.line.leave(op)
+		s.count(op)
+	}
+	return st
+}
+
+// answer says the responses of an operation. Goroutines wait here for the next event: see Stream.responses.
+func (s *Subscriber) answer(op *running, st *Stream) {
 	for body, out := range st.Responses() {
 		if out.RequestError {
 			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
 			return
 		}
-		if !s.speak(op, func() error { return s.carrier.next(op.id, body) }) {
+		if !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) }) {
 			return
 		}
 	}
@@ -213,29 +293,37 @@ func (s *Subscriber) run(op *running, req *Request) {
 
 // conclude says the last of an operation. Its client may begin another one with the id as soon as it hears that.
 func (s *Subscriber) conclude(op *running, f func() error) {
-	s.speak(op, func() error {
+	s.speak(s.ctx, op, func() error {
 		s.release(op)
 		return f()
 	})
 }
 
-// began notes the kind of an operation; a subscription that a drain has overtaken ends.
-func (s *Subscriber) began(op *running, kind OperationKind) {
+// began notes the kind of an operation; a subscription that a drain has overtaken ends. An operation that does
+// not begin with a field which keeps the order holds nobody up.
+func (s *Subscriber) began(op *running, st *Stream) {
+	if !st.inTurn() {
+		s.line.leave(op)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op.kind = kind; s.draining && kind == Subscription {
-		op.cancel()
+	if op.kind = st.Kind(); op.kind != Subscription {
+		return
+	}
+	if s.shorter(); s.draining {
+		op.stop()
 	}
 }
 
 // speak says something in an operation's name, unless its client wants no more of it: a response that
-// followed would be taken for one of the next operation with the same id. It reports whether it was said.
-func (s *Subscriber) speak(op *running, f func() error) bool {
-	if !s.say.take(op.ctx) {
+// followed would be taken for one of the next operation with the same id. It waits for its turn as long as ctx
+// lives, and reports whether it was said.
+func (s *Subscriber) speak(ctx context.Context, op *running, f func() error) bool {
+	if !s.say.take(ctx) {
 		return false
 	}
 	defer s.say.give()
-	if op.ctx.Err() != nil {
+	if op.stopped.Load() || ctx.Err() != nil {
 		return false
 	}
 	if err := f(); err != nil {
@@ -266,7 +354,7 @@ func (s *Subscriber) finish(deadline time.Time) {
 	s.draining = true
 	for _, op := range s.ops {
 		if op.kind == Subscription {
-			op.cancel()
+			op.stop()
 		}
 	}
 	s.mu.Unlock()
@@ -281,7 +369,7 @@ func (s *Subscriber) completeAll(deadline time.Time) {
 	s.ops = make(map[string]*running)
 	s.mu.Unlock()
 	for _, op := range ops {
-		op.cancel()
+		op.stop()
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, deadline)
 	defer cancel()

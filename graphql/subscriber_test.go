@@ -239,7 +239,7 @@ func TestRefusals(t *testing.T) {
 		return c
 	}
 	begin(`{}`).hears(`close 4403 Forbidden`)
-	begin(`{}`, oldProtocol).hears(`{"type":"connection_error","payload":{"message":"comm: unauthenticated"}}`, `close 4403 Forbidden`)
+	begin(`{}`, oldProtocol).hears(`{"type":"connection_error","payload":{"message":"unauthenticated","extensions":{"code":"UNAUTHENTICATED"}}}`, `close 4403 Forbidden`)
 	for _, payload := range []string{`{"access_token":"T"}`, `{"authToken":"T"}`, `{"Authorization":"Bearer T"}`, `{"authorization":"T"}`, `{"headers":{"Authorization":"Bearer T"}}`} {
 		c := begin(payload)
 		c.hears(`{"type":"connection_ack"}`)
@@ -456,25 +456,41 @@ func TestSlowSubscriber(t *testing.T) {
 func TestHandleWebSocket(t *testing.T) {
 	t.Parallel()
 	g := startHub(t, tokenAuth)
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "/graphql", nil)
-	if err != nil {
-		t.Fatal(err)
+	enter := func() (*comm.Conn, *wsClient) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/graphql", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Sec-WebSocket-Protocol", newProtocol)
+		conn, stream, err := g.HandleWebSocket(t.Context(), "graphql", r, comm.WithUser("inside"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket, err := ws.NewConn(stream, ws.Client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn, &wsClient{t, socket, 10 * time.Second}
 	}
-	r.Header.Set("Sec-WebSocket-Protocol", newProtocol)
-	conn, stream, err := g.HandleWebSocket(t.Context(), "graphql", r, comm.WithUser("inside"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := ws.NewConn(stream, ws.Client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &wsClient{t, socket, 10 * time.Second}
+	conn, c := enter()
 	c.say(`{"type":"connection_init"}`)
 	c.hears(`{"type":"connection_ack"}`)
 	if user := c.one(`{ user }`); user != "inside" || conn.User() != "inside" {
 		t.Error(user, conn.User())
 	}
 	_ = c.CloseNow()
+	<-conn.Done()
+
+	// It is welcome already: a hello comes too late for what it may ask.
+	conn, c = enter()
+	c.say(`{"type":"connection_init","payload":{"comm":{"version":1}}}`)
+	if got := c.hear(); !strings.HasPrefix(got, `{"type":"connection_ack","payload":{"comm":{"op":"welcome","version":1,"conn":"`+conn.ID()) {
+		t.Error(got)
+	}
+	_ = c.CloseNow()
+	<-conn.Done()
+	conn, c = enter()
+	c.say(`{"type":"connection_init","payload":{"comm":{"groups":["lobby"]}}}`)
+	c.hears(`close 4400 unexpected_hello: the connection is already welcome`)
 	<-conn.Done()
 }

@@ -14,7 +14,8 @@ import (
 // taker is one loop that takes frames which the hub sends to a connection. Its queue is between the hub's
 // writer and the loop.
 type taker struct {
-	keep func(*comm.Frame) bool // asked by the hub's writer, in order, under hubSide.mu
+	keep   func(*comm.Frame) bool // asked by the hub's writer, in order, under hubSide.mu
+	events bool                   // it is of a subscription to events
 
 	mu    sync.Mutex // guards the fields below
 	queue []*comm.Frame
@@ -67,6 +68,18 @@ func (t *taker) put(f *comm.Frame, size int) (room <-chan struct{}) {
 	t.over = t.last
 	t.wake()
 	return nil
+}
+
+// add queues one frame more than there may be room for.
+func (t *taker) add(f *comm.Frame) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	t.queue = append(t.queue, f)
+	t.over = t.last
+	t.wake()
 }
 
 func (t *taker) wake() {
@@ -150,8 +163,9 @@ func (t *taker) endAfter() {
 	t.last = true
 }
 
-// add lets t take what the hub sends from now on.
+// add lets t take what the hub sends from now on. Its client has begun without events.
 func (h *hubSide) add(t *taker) {
+	h.dropFirst(nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.takers = append(slices.Clip(h.takers), t)
@@ -166,8 +180,9 @@ func (h *hubSide) remove(t *taker) {
 
 // Frames yields what the hub sends to the connection from now on, in its order, as far as keep wants it: by
 // default messages and calls, among them those of groups. f.Log is the position of a message of a log; what a
-// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a subscription's source, or any other that surely ends. The
-// frames must not be modified. A call is answered by [Subscriber.Tell] with a reply of its id.
+// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a
+// subscription's source, or any other that surely ends. The frames must not be modified. A call is answered by
+// [Subscriber.Tell] with a reply of its id.
 //
 // keep is called on the connection's writer with all frames but those that answer Ask: it must be quick, and
 // call no method of the subscriber. Errors: [ErrNoGateway].
@@ -186,12 +201,12 @@ func (s *Subscriber) Frames(ctx context.Context, keep func(*comm.Frame) bool) (i
 		return keep(f)
 	})
 	h.add(t)
-	return h.loop(ctx, t, func() { h.remove(t) }), nil
+	return h.loop(ctx, t, true, func() { h.remove(t) }), nil
 }
 
-// loop yields what t takes; release runs once, when the loop or ctx has ended, whichever comes first: a loop
-// that is never begun must not hold up the connection.
-func (h *hubSide) loop(ctx context.Context, t *taker, release func()) iter.Seq2[*comm.Frame, error] {
+// loop yields what t takes, and acknowledges it if it acks; release runs once, when the loop or ctx has ended,
+// whichever comes first: a loop that is never begun must not hold up the connection.
+func (h *hubSide) loop(ctx context.Context, t *taker, acks bool, release func()) iter.Seq2[*comm.Frame, error] {
 	release = sync.OnceFunc(release)
 	stop := context.AfterFunc(ctx, release)
 	return func(yield func(*comm.Frame, error) bool) {
@@ -207,7 +222,13 @@ func (h *hubSide) loop(ctx context.Context, t *taker, release func()) iter.Seq2[
 			list, over, err := t.take(spare[:0])
 			for i, f := range list {
 				list[i] = nil
-				if !h.give(f, yield) || ctx.Err() != nil {
+				if !yield(f, nil) {
+					return
+				}
+				if acks {
+					h.acknowledge(f)
+				}
+				if ctx.Err() != nil {
 					return
 				}
 			}
@@ -223,20 +244,24 @@ func (h *hubSide) loop(ctx context.Context, t *taker, release func()) iter.Seq2[
 	}
 }
 
-// give has the loop's body work on a frame, and acknowledges it if that went on.
-func (h *hubSide) give(f *comm.Frame, yield func(*comm.Frame, error) bool) (more bool) {
-	if !yield(f, nil) {
-		return false
-	}
+// acknowledge tells the sender of a message that waits for it that the loop's body has worked on it.
+func (h *hubSide) acknowledge(f *comm.Frame) {
 	if f.Ack && f.Op == comm.OpMessage {
 		_ = h.tell(&comm.Frame{Op: comm.OpAck, ID: f.ID}) // it has closed: then nobody waits for the ack
 	}
-	return true
 }
 
-// ownPrefix begins the ids of frames that are given to the hub in the client's name.
-const ownPrefix = "graphql."
+// ownPrefix begins the ids of frames that are given to the hub in the client's name. againPrefix begins those with
+// which a connection leaves a group in order to join it anew, and joins one that it is in already.
+const (
+	ownPrefix   = "graphql."
+	againPrefix = ownPrefix + "again."
+)
 
 func newAskID() string { return ownPrefix + rand.Text() }
 
+func newAgainID() string { return againPrefix + rand.Text() }
+
 func isOwn(id string) bool { return strings.HasPrefix(id, ownPrefix) }
+
+func comesAgain(id string) bool { return strings.HasPrefix(id, againPrefix) }

@@ -36,10 +36,14 @@ func validationRules(incremental bool) []validator.Rule {
 
 // parse parses a document and applies what can be said before it is validated.
 func (s *Schema) parse(query string) (*ast.QueryDocument, []*Error) {
+	query, stands := cover(query)
 	query, wrong := repair(query)
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Name: "query", Input: query}, s.limits.Tokens)
 	if err != nil {
 		return nil, []*Error{s.parseError(err)}
+	}
+	if stands != 0 {
+		stands.uncover(doc)
 	}
 	if wrong == nil {
 		wrong = variableInConstant(doc)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -89,10 +90,30 @@ func refusalOf(err error) *wsClose {
 		return closeAway
 	}
 	c := closeOf(comm.RefusalReason(err))
-	if c.code == closeForbidden.code { // which credentials were wrong, and how, is not for everybody
+	f := comm.RefusalFrame("", err)
+	switch told := toldOf(err); {
+	case f.Code == comm.CodeSessionRevoked: // as when it was
+		c = closeUnauthorized
+	case f.Code == comm.CodeUnexpectedHello:
+		c = invalidMessage("")
+	case c.code == closeForbidden.code && !told: // which credentials were wrong, and how, is not for everybody
 		return closeForbidden
+	case c.code != closeForbidden.code && c.code != 4400:
+		return c
 	}
-	return c
+	return &wsClose{c.code, string(f.Code) + ": " + strings.TrimPrefix(f.Text, "comm: ")}
+}
+
+// toldOf reports whether an error says something that is meant for the client.
+func toldOf(err error) bool {
+	_, peer := errors.AsType[*comm.PeerError](err)
+	return peer
+}
+
+// refusalError is the same as an error.
+func refusalError(err error) *Error {
+	f := comm.RefusalFrame("", err)
+	return Errorf("%s", strings.TrimPrefix(f.Text, "comm: ")).With("code", codeText(f.Code))
 }
 
 // closeSocket makes the closing handshake within the deadline.

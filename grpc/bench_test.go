@@ -7,9 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -103,14 +101,6 @@ func callFrom(b *testing.B, n int, call func()) {
 	}
 	wg.Wait()
 	runtime.KeepAlive(call)
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkGuard measures what the guard adds to a call, without a network.

@@ -2,7 +2,6 @@ package commgrpc_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -171,11 +170,7 @@ func TestLateID(t *testing.T) {
 // TestTextOfAnyBytes: what a service may say and protobuf could not does not end its clients' streams.
 func TestTextOfAnyBytes(t *testing.T) {
 	t.Parallel()
-	m, err := comm.NewMessage("n", json.RawMessage("\"\xff\""), comm.WithMetadata(json.RawMessage("{\"a\":\"\xff\"}")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range []*comm.Frame{{Op: comm.OpMessage, Message: m}, {Op: comm.OpError, Text: "\xff"}} {
+	for _, f := range []*comm.Frame{{Op: comm.OpError, Text: "\xff"}, {Op: comm.OpClosing, Text: "\xff", Closing: new(comm.Closing)}} {
 		b, err := commgrpc.FrameFormat.Append(nil, f)
 		if err != nil {
 			t.Fatal(err)

@@ -33,7 +33,7 @@ func TestConnect(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
 	comm.OnCall(m, "sum", func(_ context.Context, _ *comm.Conn, n []int) (int, error) { return n[0] + n[1], nil })
-	p := connect(t, stub(t, m), hello("lobby"),
+	p := connect(t, hubClient(t, m), hello("lobby"),
 		&commv1.Frame{Op: commv1.Op_OP_CALL, Id: "c", Message: &commv1.Message{Type: "sum", Content: []byte("[1,2]")}},
 		&commv1.Frame{Op: commv1.Op_OP_PING, Id: "p"},
 	)
@@ -81,14 +81,14 @@ func TestEndings(t *testing.T) {
 		"kicked": {codes.PermissionDenied, func(t *testing.T, _ *comm.Manager, c *comm.Conn) error { return c.Kick(t.Context(), "enough") }},
 		"drain":  {codes.Unavailable, func(t *testing.T, m *comm.Manager, _ *comm.Conn) error { return m.Drain(t.Context()) }},
 		"superseded": {codes.Aborted, func(t *testing.T, m *comm.Manager, c *comm.Conn) error {
-			connect(t, stub(t, m), &commv1.Frame{Op: commv1.Op_OP_HELLO, Hello: &commv1.Hello{Session: c.Session()}}).expect(commv1.Op_OP_WELCOME)
+			connect(t, hubClient(t, m), &commv1.Frame{Op: commv1.Op_OP_HELLO, Hello: &commv1.Hello{Session: c.Session()}}).expect(commv1.Op_OP_WELCOME)
 			return nil
 		}},
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			m := newGateway(t)
-			p := connect(t, stub(t, m), hello())
+			p := connect(t, hubClient(t, m), hello())
 			conn := m.Connection(p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn())
 			done := make(chan error, 1)
 			go func() { done <- x.end(t, m, conn) }()
@@ -115,7 +115,7 @@ func TestExpiry(t *testing.T) {
 		m := newGateway(t, comm.WithAuthenticator(func(context.Context, *comm.Handshake) (comm.Identity, error) {
 			return comm.Identity{User: "ann", Expires: time.Now().Add(time.Minute)}, nil
 		}))
-		p := connect(t, stub(t, m), hello())
+		p := connect(t, hubClient(t, m), hello())
 		if f := p.expect(commv1.Op_OP_WELCOME); time.Until(f.GetExpires().AsTime()) != time.Minute {
 			t.Errorf("expires %v", f.GetExpires())
 		}
@@ -145,7 +145,7 @@ func (f *frames) answerPings() {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithAuthenticator(users))
-	c := stub(t, m)
+	c := hubClient(t, m)
 	s, err := c.Subscribe(bearer(t.Context(), "ann"), &commv1.SubscribeRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestCredentials(t *testing.T) {
 func TestSubscribe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t, comm.WithOpenAccess(), comm.WithHeartbeat(10*time.Second))
-		c := stub(t, m)
+		c := hubClient(t, m)
 		p := subscribe(t, c, &commv1.SubscribeRequest{Groups: []string{"g"}, Metadata: map[string]string{"device": "tv"}})
 		w := p.expect(commv1.Op_OP_WELCOME).GetWelcome()
 		at := p.expect(commv1.Op_OP_JOINED).GetLog()
@@ -223,7 +223,7 @@ func subscribe(t testing.TB, c commv1.HubServiceClient, r *commv1.SubscribeReque
 func TestRefusedGroup(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t)
-	p := subscribe(t, stub(t, m), &commv1.SubscribeRequest{Groups: []string{"staff"}})
+	p := subscribe(t, hubClient(t, m), &commv1.SubscribeRequest{Groups: []string{"staff"}})
 	p.expect(commv1.Op_OP_WELCOME)
 	if f := p.expect(commv1.Op_OP_ERROR); f.GetGroup() != "staff" || f.GetCode() != string(comm.CodeForbidden) {
 		t.Errorf("got %v", f)
@@ -245,7 +245,7 @@ func TestSilentReader(t *testing.T) {
 			}
 			return nil
 		})
-		p := connect(t, stub(t, m), hello())
+		p := connect(t, hubClient(t, m), hello())
 		conn := m.Connection(p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn())
 		for range 40 { // more than the inbox holds
 			p.say(&commv1.Frame{Message: &commv1.Message{Type: "slow"}})
@@ -267,7 +267,7 @@ func TestDeadWhileTheReaderWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t)
 		comm.On(m, "stuck", func(ctx context.Context, _ *comm.Conn, _ any) error { <-ctx.Done(); return nil })
-		p := connect(t, stub(t, m), hello())
+		p := connect(t, hubClient(t, m), hello())
 		conn := m.Connection(p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn())
 		for range 40 {
 			p.say(&commv1.Frame{Message: &commv1.Message{Type: "stuck"}})
@@ -289,7 +289,7 @@ func TestDeadWhileTheReaderWaits(t *testing.T) {
 func TestWithoutHub(t *testing.T) {
 	t.Parallel()
 	m := guarded(t, commgrpc.New(commgrpc.WithoutHub()))
-	_, err := stub(t, m).GetStats(t.Context(), new(commv1.GetStatsRequest))
+	_, err := hubClient(t, m).GetStats(t.Context(), new(commv1.GetStatsRequest))
 	if codeOf(err) != codes.Unimplemented {
 		t.Errorf("%v, want UNIMPLEMENTED", err)
 	}

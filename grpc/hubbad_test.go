@@ -22,7 +22,7 @@ import (
 func TestHelloLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t)
-		c := stub(t, m)
+		c := hubClient(t, m)
 		witness := connect(t, c, hello())
 		witness.expect(commv1.Op_OP_WELCOME)
 		start := time.Now()
@@ -45,7 +45,7 @@ func TestHelloLate(t *testing.T) {
 func TestBadHello(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
-	c := stub(t, m)
+	c := hubClient(t, m)
 	many := make(map[string]string)
 	for i := range 17 {
 		many[strings.Repeat("k", i+1)] = "v"
@@ -161,7 +161,7 @@ func TestManyEmptyFrames(t *testing.T) {
 func TestOversize(t *testing.T) {
 	t.Parallel()
 	m := guarded(t, commgrpc.New(commgrpc.WithMaxRecvMsgSize(64<<10)))
-	c := stub(t, m)
+	c := hubClient(t, m)
 	witness := connect(t, c, hello())
 	if w := witness.expect(commv1.Op_OP_WELCOME).GetWelcome(); w.GetMaxMessage() >= 64<<10 || w.GetMaxMessage() < 63<<10 {
 		t.Errorf("max_message is %d, want what fits into a message of 64 KiB", w.GetMaxMessage())
@@ -186,7 +186,7 @@ func TestOversize(t *testing.T) {
 func TestTooLargeToSend(t *testing.T) {
 	t.Parallel()
 	m := guarded(t, commgrpc.New(commgrpc.WithMaxSendMsgSize(10<<10)), comm.WithOpenAccess())
-	p := connect(t, stub(t, m), hello("g"))
+	p := connect(t, hubClient(t, m), hello("g"))
 	id := p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
 	p.expect(commv1.Op_OP_JOINED)
 	send := func(to comm.Target, size int) comm.Delivery {
@@ -217,7 +217,7 @@ func TestTooLargeToSend(t *testing.T) {
 func TestStalledStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t, comm.WithOpenAccess(), comm.WithQueue(10_000, 64<<20), comm.WithWriteTimeout(5*time.Second))
-		c := stub(t, m, grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(1<<20))
+		c := hubClient(t, m, grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(1<<20))
 		stalled, reader := connect(t, c, hello("g")), connect(t, c, hello("g"))
 		conn := m.Connection(stalled.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn())
 		reader.expect(commv1.Op_OP_WELCOME)
@@ -251,9 +251,9 @@ func TestStalledStreamsHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t, comm.WithOpenAccess(), comm.WithQueue(10_000, 64<<20), comm.WithHeartbeat(time.Hour))
 		for range 4 * runtime.GOMAXPROCS(0) {
-			connect(t, stub(t, m, grpc.WithStaticStreamWindowSize(64<<10)), hello("g")).expect(commv1.Op_OP_WELCOME)
+			connect(t, hubClient(t, m, grpc.WithStaticStreamWindowSize(64<<10)), hello("g")).expect(commv1.Op_OP_WELCOME)
 		}
-		reader := connect(t, stub(t, m), hello("g"))
+		reader := connect(t, hubClient(t, m), hello("g"))
 		reader.expect(commv1.Op_OP_WELCOME)
 		reader.expect(commv1.Op_OP_JOINED)
 		start := time.Now()
@@ -277,7 +277,7 @@ func TestStalledStreamsHoldUpNobody(t *testing.T) {
 func TestStalledStreamIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t, comm.WithWriteTimeout(5*time.Second))
-		c := stub(t, m, grpc.WithStaticStreamWindowSize(64<<10))
+		c := hubClient(t, m, grpc.WithStaticStreamWindowSize(64<<10))
 		stalled := connect(t, c, hello())
 		id := stalled.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
 		conn := m.Connection(id)
@@ -331,7 +331,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newGateway(t, x.option)
-			c := stub(t, m)
+			c := hubClient(t, m)
 			last, s := connect(t, c, hello()).end()
 			if last.GetCode() != string(x.code) || strings.Contains(last.GetText(), "10.0.0.1") || strings.Contains(s.Message(), "10.0.0.1") {
 				t.Errorf("last frame %v, status %v", last, s)
@@ -355,7 +355,7 @@ func TestRefusals(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithMaxConnections(1))
-	c := stub(t, m)
+	c := hubClient(t, m)
 	first := connect(t, c, hello())
 	first.expect(commv1.Op_OP_WELCOME)
 	_, s := connect(t, c, hello()).end()

@@ -34,7 +34,7 @@ func TestSend(t *testing.T) {
 	comm.On(m, "coded", func(context.Context, *comm.Conn, int) error {
 		return &comm.PeerError{Code: comm.CodeLimit, Message: "enough of you"}
 	})
-	c, ctx := stub(t, m), bearer(t.Context(), "ann")
+	c, ctx := hubClient(t, m), bearer(t.Context(), "ann")
 	bob := connect(t, c, &commv1.Frame{Op: commv1.Op_OP_HELLO, Token: "bob", Hello: &commv1.Hello{Groups: []string{"g"}}})
 	bobID := bob.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
 	bob.expect(commv1.Op_OP_JOINED)
@@ -91,7 +91,7 @@ func TestManyCalls(t *testing.T) {
 	m := newGateway(t, comm.WithAuthenticator(users), comm.WithHandshakeRate(1, 2), comm.WithMaxConnectionsPerUser(1))
 	handled := 0
 	comm.On(m, "n", func(context.Context, *comm.Conn, any) error { handled++; return nil })
-	c, ctx := stub(t, m), bearer(t.Context(), "ann")
+	c, ctx := hubClient(t, m), bearer(t.Context(), "ann")
 	for range 100 {
 		if _, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "n"}}); err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func TestManyCalls(t *testing.T) {
 func TestBroadcast(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
-	c := stub(t, m)
+	c := hubClient(t, m)
 	for range 3 {
 		connect(t, c, hello()).expect(commv1.Op_OP_WELCOME)
 	}
@@ -122,7 +122,7 @@ func TestBroadcast(t *testing.T) {
 	refused(t, "with an address", err, codes.InvalidArgument, comm.CodeBadFrame)
 	_, err = c.Broadcast(t.Context(), new(commv1.BroadcastRequest))
 	refused(t, "nothing", err, codes.InvalidArgument, comm.CodeBadMessage)
-	_, err = stub(t, newGateway(t)).Broadcast(t.Context(), &commv1.BroadcastRequest{Message: &commv1.Message{Type: "n"}})
+	_, err = hubClient(t, newGateway(t)).Broadcast(t.Context(), &commv1.BroadcastRequest{Message: &commv1.Message{Type: "n"}})
 	refused(t, "without an authorizer", err, codes.PermissionDenied, comm.CodeForbidden)
 }
 
@@ -130,7 +130,7 @@ func TestBroadcast(t *testing.T) {
 func TestListConnections(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
-	c := stub(t, m)
+	c := hubClient(t, m)
 	var want []string
 	for i := range 7 {
 		p := connect(t, c, hello(fmt.Sprintf("g%d", i%2)))
@@ -175,7 +175,7 @@ func TestListConnections(t *testing.T) {
 		_, err := c.ListConnections(t.Context(), x.r)
 		refused(t, name, err, x.want, x.code)
 	}
-	_, err = stub(t, newGateway(t)).ListConnections(t.Context(), new(commv1.ListConnectionsRequest))
+	_, err = hubClient(t, newGateway(t)).ListConnections(t.Context(), new(commv1.ListConnectionsRequest))
 	refused(t, "without an authorizer", err, codes.PermissionDenied, comm.CodeForbidden)
 }
 
@@ -183,7 +183,7 @@ func TestListConnections(t *testing.T) {
 func TestCloseConnection(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
-	c := stub(t, m)
+	c := hubClient(t, m)
 	p := connect(t, c, hello())
 	w := p.expect(commv1.Op_OP_WELCOME).GetWelcome()
 	if _, err := c.CloseConnection(t.Context(), &commv1.CloseConnectionRequest{Id: w.GetConn(), Reason: "enough"}); err != nil {
@@ -204,7 +204,7 @@ func TestCloseConnection(t *testing.T) {
 	refused(t, "again", err, codes.NotFound, comm.CodeNotFound)
 	_, err = c.CloseConnection(t.Context(), new(commv1.CloseConnectionRequest))
 	refused(t, "nobody", err, codes.InvalidArgument, comm.CodeBadFrame)
-	_, err = stub(t, newGateway(t)).CloseConnection(t.Context(), &commv1.CloseConnectionRequest{Id: "x"})
+	_, err = hubClient(t, newGateway(t)).CloseConnection(t.Context(), &commv1.CloseConnectionRequest{Id: "x"})
 	refused(t, "without an authorizer", err, codes.PermissionDenied, comm.CodeForbidden)
 }
 
@@ -213,7 +213,7 @@ func TestGetStats(t *testing.T) {
 	t.Parallel()
 	m := newGateway(t, comm.WithOpenAccess())
 	comm.On(m, "n", func(context.Context, *comm.Conn, any) error { return nil })
-	c := stub(t, m)
+	c := hubClient(t, m)
 	if _, err := c.Send(t.Context(), &commv1.SendRequest{Message: &commv1.Message{Type: "n"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestGetStats(t *testing.T) {
 	}
 	_, err := c.GetStats(t.Context(), &commv1.GetStatsRequest{Provider: "x"})
 	refused(t, "a provider that is none", err, codes.NotFound, comm.CodeNotFound)
-	_, err = stub(t, newGateway(t)).GetStats(t.Context(), new(commv1.GetStatsRequest))
+	_, err = hubClient(t, newGateway(t)).GetStats(t.Context(), new(commv1.GetStatsRequest))
 	refused(t, "without an authorizer", err, codes.PermissionDenied, comm.CodeForbidden)
 }
 
@@ -237,7 +237,7 @@ func TestCallsAndTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newGateway(t)
 		comm.On(m, "slow", func(ctx context.Context, _ *comm.Conn, _ any) error { <-ctx.Done(); return nil })
-		c := stub(t, m)
+		c := hubClient(t, m)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()

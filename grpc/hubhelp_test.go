@@ -16,8 +16,8 @@ import (
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
-// stub is the generated client of a gateway in memory.
-func stub(t testing.TB, m *comm.Manager, opts ...grpc.DialOption) commv1.HubServiceClient {
+// hubClient is the generated client of a gateway in memory.
+func hubClient(t testing.TB, m *comm.Manager, opts ...grpc.DialOption) commv1.HubServiceClient {
 	t.Helper()
 	return commv1.NewHubServiceClient(client(t, m, opts...))
 }

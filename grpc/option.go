@@ -166,7 +166,7 @@ func WithStatsHandler(h stats.Handler) Option {
 }
 
 // WithUnknownService handles calls of services and methods that are not registered, for proxies. The authorizer is asked
-// about each. Without it they are UNIMPLEMENTED.
+// about each. Without it their status is that of an unknown method, code 12.
 func WithUnknownService(h grpc.StreamHandler) Option {
 	return option(func(p *Provider) error {
 		if h == nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,28 @@ func WithAdminHosts(names ...string) AdminOption {
 	return func(a *admin) { a.hosts = append(a.hosts, names...) }
 }
 
+// WithAdminWebTransport has the page offer clients over WebTransport at an https URL, which may be of another
+// address than the page's. hashes are the SHA-256 of certificates that browsers are to trust there without an
+// authority; such a certificate is valid for at most 14 days.
+func WithAdminWebTransport(url string, hashes ...[]byte) AdminOption {
+	return func(a *admin) { a.transport = adminTransport{url, hashes} }
+}
+
+// adminTransport is what the page needs to open a WebTransport session.
+type adminTransport struct {
+	URL    string   `json:"url"`    // "" for none
+	Hashes [][]byte `json:"hashes"` // in base64
+}
+
+// source is the policy's word for the URL's origin.
+func (t adminTransport) source() string {
+	u, err := url.Parse(t.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	return " https://" + u.Host
+}
+
 // AdminToken is an authenticator for [WithAdminAuth] that wants "Authorization: Bearer token". An
 // empty token refuses everyone.
 func AdminToken(token string) func(*http.Request) error {
@@ -42,7 +65,8 @@ func AdminToken(token string) func(*http.Request) error {
 }
 
 // Admin is a page that shows a gateway's live connections and numbers, opens clients of its own,
-// sends, taps and closes, and the API beneath it: api/connections, api/stats, api/send and api/tap.
+// sends, taps and closes, and the API beneath it: api/connections, api/stats, api/send, api/tap and
+// api/webtransport.
 // It expects to be at the root of its handler; mount it elsewhere with [http.StripPrefix], or with
 // [WithAdmin].
 //
@@ -65,6 +89,8 @@ type admin struct {
 	auth    func(*http.Request) error
 	hosts   []string
 	csrf    *http.CrossOriginProtection
+
+	transport adminTransport
 }
 
 func (a *admin) routes() http.Handler {
@@ -78,16 +104,18 @@ func (a *admin) routes() http.Handler {
 		{"GET", "/api/stats", a.stats},
 		{"POST", "/api/send", a.send},
 		{"GET", "/api/tap", a.tap},
+		{"GET", "/api/webtransport", a.webTransport},
 	} {
 		mux.HandleFunc(e.method+" "+e.path, e.call)
 		mux.HandleFunc(e.path, otherMethod(e.method)) // else /api/ takes it, and says that there is no such path
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		Refuse(w, r, http.StatusNotFound, "the API has connections, stats, send and tap")
+		Refuse(w, r, http.StatusNotFound, "the API has connections, stats, send, tap and webtransport")
 	})
 	mux.Handle("/", adminPage())
+	connect := a.transport.source()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		adminHeaders(w.Header())
+		adminHeaders(w.Header(), connect)
 		if status, why := a.refusal(r); status != 0 {
 			if status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="comm admin"`)
@@ -110,9 +138,9 @@ func otherMethod(allowed string) http.HandlerFunc {
 	}
 }
 
-// adminHeaders let the page do nothing but what it is for.
-func adminHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "+
+// adminHeaders let the page do nothing but what it is for. connect is where else it may connect to.
+func adminHeaders(h http.Header, connect string) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"+connect+"; "+
 		"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

@@ -164,6 +164,11 @@ type adminType struct {
 	Average float64 `json:"avg_ms"`
 }
 
+// webTransport tells the page where it can open sessions.
+func (a *admin) webTransport(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, a.transport)
+}
+
 func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
 	m := a.manager
 	totals, err := m.Stats("")

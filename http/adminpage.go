@@ -36,11 +36,12 @@ func (f pageFile) serve(w http.ResponseWriter, r *http.Request) {
 func adminPage() http.Handler {
 	const script = "text/javascript; charset=utf-8"
 	files := map[string]pageFile{
-		"/":          newPageFile("text/html; charset=utf-8", embedded("index.html")),
-		"/app.js":    newPageFile(script, embedded("app.js")),
-		"/style.css": newPageFile("text/css; charset=utf-8", embedded("style.css")),
-		"/comm.js":   newPageFile(script, commjs.Source()),
-		"/comm.d.ts": newPageFile("text/plain; charset=utf-8", commjs.Types()), // as commjs.Handler serves it
+		"/":           newPageFile("text/html; charset=utf-8", embedded("index.html")),
+		"/app.js":     newPageFile(script, embedded("app.js")),
+		"/style.css":  newPageFile("text/css; charset=utf-8", embedded("style.css")),
+		"/comm.js":    newPageFile(script, commjs.Source()),
+		"/comm.d.ts":  newPageFile("text/plain; charset=utf-8", commjs.Types()), // as commjs.Handler serves it
+		"/comm.wt.js": newPageFile(script, commjs.WebTransportSource()),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, ok := files[r.URL.Path]

@@ -64,7 +64,7 @@ func (c Compression) check() error {
 // Compress compresses responses with gzip for clients that accept it (RFC 9110
 // 12.5.3). It leaves alone what is smaller than MinSize (which it holds back to
 // know), of another type, already encoded, marked no-transform, an event stream, a
-// part, or an answer to HEAD, to Range or to an Upgrade. Compressed responses have a
+// part, or an answer to HEAD, to Range, to an Upgrade or to CONNECT. Compressed responses have a
 // weak ETag, and all that could be have Vary: Accept-Encoding. Flushing works; the
 // first flush ends the holding back.
 //
@@ -79,7 +79,7 @@ func Compress(c Compression) (Middleware, error) {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, orig *http.Request) {
 			x, w, r := enter(w, orig)
-			if x.enc != nil || r.Header.Get("Upgrade") != "" {
+			if x.enc != nil || r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect {
 				serve(next, w, r, orig)
 				return
 			}

@@ -1,17 +1,21 @@
 // Types and documentation of comm.js, the client of a comm gateway. Durations are milliseconds.
 
-/** Starts a client for the gateway at `url`, whose endpoints are `ws`, `events` and `poll` below it. */
+/** Starts a client for the gateway at `url`, whose endpoints are `wt`, `ws`, `events` and `poll` below it. */
 export function connect(url: string, options?: Options): CommClient;
 
-/** The carriers: WebSocket, Server-Sent Events with POST, long polling. */
-export type Carrier = 'ws' | 'sse' | 'poll';
+/** The carriers: WebTransport, WebSocket, Server-Sent Events with POST, long polling. */
+export type Carrier = 'wt' | 'ws' | 'sse' | 'poll';
 
 export interface Options {
   /** Addresses of the carriers; relative ones are resolved against the page. At least one is needed. */
+  wt?: string;
   ws?: string;
   sse?: string;
   poll?: string;
-  /** Which carriers to use, in which order. Default: ws, sse, poll. */
+  /**
+   * Which carriers to use, in which order. Default: wt, ws, sse, poll. wt is left out where there is no
+   * option webTransport, no WebTransport in the browser, or no https address.
+   */
   carriers?: Carrier[];
   /**
    * Credentials: a string, or a function that fetches them. It is called before the first attempt
@@ -53,8 +57,13 @@ export interface Options {
   credentials?: RequestCredentials;
   /** Whether the constructor connects. Default true. */
   autoConnect?: boolean;
+  /** What comm.wt.js exports under this name: WebTransport is then tried before all others. */
+  webTransport?: unknown;
+  /** For WebTransport: SHA-256 of certificates to trust without an authority. */
+  serverCertificateHashes?: { algorithm: 'sha-256'; value: BufferSource }[];
   /** What to use in place of the globals: Node before 22 has no WebSocket of its own. */
   WebSocket?: unknown;
+  WebTransport?: unknown;
   fetch?: typeof fetch;
   /** A source of numbers from 0 to below 1. Default Math.random. */
   random?: () => number;

@@ -2,7 +2,8 @@
 //
 // One module without dependencies. It speaks version 1 of the client protocol (PROTOCOL.md) over
 // WebSocket, else Server-Sent Events with POST, else long polling, returns by itself after a cut,
-// and goes on where it stopped. comm.d.ts beside this file documents every exported name.
+// and goes on where it stopped. With comm.wt.js it tries WebTransport before all others. comm.d.ts
+// beside this file documents every exported name.
 
 const VERSION = 1;
 const SUBPROTOCOL = 'comm.v1.json';
@@ -13,7 +14,7 @@ const LATER = 5_000; // the least wait after rate_limited
 const REDIALS = 2; // attempts with the carrier that worked before the others are tried again
 
 const DEFAULTS = {
-  carriers: ['ws', 'sse', 'poll'],
+  carriers: ['wt', 'ws', 'sse', 'poll'],
   groups: [],
   timeout: 30_000,
   connectTimeout: 10_000,
@@ -38,10 +39,10 @@ export class CommError extends Error {
   }
 }
 
-/** Starts a client for the gateway at url, whose endpoints are ws, events and poll below it. */
+/** Starts a client for the gateway at url, whose endpoints are wt, ws, events and poll below it. */
 export function connect(url, options = {}) {
   const at = (path) => new URL(path, new URL(url.endsWith('/') ? url : url + '/', base())).href;
-  return new CommClient({ ws: at('ws'), sse: at('events'), poll: at('poll'), ...options });
+  return new CommClient({ wt: at('wt'), ws: at('ws'), sse: at('events'), poll: at('poll'), ...options });
 }
 
 /** The longest wait before attempt n (from 0) is min(max, base * 2^n); the wait is random below it. */
@@ -356,6 +357,52 @@ class WebSocketLink extends Link {
   }
 }
 
+// WebTransport, by the option webTransport: what comm.wt.js exports under that name.
+class WebTransportLink extends Link {
+  #buffered = 0;
+
+  open(hello) {
+    const { env } = this;
+    const token = env.token();
+    const up = {
+      frame: (frame) => this.deliver(frame),
+      heard: () => this.heard(),
+      failed: (err) => this.end(lost(`webtransport: ${err.message}`)),
+      closed: ({ closeCode, reason }) => {
+        const [code, reconnect] = CLOSE_CODES[closeCode] ?? ['lost', true];
+        this.end({ code, message: reason || `webtransport closed with ${closeCode}`, reconnect, after: 0, fallback: false });
+      },
+    };
+    const { WebTransport, serverCertificateHashes, maxFrame: max } = env;
+    this.wire = env.webTransport(this.url, { WebTransport, serverCertificateHashes, max, hello: token ? { ...hello, token } : hello, up });
+  }
+
+  async send(text) {
+    if (this.#buffered + text.length > this.env.maxBuffered) {
+      throw new CommError('limit', `more than maxBuffered (${this.env.maxBuffered} bytes) are waiting to be sent`);
+    }
+    this.#buffered += text.length;
+    try {
+      await this.wire.send(JSON.parse(text));
+    } catch (err) {
+      throw new CommError('disconnected', `sending failed: ${err.message}`, { cause: err });
+    } finally {
+      this.#buffered -= text.length;
+    }
+  }
+
+  async goodbye() {
+    super.kill();
+    await within(this.wire.goodbye(), 2_000).catch(() => {}); // the server will miss us by itself
+    this.wire.close();
+  }
+
+  kill() {
+    super.kill();
+    this.wire?.close();
+  }
+}
+
 // What SSE and polling share: requests with credentials, and frames upward in batches by POST.
 class HttpLink extends Link {
   #open = new Set();
@@ -570,7 +617,7 @@ class PollLink extends HttpLink {
   }
 }
 
-const LINKS = { ws: WebSocketLink, sse: SSELink, poll: PollLink };
+const LINKS = { wt: WebTransportLink, ws: WebSocketLink, sse: SSELink, poll: PollLink };
 const STATUS_CODES = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not_found', 413: 'too_large', 429: 'rate_limited', 503: 'limit' };
 
 // The error frame or RFC 9457 problem in a refusing answer.
@@ -640,17 +687,21 @@ export class CommClient {
 
   constructor(options = {}) {
     const given = Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined));
-    const env = { ...DEFAULTS, fetch: globalThis.fetch?.bind(globalThis), WebSocket: globalThis.WebSocket, ...given };
+    const { WebSocket, WebTransport } = globalThis;
+    const env = { ...DEFAULTS, fetch: globalThis.fetch?.bind(globalThis), WebSocket, WebTransport, ...given };
     env.backoff = { ...DEFAULTS.backoff, ...options.backoff };
     for (const [name, value] of Object.entries({ ...env, ...env.backoff })) {
       const ok = typeof (DEFAULTS[name] ?? DEFAULTS.backoff[name]) !== 'number' || (typeof value === 'number' && value >= 0);
       if (!ok) throw new TypeError(`${name}: ${value}: allowed is a number from 0`);
     }
     const unknown = env.carriers.filter((name) => !Object.hasOwn(LINKS, name));
-    if (unknown.length > 0) throw new TypeError(`carriers: ${unknown}: allowed are ws, sse and poll`);
-    env.carriers = env.carriers.filter((name) => options[name] && (name === 'ws' ? env.WebSocket : env.fetch));
-    if (env.carriers.length === 0) throw new TypeError('no carrier: give at least one of the addresses ws, sse, poll');
-    env.urls = Object.fromEntries(env.carriers.map((name) => [name, new URL(options[name], base()).href]));
+    if (unknown.length > 0) throw new TypeError(`carriers: ${unknown}: allowed are wt, ws, sse and poll`);
+    const needs = { wt: env.webTransport && env.WebTransport, ws: env.WebSocket };
+    const at = (name) => new URL(options[name], base()).href;
+    const usable = (name) => options[name] && (name in needs ? needs[name] : env.fetch) && (name !== 'wt' || at(name).startsWith('https:'));
+    env.carriers = env.carriers.filter(usable);
+    if (env.carriers.length === 0) throw new TypeError('no carrier: give at least one of the addresses wt (with webTransport), ws, sse, poll');
+    env.urls = Object.fromEntries(env.carriers.map((name) => [name, at(name)]));
     env.source = options.token;
     env.token = () => this.#token;
     this.#env = env;
@@ -974,15 +1025,16 @@ export class CommClient {
   }
 
   // Counts silence in half heartbeats, so that neither a sleeping computer nor a changed clock
-  // condemns a living connection. JavaScript cannot see WebSocket pings: after one silent heartbeat
-  // it asks with a ping frame. On SSE the comments are heard; a poll is bounded by itself.
+  // condemns a living connection. JavaScript cannot see WebSocket and QUIC pings: after one silent
+  // heartbeat it asks with a ping frame. On SSE the comments are heard; a poll is bounded by itself.
   #watch(at, link, heartbeat, end) {
-    const every = at.name === 'poll' ? 0 : heartbeat || (at.name === 'ws' ? this.#env.keepalive : 0);
+    const asks = at.name === 'ws' || at.name === 'wt';
+    const every = at.name === 'poll' ? 0 : heartbeat || (asks ? this.#env.keepalive : 0);
     if (!every) return;
     at.silent = 0;
     at.watch = setInterval(() => {
       at.silent++;
-      if (at.silent === 2 && at.name === 'ws') this.#answer({ op: 'ping', id: 'alive' });
+      if (at.silent === 2 && asks) this.#answer({ op: 'ping', id: 'alive' });
       if (at.silent >= 5) end({ ...lost(`nothing heard for ${2.5 * every} ms`, false), code: 'heartbeat' });
     }, every / 2);
   }

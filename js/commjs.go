@@ -16,30 +16,43 @@ var source []byte
 //go:embed comm.d.ts
 var types []byte
 
+//go:embed comm.wt.js
+var wtSource []byte
+
+//go:embed comm.wt.d.ts
+var wtTypes []byte
+
 // Source returns a copy of comm.js.
 func Source() []byte { return bytes.Clone(source) }
 
 // Types returns a copy of comm.d.ts.
 func Types() []byte { return bytes.Clone(types) }
 
-// Handler serves /comm.js and /comm.d.ts to GET and HEAD; other paths are 404, other methods 405.
+// WebTransportSource returns a copy of comm.wt.js, which adds WebTransport to comm.js.
+func WebTransportSource() []byte { return bytes.Clone(wtSource) }
+
+// WebTransportTypes returns a copy of comm.wt.d.ts.
+func WebTransportTypes() []byte { return bytes.Clone(wtTypes) }
+
+// Handler serves /comm.js, /comm.wt.js and their types (.d.ts) to GET and HEAD; other paths are 404, other methods 405.
 // An answer carries a strong ETag of its bytes and Cache-Control: no-cache, so that a browser keeps
 // the module and asks once a load whether it changed (304, RFC 9110 15.4.5). The module may be
 // imported from any origin: it is public and says nothing of who asks.
 //
 // The handler is safe for concurrent use.
 func Handler() http.Handler {
-	js := newAsset("text/javascript; charset=utf-8", source) // RFC 9239
-	dts := newAsset("text/plain; charset=utf-8", types)      // no type is registered for TypeScript
+	const script = "text/javascript; charset=utf-8" // RFC 9239
+	const plain = "text/plain; charset=utf-8"       // no type is registered for TypeScript
+	assets := map[string]asset{
+		"/comm.js": newAsset(script, source), "/comm.d.ts": newAsset(plain, types),
+		"/comm.wt.js": newAsset(script, wtSource), "/comm.wt.d.ts": newAsset(plain, wtTypes),
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/comm.js":
-			js.serve(w, r)
-		case "/comm.d.ts":
-			dts.serve(w, r)
-		default:
-			http.NotFound(w, r)
+		if a, ok := assets[r.URL.Path]; ok {
+			a.serve(w, r)
+			return
 		}
+		http.NotFound(w, r)
 	})
 }
 

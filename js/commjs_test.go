@@ -41,6 +41,8 @@ func TestHandler(t *testing.T) {
 	}{
 		{"GET", "/comm.js", 200, "text/javascript; charset=utf-8", commjs.Source()},
 		{"GET", "/comm.d.ts", 200, "text/plain; charset=utf-8", commjs.Types()},
+		{"GET", "/comm.wt.js", 200, "text/javascript; charset=utf-8", commjs.WebTransportSource()},
+		{"GET", "/comm.wt.d.ts", 200, "text/plain; charset=utf-8", commjs.WebTransportTypes()},
 		{"HEAD", "/comm.js", 200, "text/javascript; charset=utf-8", nil},
 		{"GET", "/", 404, "text/plain; charset=utf-8", []byte("404 page not found\n")},
 		{"GET", "/doc.go", 404, "text/plain; charset=utf-8", []byte("404 page not found\n")},
@@ -89,19 +91,32 @@ func TestHandlerRevalidates(t *testing.T) {
 	}
 }
 
-// The module stands alone: it imports nothing and names no address.
+// The modules stand alone: they import nothing and name no address.
 func TestSourceStandsAlone(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{`(?m)^\s*import\b`, `\bimport\(`, `\brequire\(`, `https?://`, `\beval\(`, `\binnerHTML\b`} {
-		if m := regexp.MustCompile(bad).Find(commjs.Source()); m != nil {
-			t.Errorf("comm.js holds %q", m)
+		for name, source := range map[string][]byte{"comm.js": commjs.Source(), "comm.wt.js": withoutComments(commjs.WebTransportSource())} {
+			if m := regexp.MustCompile(bad).Find(source); m != nil {
+				t.Errorf("%s holds %q", name, m)
+			}
 		}
 	}
 }
 
-// Every exported name of the module is declared, and none is declared that is not there.
+// withoutComments leaves out lines that are one: the module's shows how it is imported.
+func withoutComments(source []byte) []byte {
+	return regexp.MustCompile(`(?m)^//.*$`).ReplaceAll(source, nil)
+}
+
+// Every exported name of a module is declared, and none is declared that is not there.
 func TestTypesMatchSource(t *testing.T) {
 	t.Parallel()
+	checkTypes(t, "comm", commjs.Source(), commjs.Types())
+	checkTypes(t, "comm.wt", commjs.WebTransportSource(), commjs.WebTransportTypes())
+}
+
+func checkTypes(t *testing.T, module string, source, types []byte) {
+	t.Helper()
 	values := regexp.MustCompile(`(?m)^export (?:class|function|const) (\w+)`)
 	names := func(src []byte) (out []string) {
 		for _, m := range values.FindAllSubmatch(src, -1) {
@@ -109,14 +124,14 @@ func TestTypesMatchSource(t *testing.T) {
 		}
 		return out
 	}
-	want, got := names(commjs.Source()), names(commjs.Types())
+	want, got := names(source), names(types)
 	for _, name := range want {
 		if !strings.Contains(" "+strings.Join(got, " ")+" ", " "+name+" ") {
-			t.Errorf("comm.d.ts does not declare %s", name)
+			t.Errorf("%s.d.ts does not declare %s", module, name)
 		}
 	}
 	if len(want) == 0 || len(want) != len(got) {
-		t.Errorf("comm.js exports %d names, comm.d.ts declares %d", len(want), len(got))
+		t.Errorf("%s.js exports %d names, its types declare %d", module, len(want), len(got))
 	}
 }
 

@@ -14,5 +14,11 @@
 //	await client.ready();
 //	await client.send('chat.message', { text: 'hello' });
 //
+// The module comm.wt.js adds WebTransport as the first choice, for browsers that have it and gateways that serve
+// HTTP/3 (package commquic):
+//
+//	import { webTransport } from '/js/comm.wt.js';
+//	const client = connect('/', { webTransport });
+//
 // Use [Source] to put the module into a bundle or under another name.
 package commjs

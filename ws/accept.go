@@ -19,6 +19,7 @@ type acceptConfig struct {
 	subprotocols []string
 	pick         func(r *http.Request, offered []string) (string, error)
 	connContext  func(*http.Request) context.Context
+	held         bool // the handler calls HoldHandler
 }
 
 type acceptOnly func(*acceptConfig) error
@@ -93,11 +94,13 @@ func NewAcceptor(opts ...AcceptOption) (*Acceptor, error) {
 // Accept makes the server's side of the handshake (RFC 6455 4.2) and takes the
 // connection over from net/http. If it returns an error it has answered the
 // request: 400, 405 or 426 with a body that names the header at fault, 403
-// for its Origin, or 501 over HTTP/2. The error is then a *HandshakeError.
+// for its Origin, or 501 over HTTP/2 and HTTP/3 where the request is none by
+// extended CONNECT, and over HTTP/2 without WithHeldHandler. The error is then a
+// *HandshakeError.
 //
 // Headers set on w beforehand are sent along. The handler may return and leave
-// the connection to another goroutine; net/http frees its buffers and the
-// request only then, so a server with many connections uses Handler.
+// the connection to another goroutine, over HTTP/2 see WithHeldHandler; net/http frees its buffers and the request only then, so a server with many
+// connections uses Handler.
 func Accept(w http.ResponseWriter, r *http.Request, opts ...AcceptOption) (*Conn, error) {
 	a, err := NewAcceptor(opts...)
 	if err != nil {
@@ -109,6 +112,10 @@ func Accept(w http.ResponseWriter, r *http.Request, opts ...AcceptOption) (*Conn
 
 // Accept is the function Accept with a's options.
 func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	return a.accept(w, r, a.conf.held)
+}
+
+func (a *Acceptor) accept(w http.ResponseWriter, r *http.Request, held bool) (*Conn, error) {
 	if err := a.check(r); err != nil {
 		err.answer(w)
 		return nil, err
@@ -123,22 +130,40 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		herr.answer(w)
 		return nil, herr
 	}
-	c, err := a.upgrade(w, r, protocol, z, extension)
+	var c *Conn
+	var err error
+	if r.ProtoMajor > 1 {
+		c, err = a.connect(w, r, held, protocol, z, extension)
+	} else {
+		c, err = a.upgrade(w, r, protocol, z, extension)
+	}
 	if err != nil && a.conf.compression != nil {
 		a.conf.compression.release(z.granted)
 	}
 	return c, err
 }
 
-// check finds what is wrong with the request (RFC 6455 4.2.1). HTTP/2 is not told 426: that must name an
-// Upgrade (RFC 9110 15.5.22), a header that HTTP/2 forbids (RFC 9113 8.2.2).
+// check finds what is wrong with the request.
 func (a *Acceptor) check(r *http.Request) *HandshakeError {
+	kind := a.checkUpgrade
+	if r.ProtoMajor > 1 {
+		kind = a.checkConnect
+	}
+	if err := kind(r); err != nil {
+		return err
+	}
+	if err := a.conf.origin.allow(r); err != nil {
+		return refused(http.StatusForbidden, "Origin", err.Error())
+	}
+	return nil
+}
+
+// checkUpgrade finds what is wrong with a request over HTTP/1.1 (RFC 6455 4.2.1).
+func (a *Acceptor) checkUpgrade(r *http.Request) *HandshakeError {
 	key := r.Header["Sec-Websocket-Key"]
 	switch {
 	case r.Method != http.MethodGet:
 		return refused(http.StatusMethodNotAllowed, "", "method must be GET")
-	case r.ProtoMajor > 1:
-		return refused(http.StatusNotImplemented, "Upgrade", r.Proto+" has none, and extended CONNECT is not served here; use HTTP/1.1")
 	case !r.ProtoAtLeast(1, 1):
 		return refused(http.StatusUpgradeRequired, "Upgrade", "needs HTTP/1.1")
 	case !hasToken(r.Header, "Connection", "upgrade"):
@@ -155,9 +180,6 @@ func (a *Acceptor) check(r *http.Request) *HandshakeError {
 		return refused(http.StatusBadRequest, "Sec-WebSocket-Key", "must be given once")
 	case !validKey(key[0]):
 		return refused(http.StatusBadRequest, "Sec-WebSocket-Key", "must be 16 bytes in base64")
-	}
-	if err := a.conf.origin.allow(r); err != nil {
-		return refused(http.StatusForbidden, "Origin", err.Error())
 	}
 	return nil
 }

@@ -49,6 +49,21 @@ type (
 	readerOnly struct{ io.Reader }
 )
 
+// LocalAddr and RemoteAddr are the stream's, nil if it has none.
+func (t *timed) LocalAddr() net.Addr {
+	if a, ok := t.rwc.(interface{ LocalAddr() net.Addr }); ok {
+		return a.LocalAddr()
+	}
+	return nil
+}
+
+func (t *timed) RemoteAddr() net.Addr {
+	if a, ok := t.rwc.(interface{ RemoteAddr() net.Addr }); ok {
+		return a.RemoteAddr()
+	}
+	return nil
+}
+
 func (t *timed) Read(p []byte) (int, error) { return t.near.Read(p) }
 
 func (t *timed) Write(p []byte) (int, error) {

@@ -28,6 +28,8 @@ type dialConfig struct {
 	netDial      func(ctx context.Context, network, addr string) (net.Conn, error)
 	proxy        func(*http.Request) (*url.URL, error)
 	timeout      time.Duration
+	roundTripper http.RoundTripper
+	ownDial      string // an option that WithRoundTripper excludes, "" if none was given
 }
 
 type dialOnly func(*dialConfig) error
@@ -57,6 +59,7 @@ func WithTLS(conf *tls.Config) DialOption {
 			return refuse("WithTLS", "nil", "a configuration")
 		}
 		c.tls = conf.Clone()
+		c.ownDial = "WithTLS"
 		return nil
 	})
 }
@@ -69,6 +72,7 @@ func WithNetDial(dial func(ctx context.Context, network, addr string) (net.Conn,
 			return refuse("WithNetDial", "nil", "a function")
 		}
 		c.netDial = dial
+		c.ownDial = "WithNetDial"
 		return nil
 	})
 }
@@ -79,6 +83,7 @@ func WithNetDial(dial func(ctx context.Context, network, addr string) (net.Conn,
 func WithProxy(proxy func(*http.Request) (*url.URL, error)) DialOption {
 	return dialOnly(func(c *dialConfig) error {
 		c.proxy = proxy
+		c.ownDial = "WithProxy"
 		return nil
 	})
 }
@@ -103,7 +108,7 @@ func WithHandshakeTimeout(d time.Duration) DialOption {
 func Dial(ctx context.Context, rawURL string, opts ...DialOption) (*Conn, *http.Response, error) {
 	conf := &dialConfig{settings: defaults(), header: http.Header{}, proxy: http.ProxyFromEnvironment, timeout: DefaultHandshakeTimeout}
 	conf.netDial = new(net.Dialer).DialContext
-	if err := join(opts, func(o DialOption) error { return o.applyDial(conf) }); err != nil {
+	if err := errors.Join(join(opts, func(o DialOption) error { return o.applyDial(conf) }), conf.checkRoundTripper()); err != nil {
 		return nil, nil, err
 	}
 	req, err := conf.request(rawURL)
@@ -112,6 +117,9 @@ func Dial(ctx context.Context, rawURL string, opts ...DialOption) (*Conn, *http.
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, conf.timeout, errHandshakeTimeout)
 	defer cancel()
+	if conf.roundTripper != nil {
+		return conf.extended(ctx, req)
+	}
 	nc, err := conf.connect(ctx, req.URL)
 	if err != nil {
 		return nil, nil, dialError(ctx, err)

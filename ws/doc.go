@@ -13,6 +13,19 @@
 //   - [NewConn] speaks frames over any stream on which somebody else made the
 //     handshake: HTTP/2, HTTP/3, memory.
 //
+// # Over HTTP/2 and HTTP/3
+//
+// Every entrance of a server takes handshakes by extended CONNECT too (RFC 8441, RFC 9220): the route must take the
+// method CONNECT, as a pattern without a method does. HTTP/3 is served by package commquic. Over HTTP/2 net/http
+// serves extended CONNECT only in a process that was started with GODEBUG=http2xconnect=1; without it browsers open
+// WebSockets over HTTP/1.1, as ever. With it, net/http announces extended CONNECT on every HTTP/2 server of the
+// process, and browsers then open all their WebSockets to it so. A reverse proxy in that process which knows only
+// Upgrade, such as httputil.ReverseProxy, cannot pass them on, and a proxy in front must pass extended CONNECT
+// through or end HTTP/2 itself. Turn it on where every WebSocket handler of the process is of this package.
+//
+// A client dials so through [WithRoundTripper]. An HTTP handler that calls [Accept] itself is served over HTTP/2 only
+// with [WithHeldHandler]: there a stream ends with its handler.
+//
 // # Which read
 //
 //   - [Conn.Serve] calls a function with every message, until the connection

@@ -10,7 +10,8 @@ import (
 
 // Handler returns an HTTP handler that accepts connections and runs f with
 // each, on a goroutine of its own after the HTTP handler has returned, so that
-// net/http's buffers and the request are freed. f's context carries the
+// net/http's buffers and the request are freed; over HTTP/2 that waits for the
+// connection's end. f's context carries the
 // values of the request's and ends with the connection.
 //
 // When f returns, the connection is closed: with StatusNormal after nil,
@@ -37,11 +38,12 @@ func misconfigured(err error) http.Handler {
 // Handler is the function Handler with a's options.
 func (a *Acceptor) Handler(f func(ctx context.Context, c *Conn) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := a.Accept(w, r)
+		c, err := a.accept(w, r, true)
 		if err != nil {
 			return // it has answered
 		}
 		go a.run(c.attach(a.context(r)), c, f)
+		c.HoldHandler()
 	})
 }
 
@@ -64,12 +66,13 @@ func MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error
 // MessageHandler is the function MessageHandler with a's options.
 func (a *Acceptor) MessageHandler(f func(ctx context.Context, c *Conn, t Type, p []byte) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := a.Accept(w, r)
+		c, err := a.accept(w, r, true)
 		if err != nil {
 			return // it has answered
 		}
 		h := &messages{a, c, c.attach(a.context(r)), f}
 		c.Start(h.ctx, h.message, h.end)
+		c.HoldHandler()
 	})
 }
 

@@ -33,13 +33,15 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseHTTP(w, err)
 		return
 	}
-	if a.conn, err = s.acceptor.Accept(w, r); err != nil {
+	if a.conn, err = s.acceptor.accept(w, r, true); err != nil {
 		done()
 		s.places.Leave()
 		return // it has answered
 	}
 	a.request(r)
 	go a.run()
+	comm.MarkStreaming(r.Context()) // the handler may stay
+	a.conn.HoldHandler()
 }
 
 // enter admits a client that says no hello, and takes the place of the connection.

@@ -29,7 +29,7 @@ type rule struct {
 
 var (
 	anyFile = regexp.MustCompile(``)
-	source  = regexp.MustCompile(`(^|/)[^/]+\.(go|md|m?js|ts|css|html|sh|yml)$|^\.ci/run$`)
+	source  = regexp.MustCompile(`(^|/)([^/.]+\.go|[^/]+\.(md|m?js|ts|css|html|sh|yml|proto))$|^\.ci/run$`) // not *.pb.go, which is made
 	lock    = regexp.MustCompile(`(^|/)package-lock\.json$`)
 )
 
@@ -39,7 +39,7 @@ var rules = []rule{
 	{anyFile, regexp.MustCompile(`\bregistry\.[n]pm|\bregistry\.[y]arn|\bproxy\.[g]olang\.org|\bsum\.[g]olang\.org|\bdeb\.[d]ebian\.org`), "the host of a package registry"},
 	{anyFile, regexp.MustCompile(`shared/(notes|tools|[D]ESIGN)`), "a path outside the repository"},
 	{lock, regexp.MustCompile(`"[r]esolved":`), "where a package came from: npm install --omit-lockfile-registry-resolved"},
-	{source, regexp.MustCompile(`(?i)\b(to[d]o|fi[x]me|x[x]x|ha[c]k|stu[b]|(not |un)im[p]lemented)\b`), "a left-over marker"},
+	{source, regexp.MustCompile(`(?i)\b(to[d]o|fi[x]me|x[x]x|ha[c]k|stu[b]|not im[p]lemented)\b`), "a left-over marker"},
 	{source, regexp.MustCompile(`^(<<<<<<<|>>>>>>>)( |$)`), "a left-over conflict"},
 }
 

@@ -66,8 +66,9 @@ func commented(files []*ast.File) bool {
 	return false
 }
 
+// importable reports whether users import the package: e2e is a folder of tests.
 func importable(dir, name string) bool {
-	return name != "main" && !strings.Contains("/"+dir+"/", "/internal/")
+	return name != "main" && !strings.Contains("/"+dir+"/", "/internal/") && !strings.HasPrefix(dir, "e2e/")
 }
 
 func exemplified(tests []*ast.File) bool {

@@ -19,7 +19,7 @@ export function compare(query, want, got) {
   return '';
 }
 
-class Comparison {
+export class Comparison {
   constructor(query, stage, want, got) {
     Object.assign(this, { lines: query.split(/\r\n|\n|\r/), stage, want, got });
   }
@@ -60,7 +60,7 @@ class Comparison {
 }
 
 /** JSON whose default values, which introspection gives as literals, are written in one way. */
-function text(value) {
+export function text(value) {
   return JSON.stringify(value, (key, v) => (key === 'defaultValue' && typeof v === 'string' ? literal(v) : v));
 }
 
@@ -69,7 +69,7 @@ export function literal(source) {
 }
 
 /** The path of the null that an error has made. */
-function standing(data, path) {
+export function standing(data, path) {
   if (!path) return [];
   let at = data;
   for (const [i, step] of path.entries()) {

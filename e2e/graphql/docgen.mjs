@@ -9,26 +9,33 @@ const strings = ['', 'x', 'two words', 'ä😀', 'quote " and \\', 'line\nbreak'
 
 /** Makes one request: query, operationName and variables. uses tells what is in it. */
 export function generateRequest(schema, random) {
-  return new Generator(schema, random).request();
+  return new Generator(schema, random).request(['query', 'query', 'query', 'query', 'mutation', 'subscription']);
+}
+
+/** Makes one request with @defer and @stream. */
+export function generateIncrementalRequest(schema, random) {
+  return new Generator(schema, random, true).request(['query', 'query', 'query', 'mutation']);
 }
 
 class Generator {
-  constructor(schema, random) {
+  constructor(schema, random, incremental = false) {
     this.schema = schema;
     this.r = random;
+    this.incremental = incremental;
     this.variables = new Map(); // name to { type, dflt }
     this.fragments = []; // { name, on, text }, complete ones
     this.keys = new Map(); // the response keys that are no alias, and what stands behind each
     this.count = 0;
     this.budget = 12 + random.below(30);
     this.uses = { directives: 0, fragments: 0, oneOf: 0, introspection: 0, aliases: 0 };
+    if (incremental) Object.assign(this.uses, { defer: 0, stream: 0, label: 0, ifVariable: 0, ifLiteral: 0, initialCount: 0, spreadAgain: 0 });
   }
 
-  request() {
-    const kind = this.r.one(['query', 'query', 'query', 'query', 'mutation', 'subscription']);
+  request(kinds) {
+    const kind = this.r.one(kinds);
     const root = { query: this.schema.getQueryType(), mutation: this.schema.getMutationType(), subscription: this.schema.getSubscriptionType() }[kind];
     let set = kind === 'subscription' ? `{ ${this.field(root, 4, true)} }` : this.selection(root, 5, kind === 'query');
-    const wrong = this.r.chance(12) && flaw(this);
+    const wrong = this.r.chance(this.incremental ? 3 : 12) && flaw(this);
     if (wrong) set = wrong(set);
     const named = this.variables.size > 0 || this.fragments.length > 0 || this.r.chance(50);
     let query = (named ? `${kind} Op${this.definitions()} ${this.marks()}` : kind === 'query' ? '' : kind) + set;
@@ -78,7 +85,7 @@ class Generator {
     this.uses.fragments++;
     const on = this.r.chance(20) ? type : this.r.one(this.overlapping(type));
     const condition = on === type && this.r.chance(50) ? '' : ` on ${on.name}`;
-    return `...${condition}${this.directives('INLINE_FRAGMENT')} ${this.selection(on, depth - 1)}`;
+    return `...${condition}${this.directives('INLINE_FRAGMENT')}${this.defer(type)} ${this.selection(on, depth - 1)}`;
   }
 
   spread(type, depth) {
@@ -90,7 +97,47 @@ class Generator {
       fragment = { name: `F${this.count++}`, on: on.name, text: this.selection(on, depth - 1) };
       this.fragments.push(fragment);
     }
-    return `...${fragment.name}${this.directives('FRAGMENT_SPREAD')}`;
+    else if (this.incremental) this.uses.spreadAgain++;
+    return `...${fragment.name}${this.directives('FRAGMENT_SPREAD')}${this.defer(type, true)}`;
+  }
+
+  // What is put off.
+
+  /**
+   * @defer on a fragment of a type: not, but for a few that are refused, at the root of a mutation. Never there on a
+   * spread: npm graphql does not look at one of a fragment that was spread before.
+   */
+  defer(type, spread = false) {
+    if (!this.incremental || !this.r.chance(45) || (type === this.schema.getMutationType() && (spread || !this.r.chance(3)))) return '';
+    this.uses.defer++;
+    return ` @defer${this.delay([])}`;
+  }
+
+  /** @stream on a field: not, but for a few that are refused, where it is no list, or where the key may come again. */
+  stream(type, f, head) {
+    if (!this.incremental || type === this.schema.getMutationType()) return '';
+    const fits = isListType(isNonNullType(f.type) ? f.type.ofType : f.type) && /^k\d+:/.test(head);
+    if (!this.r.chance(fits ? 60 : 1)) return '';
+    this.uses.stream++;
+    if (!this.r.chance(40)) return ` @stream${this.delay([])}`;
+    this.uses.initialCount++;
+    if (this.r.chance(70)) return ` @stream${this.delay([`initialCount: ${this.r.below(4)}`])}`;
+    // Without a condition: npm graphql has a variable that is null be an error of a stream that is switched off, too.
+    return ` @stream(initialCount: ${this.variable(this.schema.getDirective('stream').args.find((a) => a.name === 'initialCount').type, {})})`;
+  }
+
+  /** The arguments that both directives have. */
+  delay(args) {
+    if (this.r.chance(60)) {
+      this.uses.label++;
+      args.push(`label: "L${this.r.chance(1) ? 0 : this.count++}"`);
+    }
+    if (this.r.chance(30)) {
+      const literal = this.r.chance(40);
+      this.uses[literal ? 'ifLiteral' : 'ifVariable']++;
+      args.push(`if: ${literal ? String(this.r.chance(70)) : this.variable(this.schema.getDirective('defer').args.find((a) => a.name === 'if').type, {})}`);
+    }
+    return args.length > 0 ? `(${args.join(', ')})` : '';
   }
 
   /** A field of a type; a union has only __typename. only keeps conditions away, for a subscription's root. */
@@ -101,7 +148,7 @@ class Generator {
     const f = this.r.one(fitting);
     const head = this.head(f);
     const below = isCompositeType(named(f.type)) ? ` ${this.selection(named(f.type), depth - 1)}` : '';
-    return `${head}${only ? this.marks() : this.directives('FIELD')}${below}`;
+    return `${head}${only ? this.marks() : this.directives('FIELD')}${this.stream(type, f, head)}${below}`;
   }
 
   /** Key, name and arguments. A key without an alias is one field with one set of arguments in the whole document. */
@@ -109,7 +156,7 @@ class Generator {
     const is = `${f.type} ${f.args.map((a) => `${a.name}:${a.type}`)}`;
     const known = this.keys.get(f.name);
     if (known?.is === is) return `${f.name}${known.args}`;
-    if (!known && this.r.chance(60)) {
+    if (!known && this.r.chance(this.incremental ? 30 : 60)) {
       this.keys.set(f.name, { is, args: '' });
       const args = this.args(f);
       this.keys.set(f.name, { is, args });
@@ -207,7 +254,7 @@ class Generator {
     switch (type.name) {
       case 'Int': return r.one(['0', '-3', '2147483647', '-2147483648', String(r.below(1000))]);
       case 'Float': return r.one(['0', '-0.0', '1.5', '6.02e23', '1E-3', '9007199254740993', '3000000000', String(r.below(1000))]);
-      case 'String': return r.chance(20) ? '"""\n  block "quoted"\n    text\n"""' : r.chance(20) ? '"\\u00e4\\n\\uD83D\\uDE00\\u{1F600}\\/"' : JSON.stringify(r.one(strings));
+      case 'String': return r.chance(20) ? '"""\n  block "quoted"\n    text\n"""' : r.chance(5) ? '"raw \u0001\u001f"' : r.chance(20) ? '"\\u00e4\\n\\uD83D\\uDE00\\u{1F600}\\/"' : JSON.stringify(r.one(strings));
       case 'Boolean': return r.one(['true', 'false']);
       case 'ID': return r.one(['"id"', '17', '-4', '"18"']);
     }
@@ -242,7 +289,7 @@ class Generator {
       const optional = !v.type.endsWith('!');
       if ((optional || v.dflt !== undefined || this.r.chance(4)) && this.r.chance(35)) continue;
       if ((optional || this.r.chance(4)) && this.r.chance(20)) values[name] = null;
-      else values[name] = this.json(v.of, 3);
+      else values[name] = optional || !this.incremental ? this.json(v.of, 3) : this.jsonOf(v.of, 3);
     }
     if (this.r.chance(5)) values.unknown = 1;
     return values;

@@ -1,7 +1,7 @@
 // npm graphql, with the same data.
 
 import {
-  buildSchema, execute, GraphQLList, isEnumType, isInterfaceType, isListType, isNonNullType, isObjectType, parse, subscribe, validate, validateSchema,
+  buildSchema, execute, experimentalExecuteIncrementally, GraphQLDeferDirective, GraphQLList, GraphQLSchema, GraphQLStreamDirective, isEnumType, isInterfaceType, isListType, isNonNullType, isObjectType, legacyExecuteIncrementally, parse, subscribe, validate, validateSchema, visit,
 } from 'graphql';
 import { Data, EnumValue } from './data.mjs';
 
@@ -10,6 +10,13 @@ export function makeSchema(sdl, rates, counts) {
   const schema = buildSchema(sdl);
   const problems = validateSchema(schema);
   if (problems.length > 0) throw new Error(problems.map(String).join('\n'));
+  return resolved(schema, new Data(schema, rates, counts));
+}
+
+/** The schema of a text with resolvers, and with @defer and @stream. */
+export function makeIncrementalSchema(sdl, rates, counts) {
+  const plain = buildSchema(sdl).toConfig();
+  const schema = new GraphQLSchema({ ...plain, directives: [...plain.directives, GraphQLDeferDirective, GraphQLStreamDirective] });
   return resolved(schema, new Data(schema, rates, counts));
 }
 
@@ -92,6 +99,26 @@ export async function answer(schema, { query, operationName, variables }) {
   const { stage, errors, document } = refusal(schema, query);
   if (stage) return { stage, responses: [{ errors }] };
   return { document, ...(await run({ schema, document, variableValues: variables ?? undefined, operationName })) };
+}
+
+/**
+ * Executes a request in parts, which are told by path and label or by id; gives all responses, and the stage at
+ * which it ended.
+ */
+export async function answerInParts(schema, { query, operationName, variables }, byPath) {
+  const { stage, errors, document } = refusal(schema, query);
+  if (stage) return { stage, responses: [{ errors }] };
+  const result = await (byPath ? legacyExecuteIncrementally : experimentalExecuteIncrementally)({ schema, document, variableValues: variables ?? undefined, operationName });
+  if (!('initialResult' in result)) return { stage: 'data' in result ? 'execute' : 'variables', document, responses: [result] };
+  const responses = [result.initialResult];
+  for await (const response of result.subsequentResults) responses.push(response);
+  return { stage: 'execute', document, responses };
+}
+
+/** All errors there are in an operation whose @defer and @stream are taken away. */
+export async function allErrorsAtOnce(lenient, document, { operationName, variables }) {
+  const plain = visit(document, { Directive: (node) => (['defer', 'stream'].includes(node.name.value) ? null : undefined) });
+  return (await execute({ schema: lenient, document: plain, variableValues: variables ?? undefined, operationName })).errors ?? [];
 }
 
 async function run(args) {

@@ -53,10 +53,12 @@ export function startSubject(t) {
   });
   return {
     /** Makes a schema; gives its problems. types are of describe. */
-    schema: async (sdl, types = [], rates = {}) => (await say({ schema: { sdl, types, rates } })).problems ?? [],
+    schema: async (sdl, types = [], rates = {}, incremental = false) => (await say({ schema: { sdl, types, rates, incremental } })).problems ?? [],
     /** Says what is wrong with an SDL, whatever resolvers it has. */
     schemaProblems: async (sdl, types) => ((await say({ schema: { sdl, types, rates: silent } })).problems ?? []).filter((p) => types.length > 0 || !ofResolvers.test(p.Text)),
     /** Executes a request; gives its responses, and whether a subscription's source was made. */
     execute: async (request) => ({ responses: [], ...(await say({ request })) }),
+    /** Executes a request over HTTP, for a client that reads parts as deferSpec=20220824 has them. */
+    executeByPath: async (request) => ({ responses: [], ...(await say({ request, byPath: true })) }),
   };
 }

@@ -8,12 +8,11 @@ import { createClient as createSSE } from 'graphql-sse';
 import { createClient as createWS } from 'graphql-ws';
 import old from 'subscriptions-transport-ws';
 import WebSocket from 'ws';
-import { start, startProxy, until } from '../live.mjs';
+import { startProxy, until } from '../live.mjs';
+import { startServed, wsURL } from './served.mjs';
 
-const { match, stop } = await start(process.env.GRAPHQL_SUBJECT, ['serve'], /^listening on (\S+) and (\S+)$/);
+const { servers, stop } = await startServed();
 test.after(() => stop());
-const servers = { alone: match[1], gateway: match[2] };
-const wsURL = (url) => url.replace(/^http/, 'ws');
 
 /** What a client is told: its data and errors in order; it throws what refuses the operation. */
 async function heard(results) {

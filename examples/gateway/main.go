@@ -1,7 +1,9 @@
 // Command gateway serves HTTP with long polling, WebSocket, Server-Sent Events, GraphQL and gRPC on one address, and
-// a page on which one sees messages cross from one to the other. GraphQL has a playground of its own.
+// a page on which one sees messages cross from one to the other. GraphQL has a playground of its own. With -quic
+// it serves QUIC, HTTP/3 and WebTransport too, under a certificate made for this run.
 //
 //	go run ./examples/gateway
+//	go run ./examples/gateway -quic 127.0.0.1:8443   # raw messaging, HTTP/3 and WebTransport on UDP
 //	go run ./examples/gateway -addr :8080            # prints the token that clients then need
 //	go run ./examples/gateway -config config.json
 //	go run ./examples/gateway -grpc 127.0.0.1:9090   # gRPC at an address of its own
@@ -42,6 +44,7 @@ func main() {
 	var f flags
 	flag.StringVar(&f.addr, "addr", "", "address to serve, host:port (default 127.0.0.1:8080, or what -config says)")
 	flag.StringVar(&f.grpc, "grpc", "", "address of gRPC's own, host:port (default that of -addr, or what -config says)")
+	flag.StringVar(&f.quic, "quic", "", "address for QUIC and HTTP/3 on UDP and HTTPS on TCP, host:port (default none)")
 	flag.StringVar(&f.config, "config", "", "JSON configuration file")
 	verbose := flag.Bool("v", false, "log every connection")
 	flag.Parse()
@@ -55,7 +58,7 @@ func main() {
 }
 
 // flags are where the gateway serves, as the command line says it.
-type flags struct{ addr, grpc, config string }
+type flags struct{ addr, grpc, quic, config string }
 
 func run(f flags) error {
 	if f.addr == "" && f.config == "" {
@@ -71,6 +74,9 @@ func run(f flags) error {
 		return errors.Join(explain(err), gw.Close())
 	}
 	announce(os.Stdout, gw.Addrs, readSettings(f.config), token)
+	if f.quic != "" {
+		announceQUIC(os.Stdout, gw.Addrs)
+	}
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the process at once
 		fmt.Printf("\nDraining %d connections. Press Ctrl-C again to cut them.\n", gw.ConnectionCount(comm.ToAll()))
@@ -102,7 +108,11 @@ func open(f flags) (gw *comm.Manager, token string, err error) {
 
 // build makes a gateway and tells at which addresses its providers will be.
 func build(f flags, token string, log *slog.Logger) (gw *comm.Manager, addrs []string, err error) {
-	web := []commhttp.Option{commhttp.WithAdmin("/", adminAuth(token)...), commhttp.WithCompression()}
+	raw, offer, err := overQUIC(f.addr, f.quic)
+	if err != nil {
+		return nil, nil, err
+	}
+	web := []commhttp.Option{commhttp.WithAdmin("/", append(adminAuth(token), offer.page...)...), commhttp.WithCompression()}
 	events := []sse.ProviderOption{}
 	api := []graphql.Option{graphql.Hub()}
 	var rpc []commgrpc.Option
@@ -124,6 +134,8 @@ func build(f flags, token string, log *slog.Logger) (gw *comm.Manager, addrs []s
 		opts = append(opts, comm.WithRetry(0, time.Second))
 	}
 	providers := []comm.Provider{commhttp.New(web...), ws.New(), sse.New(events...), graphql.New(api...), commgrpc.New(rpc...)}
+	providers = append(providers, raw...)
+	opts = append(opts, offer.gateway...)
 	opts = append(opts, access(token)...)
 	gw, err = comm.New(append(opts, comm.WithProvider(providers...))...)
 	if err != nil {

@@ -32,7 +32,7 @@ func listen(ctx context.Context, d comm.Dialer, show func(tick)) error {
 	return client.Run(ctx)
 }
 
-// subscribe shows every tick until the stream ends, with the generated code alone. To go on after a cut, it would have
+// subscribe shows every tick until ctx or the stream ends, with the generated code alone. To go on after a cut, it would have
 // to keep the position: of each frame's log the last offset, for the next request.
 func subscribe(ctx context.Context, hub commv1.HubServiceClient, show func(tick)) error {
 	stream, err := hub.Subscribe(ctx, &commv1.SubscribeRequest{Groups: []string{ticks}})
@@ -41,7 +41,10 @@ func subscribe(ctx context.Context, hub commv1.HubServiceClient, show func(tick)
 	}
 	for {
 		r, err := stream.Recv()
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
 		}
 		for _, f := range r.GetFrames() {

@@ -2,9 +2,10 @@
 // Everything that comes from outside is put into the document as text, never as markup.
 
 import { CommClient, SSEParser } from './comm.js';
+import { webTransport } from './comm.wt.js';
 
 const $ = (id) => document.getElementById(id);
-const CARRIERS = { ws: ['WebSocket', 'websocket'], sse: ['SSE', 'sse'], poll: ['Long polling', 'http'] };
+const CARRIERS = { ws: ['WebSocket', 'websocket'], sse: ['SSE', 'sse'], poll: ['Long polling', 'http'], wt: ['WebTransport', 'quic'] };
 const NAMES = { websocket: 'WebSocket', sse: 'SSE', http: 'HTTP', grpc: 'gRPC', quic: 'QUIC', graphql: 'GraphQL' };
 const TOKEN = 'comm.token';
 const PERIOD = 1_500;
@@ -330,6 +331,16 @@ async function confirmClose(id) {
 
 const clients = new Set();
 let clientNumber = 0;
+let quic = null; // where WebTransport is served: {wt, serverCertificateHashes}
+
+// Asked once, when the API has answered: only then is the button there.
+async function offerWebTransport() {
+  if (quic || !globalThis.WebTransport) return;
+  const { url, hashes } = await (await api('webtransport')).json();
+  const value = (hash) => Uint8Array.from(atob(hash), (c) => c.charCodeAt(0));
+  quic = { wt: url, ...(hashes?.length && { serverCertificateHashes: hashes.map((h) => ({ algorithm: 'sha-256', value: value(h) })) }) };
+  $('open-wt').hidden = !url;
+}
 
 class Client {
   constructor(carrier, group, user) {
@@ -345,7 +356,7 @@ class Client {
     this.part('.name').value = group || 'lobby';
     this.#nameLabels(number);
     this.client = new CommClient({
-      ws: 'ws', sse: 'events', poll: 'poll', carriers: [carrier],
+      ws: 'ws', sse: 'events', poll: 'poll', ...quic, webTransport, carriers: [carrier],
       groups: group ? [group] : [], metadata: { page: 'admin', client: String(number), ...(user && { user }) },
       token: () => token.get(),
     });
@@ -474,7 +485,7 @@ function addLine(log, line) {
 $('open-form').onsubmit = (e) => {
   e.preventDefault();
   const which = e.submitter?.value ?? 'all';
-  const carriers = which === 'all' ? Object.keys(CARRIERS) : [which];
+  const carriers = which === 'all' ? Object.keys(CARRIERS).filter((c) => c !== 'wt' || quic?.wt) : [which];
   if (clients.size + carriers.length > MAX_CLIENTS) return complain(new Error(`This page opens at most ${MAX_CLIENTS} clients: close one first.`));
   complain(null);
   for (const carrier of carriers) new Client(carrier, $('open-group').value.trim(), $('open-user').value.trim());
@@ -608,6 +619,7 @@ async function refresh() {
     health('is-good', `up ${span(stats.uptime_ms)}`);
     showStats(stats);
     showConnections(list);
+    await offerWebTransport();
   } catch (err) {
     if (err.status === 401 || err.status === 403) {
       health('is-warn', 'token needed');

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/anasamu/comm/graphql"
@@ -47,9 +48,12 @@ func main() {
 type line struct {
 	Schema  *description     `json:"schema"`
 	Request *json.RawMessage `json:"request"`
+	// ByPath has the request answered over HTTP, in the older format of incremental delivery.
+	ByPath bool `json:"byPath"`
 }
 
-// reply is a line of stdout. A query and a mutation have one response, a subscription any number.
+// reply is a line of stdout. A query and a mutation have one response, or several if parts of it are put off, a
+// subscription has any number.
 type reply struct {
 	Problems  []graphql.Problem `json:"problems,omitempty"`
 	Responses []json.RawMessage `json:"responses,omitempty"`
@@ -77,6 +81,8 @@ func answer(ctx context.Context, in io.Reader, out io.Writer) error {
 			s, r.Problems, err = makeSchema(l.Schema)
 		case s == nil || l.Request == nil:
 			err = errors.New("a line needs a schema, or a request after a schema that has no problem")
+		case l.ByPath:
+			r, err = executeByPath(ctx, s, *l.Request)
 		default:
 			r, err = execute(ctx, s, *l.Request)
 		}
@@ -116,10 +122,14 @@ func execute(ctx context.Context, s *graphql.Schema, raw json.RawMessage) (r rep
 	}
 	r.Source = stream.Kind() == graphql.Subscription
 	for body, out := range stream.Responses() {
-		if err := outcomeMatches(body, &out); err != nil {
+		matches := outcomeMatches
+		if len(r.Responses) > 0 && !r.Source {
+			matches = partMatches
+		}
+		if err := matches(body, &out); err != nil {
 			return r, err
 		}
-		if r.Responses = append(r.Responses, append(json.RawMessage(nil), body...)); len(r.Responses) > mostEvents {
+		if r.Responses = append(r.Responses, append(json.RawMessage(nil), body...)); r.Source && len(r.Responses) > mostEvents {
 			return r, errors.New("the source does not end")
 		}
 	}
@@ -139,6 +149,26 @@ func outcomeMatches(body []byte, out *graphql.Outcome) error {
 		}
 	}
 	if _, data := m["data"]; data == out.RequestError || len(errs) != len(out.Errors) {
+		return fmt.Errorf("the outcome %+v does not tell of %s", *out, body)
+	}
+	return nil
+}
+
+// partMatches is outcomeMatches for what follows the first response of an operation in parts.
+func partMatches(body []byte, out *graphql.Outcome) error {
+	type errs struct{ Errors []json.RawMessage }
+	var part struct {
+		Incremental, Completed []errs
+		HasNext                bool
+	}
+	if err := json.Unmarshal(body, &part); err != nil {
+		return fmt.Errorf("not JSON: %w: %s", err, body)
+	}
+	n := 0
+	for _, e := range slices.Concat(part.Incremental, part.Completed) {
+		n += len(e.Errors)
+	}
+	if out.RequestError || out.HasNext != part.HasNext || n != len(out.Errors) {
 		return fmt.Errorf("the outcome %+v does not tell of %s", *out, body)
 	}
 	return nil

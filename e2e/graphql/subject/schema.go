@@ -13,6 +13,8 @@ type description struct {
 	SDL   string      `json:"sdl"`
 	Types []*typeInfo `json:"types"`
 	Rates rates       `json:"rates"`
+	// Incremental serves @defer and @stream.
+	Incremental bool `json:"incremental"`
 }
 
 type typeInfo struct {
@@ -55,12 +57,15 @@ func parseRef(s string) *ref {
 
 // unlimited keeps the limits out of the comparison.
 var unlimited = graphql.Limits{
-	Tokens: -1, Depth: -1, Aliases: -1, Selections: -1, Cost: -1, OverlapBudget: -1, Errors: -1, ResponseBytes: -1,
+	Tokens: -1, Depth: -1, Aliases: -1, Selections: -1, Cost: -1, OverlapBudget: -1, Errors: -1, ResponseBytes: -1, Pending: -1, Parts: -1,
 }
 
 // options registers a resolver for every field. Which kind it is follows from the coordinate.
 func (d *description) options() []graphql.SchemaOption {
 	opts := []graphql.SchemaOption{graphql.SDL(d.SDL), graphql.WithLimits(unlimited), graphql.WithUnmaskedErrors()}
+	if d.Incremental {
+		opts = append(opts, graphql.WithIncremental())
+	}
 	dt := &data{rates: d.Rates, types: make(map[string]*typeInfo)}
 	for _, t := range d.Types {
 		dt.types[t.Name] = t

@@ -13,6 +13,8 @@ import (
 	"github.com/anasamu/comm/graphql"
 )
 
+var uploads = graphql.WithUploads(graphql.UploadLimits{})
+
 // serve serves the schema by its handler alone, and by a gateway, until ctx ends.
 func serve(ctx context.Context, out io.Writer) error {
 	s := new(service)
@@ -24,6 +26,7 @@ func serve(ctx context.Context, out io.Writer) error {
 	for _, o := range s.options() {
 		opts = append(opts, o)
 	}
+	opts = append(opts, uploads)
 	gw, err := comm.New(comm.WithAddr("127.0.0.1:0"), comm.WithProvider(graphql.New(opts...)), comm.WithAuthenticator(authenticate))
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func (s *service) serveAlone() (net.Addr, func(context.Context) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := graphql.NewHandler(schema)
+	handler, err := graphql.NewHandler(schema, uploads)
 	if err != nil {
 		return nil, nil, err
 	}

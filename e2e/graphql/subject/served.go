@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -24,8 +25,23 @@ type Query {
   open: Int!
   "Who asks, and over what."
   who: String!
+  person: Person!
 }
-type Mutation { set(value: Int!): Int! }
+scalar Upload
+type Mutation {
+  set(value: Int!): Int!
+  "Gives name, type and content of the files."
+  store(files: [Upload!]!): [String!]!
+}
+type Person {
+  id: ID!
+  name: String!
+  "Comes after a while."
+  story: String!
+  "Cannot be had."
+  secret: String!
+  friends: [Person!]!
+}
 type Subscription {
   "The numbers from 1 on, one after so many milliseconds."
   count(to: Int!, every: Int! = 0): Int!
@@ -48,6 +64,18 @@ func (s *service) options() []graphql.SchemaOption {
 		graphql.Get("Query.open", func(graphql.Root) int { return int(s.open.Load()) }),
 		graphql.Resolve("Query.who", func(ctx context.Context, _ graphql.Root, _ graphql.NoArgs) (string, error) { return who(ctx), nil }),
 		graphql.Resolve("Mutation.set", func(_ context.Context, _ graphql.Root, a struct{ Value int }) (int, error) { return a.Value, nil }),
+		graphql.Resolve("Mutation.store", store),
+		graphql.WithIncremental(),
+		graphql.Bind[person]("Person"),
+		graphql.Get("Query.person", func(graphql.Root) person { return person{"1", "Ada"} }),
+		graphql.Resolve("Person.story", func(ctx context.Context, p person, _ graphql.NoArgs) (string, error) {
+			sleep(ctx, 20*time.Millisecond)
+			return "the story of " + p.Name, ctx.Err()
+		}),
+		graphql.Resolve("Person.secret", func(context.Context, person, graphql.NoArgs) (string, error) {
+			return "", graphql.Errorf("it is a secret")
+		}),
+		graphql.Get("Person.friends", func(person) []person { return []person{{"2", "Bea"}, {"3", "Cai"}, {"4", "Dan"}} }),
 		graphql.Subscribe("Subscription.count", s.count),
 		graphql.Subscribe("Subscription.broken", func(context.Context, graphql.NoArgs) (iter.Seq2[int, error], error) {
 			return func(yield func(int, error) bool) {
@@ -62,6 +90,25 @@ func (s *service) options() []graphql.SchemaOption {
 			return func(yield func(string, error) bool) { yield(who(ctx), nil) }, nil
 		}),
 	}
+}
+
+type person struct{ ID, Name string }
+
+// store gives what it was given.
+func store(_ context.Context, _ graphql.Root, a struct{ Files []*graphql.Upload }) ([]string, error) {
+	list := make([]string, len(a.Files))
+	for i, f := range a.Files {
+		r, err := f.Open()
+		if err != nil {
+			return nil, err
+		}
+		content, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return nil, err
+		}
+		list[i] = f.Filename + " " + f.ContentType + " " + string(content)
+	}
+	return list, nil
 }
 
 // who is the user, where there is one, and the transport.

@@ -1,0 +1,179 @@
+package graphql
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/anasamu/comm"
+)
+
+// firstTaker takes what the hub says to a client that has said hello, until its first subscription to events takes
+// its place: the hub begins with the groups of the hello and with what was missed.
+type firstTaker struct {
+	*taker
+	timer *time.Timer // ends the wait for the subscription; nil until the client may subscribe
+}
+
+// expectEvents begins to take. The manager does not know the connection yet.
+func (h *hubSide) expectEvents() {
+	h.first = &firstTaker{taker: h.newEventsTaker()}
+	h.takers = []*taker{h.first.taker}
+}
+
+// waitForEvents bounds the wait for the subscription from now on.
+func (h *hubSide) waitForEvents(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.first != nil {
+		h.first.timer = time.AfterFunc(d, func() { h.dropFirst(nil) })
+	}
+}
+
+// dropFirst is the end of the wait: what was taken so far is nobody's. It reports whether t, or with nil anybody, has
+// waited. A timer that is not there yet finds nothing to do.
+func (h *hubSide) dropFirst(t *taker) bool {
+	h.mu.Lock()
+	first := h.first
+	if first == nil || t != nil && first.taker != t {
+		h.mu.Unlock()
+		return false
+	}
+	h.first = nil
+	h.mu.Unlock()
+	if first.timer != nil {
+		first.timer.Stop()
+	}
+	first.end(errNobody)
+	list, _, _ := first.take(nil)
+	h.remove(first.taker)
+	for _, f := range list {
+		h.decline(f)
+	}
+	return true
+}
+
+var errNobody = errors.New("graphql: nobody has subscribed to events")
+
+// newEventsTaker takes everything that the client itself is meant to know. Answers are with who has asked.
+func (h *hubSide) newEventsTaker() *taker {
+	t := newTaker(func(f *comm.Frame) bool {
+		switch f.Op {
+		case comm.OpMessage, comm.OpGap:
+			return !h.replayed
+		case comm.OpJoined, comm.OpLeft:
+			return !comesAgain(f.ID)
+		case comm.OpError:
+			return !isOwn(f.ID)
+		case comm.OpCall, comm.OpClosing, opExpiring:
+			return true
+		}
+		return false
+	})
+	t.events = true
+	return t
+}
+
+// takeEvents takes the place of the first taker, or begins where the connection is.
+func (h *hubSide) takeEvents() (t *taker, at comm.Position, first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if first := h.first; first != nil {
+		h.first = nil
+		if first.timer != nil {
+			first.timer.Stop()
+		}
+		return first.taker, at, true
+	}
+	t = h.newEventsTaker()
+	h.takers = append(slices.Clip(h.takers), t)
+	return t, h.at.Clone(), false
+}
+
+// hubEvents is the source of Subscription.events.
+func hubEvents(ctx context.Context, _ NoArgs) (iter.Seq2[hubEvent, error], error) {
+	const what = "events"
+	s := TransportOf(ctx).Subscriber
+	if s.Conn() == nil {
+		return nil, hubError(what, ErrNoGateway)
+	}
+	pass, err := s.turn(ctx)
+	if err != nil {
+		return nil, hubError(what, err)
+	}
+	defer pass()
+	t, at, first := s.hub.takeEvents()
+	s.hub.remind(s.Conn().Identity().Expires)
+	if first { // it belongs to the hello, which counts as no message
+		s.speaks(ctx)
+	}
+	reader := &eventReader{at: at, what: what, acks: true}
+	events := reader.events(s.hub.loop(ctx, t, false, func() { s.hub.remove(t) }))
+	return func(yield func(hubEvent, error) bool) {
+		if yield(welcomeOf(s.hub.welcome(), reader.position()), nil) {
+			events(yield)
+		}
+	}, nil
+}
+
+// eventReader turns frames into events, and knows how far they have come.
+type eventReader struct {
+	what string
+	at   comm.Position
+	of   func(log string) bool // the logs whose places the position has; nil is all
+	acks bool                  // the client acknowledges
+	text *string               // of the position, as long as it stands
+}
+
+func (r *eventReader) position() *string {
+	if r.text == nil {
+		r.text = orNull(r.at.String())
+	}
+	return r.text
+}
+
+func (r *eventReader) events(frames iter.Seq2[*comm.Frame, error]) iter.Seq2[hubEvent, error] {
+	return func(yield func(hubEvent, error) bool) {
+		for f, err := range frames {
+			var e hubEvent
+			if err == nil {
+				e, err = r.event(f)
+			} else {
+				err = hubError(r.what, err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *eventReader) event(f *comm.Frame) (hubEvent, error) {
+	if r.of == nil || r.of(f.Log.Log) {
+		observe(&r.at, f)
+		r.text = nil
+	}
+	at := r.position()
+	switch f.Op {
+	case comm.OpJoined:
+		return joinedOf(f, at), nil
+	case comm.OpLeft:
+		return hubLeft{f.Group, at}, nil
+	case comm.OpGap:
+		return gapOf(f, at), nil
+	case comm.OpError:
+		return hubRefused{orNull(f.ID), orNull(f.Group), codeText(f.Code), f.Text, at}, nil
+	case opExpiring:
+		return hubExpiring{f.Expires.UTC(), at}, nil
+	case comm.OpClosing:
+		return hubClosing{codeText(f.Code), orNull(f.Text), f.Closing.Reconnect, f.Closing.After.Seconds(), at}, nil
+	}
+	m, err := messageFrom(f, at)
+	if f.Op == comm.OpCall {
+		return hubCalled{m.ID, m.Type, m.Content, m.ContentType, m.From, m.Timestamp, m.Headers, m.Metadata, at}, err
+	}
+	m.Ack = r.acks && f.Ack
+	return m, err
+}

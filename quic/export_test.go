@@ -1,0 +1,146 @@
+package commquic
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/quicvarint"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/jsonscan"
+)
+
+// ConnOf is the QUIC connection of a client's carrier.
+func ConnOf(c comm.Carrier) *quic.Conn { return c.(*dialed).line.conn }
+
+// SendBytes sends bytes on the default lane of a client's carrier.
+func SendBytes(ctx context.Context, c comm.Carrier, b []byte) error {
+	return c.(*dialed).write(ctx, b)
+}
+
+// SendRaw sends, in the place of a frame, what the JSON of one says in the binary form: what is wrong with it is
+// wrong here too, and it is as long.
+func SendRaw(ctx context.Context, c comm.Carrier, data []byte) error {
+	return SendBytes(ctx, c, transliterate(data))
+}
+
+// transliterate writes one field for each member, whatever it is.
+func transliterate(data []byte) []byte {
+	var fields []byte
+	typ := frameTypes[comm.OpMessage]
+	err := jsonscan.Object(data, func(name, value []byte) error {
+		if string(name) == "op" {
+			typ = 0x1f
+			for op := range frameTypes {
+				if s, _ := jsonscan.String(value); comm.Op(op).String() == s {
+					typ = frameTypes[op]
+				}
+			}
+			return nil
+		}
+		for key, known := range fieldNames {
+			if known == string(name) && key != keyHelloFact {
+				fields = appendField(fields, key, fieldValue(key, value))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		fields = []byte{keyType, 60, 'x'} // ends behind the frame
+	}
+	return padded(typ, fields, len(data))
+}
+
+func fieldValue(key int, value []byte) []byte {
+	s, text := jsonscan.String(value)
+	switch n, err := strconv.ParseUint(string(value), 10, 62); {
+	case key == keyContent:
+		return value
+	case key == keyAck || key == keyReconnect || key == keyResumed:
+		return nil
+	case key == keyVersion || key == keyOffset:
+		if err != nil {
+			return []byte("???")
+		}
+		return quicvarint.Append(nil, n)
+	case !text:
+		return []byte{0xff}
+	}
+	return []byte(s)
+}
+
+func appendField(b []byte, key int, value []byte) []byte {
+	b = quicvarint.Append(append(b, byte(key)), uint64(len(value)))
+	return append(b, value...)
+}
+
+// padded makes a frame of at least size bytes, with a field that nobody knows.
+func padded(typ uint64, fields []byte, size int) []byte {
+	frame := func(pad int) []byte {
+		b := fields
+		if pad > 0 {
+			b = append(append(bytes.Clone(fields), 0x40, 0x7f), quicvarint.Append(nil, uint64(pad))...)
+			b = append(b, make([]byte, pad)...)
+		}
+		return append(quicvarint.Append(quicvarint.Append(nil, typ), uint64(len(b))), b...)
+	}
+	for pad := 0; ; pad++ {
+		if b := frame(pad); len(b) >= size {
+			return b
+		}
+	}
+}
+
+// ParseOwned parses a frame that may keep its bytes.
+func ParseOwned(b []byte) (*comm.Frame, error) { return parseFrame(b, true) }
+
+// ReadFrames reads a stream of frames to its end, and says how it ended: "eof", "unexpected", "large" or "form".
+func ReadFrames(r io.Reader, most int, lane bool) (frames int, end string) {
+	s := newFrameStream(r, most)
+	if lane {
+		if _, err := s.lane(); err != nil {
+			return 0, endName(err)
+		}
+	}
+	for {
+		_, err := s.parse()
+		if _, bad := errors.AsType[*comm.FrameError](err); err != nil && !bad {
+			return frames, endName(err)
+		}
+		frames++
+	}
+}
+
+func endName(err error) string {
+	var large *tooLarge
+	var form *formError
+	switch {
+	case err == io.EOF:
+		return "eof"
+	case errors.As(err, &large):
+		return "large"
+	case errors.As(err, &form):
+		return "form"
+	}
+	return "unexpected"
+}
+
+// LaneFrame is the frame that opens a lane.
+func LaneFrame(name string, p comm.Priority) []byte { return appendLane(nil, laneHead{name, p}) }
+
+// ReadLane reads it.
+func ReadLane(b []byte) (name string, p comm.Priority, err error) {
+	s := newFrameStream(bytes.NewReader(b), 1<<20)
+	h, err := s.lane()
+	return h.name, h.priority, err
+}
+
+// TellSizes warns about sizes of UDP buffers.
+var TellSizes = tellSizes
+
+// ConfigOf is what a provider was configured with.
+func ConfigOf(p *Provider) Config { return p.conf }

@@ -1,0 +1,24 @@
+package commquic
+
+// OpenStreams is how many streams a session holds.
+func OpenStreams(s *WebTransportSession) int { return s.openStreams() }
+
+// What the fuzz targets reach.
+var (
+	ReadCapsules     = readCapsules
+	AppendClose      = appendClose
+	ReadStreamHeader = readStreamHeader
+	AppendHeader     = appendStreamHeader
+	PeekVarint       = peekVarint
+	WireCode         = wireCode
+	ApplicationCode  = applicationCode
+)
+
+// NewClose makes what a close capsule says, and CloseParts takes it apart.
+func NewClose(code uint32, message string) wtClose { return wtClose{code, message} }
+
+// CloseParts returns a close capsule's code and reason.
+func CloseParts(c wtClose) (uint32, string) { return c.code, c.message }
+
+// WTClose is what a close capsule says.
+type WTClose = wtClose

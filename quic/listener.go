@@ -1,0 +1,218 @@
+package commquic
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/limit"
+	"github.com/anasamu/comm/internal/places"
+)
+
+// server is one start of a provider: a socket, its QUIC transport, and the connections on it.
+type server struct {
+	p      *Provider
+	host   comm.Host
+	socket net.PacketConn
+	quic   *quic.Transport
+	accept *quic.Listener
+	http   httpServer // nil: not offered
+	raw    *rawServer
+	ctx    context.Context // ends handshakes under way
+	cancel context.CancelFunc
+
+	places  places.Places // of connections
+	running sync.WaitGroup
+
+	mu    sync.Mutex // guards conns
+	conns map[*quic.Conn]bool
+}
+
+// errNoTLS is the answer to a provider that has no certificate at all.
+var errNoTLS = refuse("New", "no TLS", "WithTLS, or a manager with comm.WithCertificate, comm.WithTLS or comm.WithDevelopmentCertificate")
+
+// listen opens the provider's socket and serves it.
+func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
+	base := p.tls
+	if base == nil {
+		base = h.TLS()
+	}
+	if base == nil {
+		return nil, errNoTLS
+	}
+	s := &server{p: p, host: h, conns: make(map[*quic.Conn]bool)}
+	s.raw = newRawServer(h, &p.conf)
+	var err error
+	if s.http, err = p.http3(h, s.raw); err != nil {
+		return nil, err
+	}
+	addr := p.Address()
+	if s.http != nil {
+		addr = "" // beside a listener, whose answers announce HTTP/3
+	}
+	if s.socket, err = h.ListenPacket(ctx, "udp", addr); err != nil {
+		return nil, fmt.Errorf("quic: %w", err)
+	}
+	s.ctx, s.cancel = context.WithCancel(h.Context())
+	s.quic = p.transport(h, s.socket)
+	conf := p.conf.transport()
+	if conf.HandshakeIdleTimeout == 0 {
+		conf.HandshakeIdleTimeout = h.Settings().HandshakeTimeout
+	}
+	silenceBuffers()
+	if s.accept, err = s.quic.Listen(forQUIC(base, protocols(s.http != nil)), conf); err != nil {
+		s.cancel()
+		return nil, errors.Join(fmt.Errorf("quic: %w", err), s.socket.Close())
+	}
+	tellBuffers(h.Logger(), s.socket)
+	s.running.Go(s.run)
+	return s, nil
+}
+
+// transport is the socket's QUIC side, with what guards it.
+func (p *Provider) transport(h comm.Host, socket net.PacketConn) *quic.Transport {
+	t := &quic.Transport{
+		Conn: socket, StatelessResetKey: p.resetKey, TokenGeneratorKey: p.tokenKey,
+		VerifySourceAddress: retryOver(p.conf.RetryRate), ConnContext: admit(h),
+	}
+	if t.StatelessResetKey == nil {
+		t.StatelessResetKey = new(quic.StatelessResetKey)
+		_, _ = rand.Read(t.StatelessResetKey[:])
+	}
+	return t
+}
+
+// retryOver asks clients to prove their address while more than perSecond handshakes come.
+func retryOver(perSecond int) func(net.Addr) bool {
+	if perSecond == 0 {
+		return func(net.Addr) bool { return true }
+	}
+	var mu sync.Mutex
+	rate, err := limit.NewRate(perSecond, time.Second, perSecond)
+	gate := limit.NewGate(&rate)
+	return func(net.Addr) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		ok, _ := gate.Allow(1, time.Now())
+		return err != nil || !ok
+	}
+}
+
+// admittedKey is the context key of what ends a handshake's share of the limits.
+type admittedKey struct{}
+
+// admit counts each handshake against the manager's limits before anything is spent on it. One that is refused is
+// answered CONNECTION_REFUSED (RFC 9000 20.1).
+func admit(h comm.Host) func(context.Context, *quic.ClientInfo) (context.Context, error) {
+	return func(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+		done, err := h.Admit(info.RemoteAddr)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, done)
+		return context.WithValue(ctx, admittedKey{}, done), nil
+	}
+}
+
+// forQUIC is base with the protocols that are offered here.
+func forQUIC(base *tls.Config, protocols []string) *tls.Config {
+	conf := base.Clone()
+	conf.NextProtos, conf.MinVersion = protocols, tls.VersionTLS13
+	if each := conf.GetConfigForClient; each != nil {
+		conf.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			own, err := each(hello)
+			if own == nil || err != nil {
+				return own, err
+			}
+			return forQUIC(own, protocols), nil
+		}
+	}
+	return conf
+}
+
+// run accepts connections until the listener is closed; its own failure is the provider's.
+func (s *server) run() {
+	for {
+		c, err := s.accept.Accept(s.ctx)
+		if err != nil {
+			if s.ctx.Err() == nil {
+				s.host.Fail(fmt.Errorf("quic: accept: %w", err))
+			}
+			return
+		}
+		if !s.enter(c) {
+			_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+			continue
+		}
+		go s.serve(c)
+	}
+}
+
+func (s *server) enter(c *quic.Conn) bool {
+	if s.places.Enter(0) != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = true
+	return true
+}
+
+func (s *server) leave(c *quic.Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.places.Leave()
+}
+
+// serve serves one connection by the protocol that its handshake has agreed on.
+func (s *server) serve(c *quic.Conn) {
+	defer s.leave(c)
+	state := c.ConnectionState().TLS
+	admitted, _ := c.Context().Value(admittedKey{}).(func())
+	if state.NegotiatedProtocol != Protocol && s.http != nil {
+		admitted()
+		if err := s.http.serve(s.ctx, c); err != nil {
+			s.host.Logger().Debug("HTTP/3 connection", "error", err)
+		}
+		return
+	}
+	s.raw.serve(s.ctx, quicSession{c}, &comm.Handshake{RemoteAddr: c.RemoteAddr(), TLS: &state}, admitted)
+}
+
+// stop ends what is served here. The manager has closed its connections before; what is left when ctx ends is cut.
+func (s *server) stop(ctx context.Context) error {
+	s.places.Close()
+	if s.http != nil {
+		s.http.shutdown(ctx)
+	}
+	err := s.accept.Close()
+	s.cancel()
+	s.running.Wait()
+	if s.places.Wait(ctx) != nil {
+		s.cut()
+		_ = s.places.Wait(context.Background()) // every connection is closed: it ends
+	}
+	return errors.Join(err, s.quic.Close(), s.socket.Close())
+}
+
+// cut closes every connection: closing the transport alone would tell nobody.
+func (s *server) cut() {
+	s.mu.Lock()
+	var all []*quic.Conn
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+	}
+}

@@ -1,0 +1,419 @@
+package commquic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/quic-go/quicvarint"
+)
+
+func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// SessionError is why a WebTransport session ended.
+type SessionError struct {
+	// Remote reports whether the peer ended it.
+	Remote bool
+	// Code is the application's; 0 where the peer ended the session without one.
+	Code uint32
+	// Message is the application's reason, at most 1,024 bytes.
+	Message string
+}
+
+// Error implements error.
+func (e *SessionError) Error() string {
+	side := "this end"
+	if e.Remote {
+		side = "the peer"
+	}
+	s := fmt.Sprintf("commquic: WebTransport session closed by %s with code %d", side, e.Code)
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	return s
+}
+
+// Is makes every end of a session one of net.ErrClosed too.
+func (e *SessionError) Is(target error) bool { return target == net.ErrClosed }
+
+// wtControl is the CONNECT stream of a session: http3.Stream on the server, http3.RequestStream on the client.
+type wtControl interface {
+	io.ReadWriteCloser
+	StreamID() quic.StreamID
+	SendDatagram(b []byte) error
+	ReceiveDatagram(ctx context.Context) ([]byte, error)
+	CancelRead(quic.StreamErrorCode)
+	CancelWrite(quic.StreamErrorCode)
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+const (
+	wtAcceptQueue = 128             // streams of a session that nobody has accepted yet
+	wtLinger      = 2 * time.Second // for the peer to answer the end of a session
+)
+
+// WebTransportSession is one session of WebTransport over HTTP/3 (draft-ietf-webtrans-http3): streams both
+// ways and one way, and datagrams. Made by [UpgradeWebTransport] and [DialWebTransport]; the zero value is
+// not usable. All methods are safe for concurrent use.
+//
+// A session's streams end with it. Its connection may carry other sessions and requests, and lives on.
+type WebTransportSession struct {
+	id      quic.StreamID
+	wt      *wtConn
+	control wtControl
+
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	drained chan struct{} // closed when the peer has sent DRAIN_WEBTRANSPORT_SESSION
+	drain   func()
+
+	bidi *acceptQueue[*WebTransportStream]
+	uni  *acceptQueue[*WebTransportReceiveStream]
+
+	mu      sync.Mutex // guards the fields below
+	ended   bool
+	streams map[quic.StreamID]wtEnder // open streams
+	writing sync.Mutex                // of the control stream
+}
+
+// wtEnder is an open stream as its session sees it.
+type wtEnder interface{ endWithSession() }
+
+func newSession(wt *wtConn, control wtControl) *WebTransportSession {
+	s := &WebTransportSession{
+		id: control.StreamID(), wt: wt, control: control, streams: make(map[quic.StreamID]wtEnder),
+		bidi: newAcceptQueue[*WebTransportStream](), uni: newAcceptQueue[*WebTransportReceiveStream](),
+		drained: make(chan struct{}),
+	}
+	s.drain = sync.OnceFunc(func() { close(s.drained) })
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// run reads the session's capsules until it ends. It is the session's one goroutine.
+func (s *WebTransportSession) run() {
+	err := readCapsules(s.control, s.drain, func(c wtClose) {
+		s.end(&SessionError{Remote: true, Code: c.code, Message: c.message})
+	})
+	switch {
+	case err == nil:
+		s.end(&SessionError{Remote: true})
+		s.finish()
+	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, io.ErrUnexpectedEOF):
+		s.end(err)
+		s.abort(quic.StreamErrorCode(http3.ErrCodeMessageError))
+	default:
+		s.end(sessionCause(s.ctx, err))
+		s.abort(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+	}
+}
+
+// finish ends this side of the control stream as the peer has ended its own.
+func (s *WebTransportSession) finish() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_ = s.control.Close()
+	s.control.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) // nothing follows a close capsule
+}
+
+func (s *WebTransportSession) abort(code quic.StreamErrorCode) {
+	s.control.CancelRead(code)
+	s.control.CancelWrite(code)
+}
+
+// sessionCause prefers the reason for which the session was ended to what its stream then answers.
+func sessionCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// end makes the session one that has ended; the first cause stands. Its streams are reset.
+func (s *WebTransportSession) end(cause error) bool {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return false
+	}
+	s.ended = true
+	streams := s.streams
+	s.streams = nil
+	s.mu.Unlock()
+	s.wt.remove(s)
+	s.cancel(cause)
+	for _, str := range streams {
+		str.endWithSession()
+	}
+	s.bidi.close()
+	s.uni.close()
+	return true
+}
+
+// add notes an open stream, unless the session has ended.
+func (s *WebTransportSession) add(id quic.StreamID, str wtEnder) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return context.Cause(s.ctx)
+	}
+	s.streams[id] = str
+	return nil
+}
+
+// forget takes a stream out that has ended both ways.
+func (s *WebTransportSession) forget(id quic.StreamID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, id)
+}
+
+// openStreams is how many streams have not ended.
+func (s *WebTransportSession) openStreams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
+}
+
+// Context ends with the session; its cause is why: a [*SessionError] where one end closed it, else what
+// became of the connection.
+func (s *WebTransportSession) Context() context.Context { return s.ctx }
+
+// Draining is closed when the peer has announced that it will end the session: new work belongs on
+// another one.
+func (s *WebTransportSession) Draining() <-chan struct{} { return s.drained }
+
+// LocalAddr and RemoteAddr are the connection's addresses. They may change while it migrates.
+func (s *WebTransportSession) LocalAddr() net.Addr { return s.wt.conn.LocalAddr() }
+
+// RemoteAddr is the peer's address.
+func (s *WebTransportSession) RemoteAddr() net.Addr { return s.wt.conn.RemoteAddr() }
+
+// ConnectionState describes the QUIC connection below.
+func (s *WebTransportSession) ConnectionState() quic.ConnectionState {
+	return s.wt.conn.ConnectionState()
+}
+
+// CloseWithError ends the session with a code and a reason for the peer, of which 1,024 bytes are sent.
+// Its streams are reset; what is still to be delivered on them is lost, unless they were closed before.
+// It does not wait for the peer. Further calls do nothing. The error is that of telling the peer.
+func (s *WebTransportSession) CloseWithError(code uint32, message string) error {
+	if !s.end(&SessionError{Code: code, Message: cutReason(message)}) {
+		return nil
+	}
+	return s.sayClose(wtClose{code, message})
+}
+
+func (s *WebTransportSession) sayClose(c wtClose) error {
+	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // also ends a capsule that waits for credit
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, err := s.control.Write(appendClose(nil, c))
+	if err != nil {
+		s.abort(codeSessionGone)
+		return err
+	}
+	err = s.control.Close()
+	_ = s.control.SetReadDeadline(time.Now().Add(wtLinger)) // run waits no longer for the peer's end
+	return err
+}
+
+// Drain tells the peer that the session will end, so that it takes new work elsewhere. The session goes
+// on. ctx bounds the waiting for the peer's credit.
+func (s *WebTransportSession) Drain(ctx context.Context) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	stop := context.AfterFunc(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, err := s.control.Write(append(quicvarint.Append(nil, uint64(capsuleDrain)), 0))
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
+		s.end(context.Cause(ctx)) // half a capsule cannot be taken back
+		s.abort(codeSessionGone)
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// SendDatagram sends b, which may be lost and is never repeated. A *quic.DatagramTooLargeError says how
+// much fits.
+func (s *WebTransportSession) SendDatagram(b []byte) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	return s.explain(s.control.SendDatagram(b))
+}
+
+// ReceiveDatagram waits for the next datagram. At most 32 wait to be received; further ones are lost.
+func (s *WebTransportSession) ReceiveDatagram(ctx context.Context) ([]byte, error) {
+	both, cancel := joined(ctx, s.ctx)
+	defer cancel()
+	b, err := s.control.ReceiveDatagram(both)
+	if err != nil && context.Cause(s.ctx) == nil && context.Cause(ctx) != nil {
+		return nil, context.Cause(ctx)
+	}
+	return b, s.explain(err)
+}
+
+// joined is a context that ends with either.
+func joined(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	return both, func() { stop(); cancel(nil) }
+}
+
+// explain gives the session's end as the reason of what failed because of it.
+func (s *WebTransportSession) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return sessionCause(s.ctx, err)
+}
+
+// AcceptStream waits for the next bidirectional stream that the peer has opened.
+func (s *WebTransportSession) AcceptStream(ctx context.Context) (*WebTransportStream, error) {
+	return s.bidi.take(ctx, s.ctx)
+}
+
+// AcceptUniStream waits for the next unidirectional stream that the peer has opened.
+func (s *WebTransportSession) AcceptUniStream(ctx context.Context) (*WebTransportReceiveStream, error) {
+	return s.uni.take(ctx, s.ctx)
+}
+
+// OpenStream opens a bidirectional stream. A *quic.StreamLimitReachedError says that the peer allows no
+// further one now.
+func (s *WebTransportSession) OpenStream() (*WebTransportStream, error) {
+	str, err := s.wt.conn.OpenStream()
+	return s.opened(str, err)
+}
+
+// OpenStreamSync is OpenStream that waits until the peer allows a further stream.
+func (s *WebTransportSession) OpenStreamSync(ctx context.Context) (*WebTransportStream, error) {
+	both, cancel := joined(ctx, s.ctx)
+	defer cancel()
+	str, err := s.wt.conn.OpenStreamSync(both)
+	return s.opened(str, err)
+}
+
+func (s *WebTransportSession) opened(str *quic.Stream, err error) (*WebTransportStream, error) {
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	t, err := s.newStream(str, s.begin(bidiStreamWebTransport))
+	if err != nil {
+		str.CancelRead(codeSessionGone)
+		str.CancelWrite(codeSessionGone)
+		return nil, s.explain(err)
+	}
+	return t, nil
+}
+
+// begin is the header of a stream that this end opens.
+func (s *WebTransportSession) begin(kind uint64) *streamHead {
+	return &streamHead{bytes: appendStreamHeader(nil, kind, s.id)}
+}
+
+// OpenUniStream opens a unidirectional stream. A *quic.StreamLimitReachedError says that the peer allows
+// no further one now.
+func (s *WebTransportSession) OpenUniStream() (*WebTransportSendStream, error) {
+	str, err := s.wt.conn.OpenUniStream()
+	return s.openedUni(str, err)
+}
+
+// OpenUniStreamSync is OpenUniStream that waits until the peer allows a further stream.
+func (s *WebTransportSession) OpenUniStreamSync(ctx context.Context) (*WebTransportSendStream, error) {
+	both, cancel := joined(ctx, s.ctx)
+	defer cancel()
+	str, err := s.wt.conn.OpenUniStreamSync(both)
+	return s.openedUni(str, err)
+}
+
+func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTransportSendStream, error) {
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	t, err := s.newSendStream(str, s.begin(uniStreamWebTransport))
+	if err != nil {
+		str.CancelWrite(codeSessionGone)
+		return nil, s.explain(err)
+	}
+	return t, nil
+}
+
+// acceptQueue holds streams until they are accepted.
+type acceptQueue[T any] struct {
+	mu     sync.Mutex
+	list   []T
+	closed bool
+	some   chan struct{} // holds a token while the list may have something
+}
+
+func newAcceptQueue[T any]() *acceptQueue[T] { return &acceptQueue[T]{some: make(chan struct{}, 1)} }
+
+// put adds v, unless the queue is full or closed.
+func (q *acceptQueue[T]) put(v T) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.list) >= wtAcceptQueue {
+		return false
+	}
+	q.list = append(q.list, v)
+	q.signal()
+	return true
+}
+
+func (q *acceptQueue[T]) signal() {
+	select {
+	case q.some <- struct{}{}:
+	default:
+	}
+}
+
+func (q *acceptQueue[T]) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.list = true, nil
+}
+
+// take waits for the next; both contexts end it.
+func (q *acceptQueue[T]) take(ctx, life context.Context) (v T, err error) {
+	for {
+		if err := context.Cause(life); err != nil {
+			return v, err
+		}
+		if v, ok := q.next(); ok {
+			return v, nil
+		}
+		select {
+		case <-q.some:
+		case <-ctx.Done():
+			return v, context.Cause(ctx)
+		case <-life.Done():
+			return v, context.Cause(life)
+		}
+	}
+}
+
+func (q *acceptQueue[T]) next() (v T, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == 0 {
+		return v, false
+	}
+	v, q.list = q.list[0], q.list[1:]
+	if len(q.list) > 0 {
+		q.signal() // for another that waits
+	}
+	return v, true
+}
