@@ -76,7 +76,7 @@ func TestConfigurationHolds(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	<-conn.Context().Done() // nobody keeps it alive: the shorter idle timeout, the server's, holds
+	<-conn.Context().Done()                               // nobody keeps it alive: the shorter idle timeout, the server's, holds
 	if took := time.Since(start); took > 10*time.Second { // quic-go takes no peer's timeout below 5 s
 		t.Errorf("idle for %v", took)
 	}
