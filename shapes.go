@@ -59,7 +59,7 @@ var shapes = map[string]func() any{
 			Allow0RTT        bool          `json:"allow_0rtt"`
 			HTTP3            bool          `json:"http3"`
 			WebTransportPath string        `json:"webtransport_path"`
-			MaxSessions      int           `json:"max_sessions" min:"1" max:"1024"`
+			MaxSessions      int           `json:"max_sessions"`
 		}{}
 	},
 	"graphql": func() any {
