@@ -57,6 +57,9 @@ var shapes = map[string]func() any{
 			RetryRate        int           `json:"retry_rate"`
 			QlogDir          string        `json:"qlog_dir"`
 			Allow0RTT        bool          `json:"allow_0rtt"`
+			HTTP3            bool          `json:"http3"`
+			WebTransportPath string        `json:"webtransport_path"`
+			MaxSessions      int           `json:"max_sessions"`
 		}{}
 	},
 	"graphql": func() any {

@@ -33,7 +33,7 @@ func TestAdminPage(t *testing.T) {
 	for path, contentType := range map[string]string{
 		"/": "text/html; charset=utf-8", "/app.js": "text/javascript; charset=utf-8",
 		"/style.css": "text/css; charset=utf-8", "/comm.js": "text/javascript; charset=utf-8",
-		"/comm.d.ts": "text/plain; charset=utf-8",
+		"/comm.d.ts": "text/plain; charset=utf-8", "/comm.wt.js": "text/javascript; charset=utf-8",
 	} {
 		a := ask(t, client, "GET", "http://gw"+path, nil)
 		equal(t, path, words(a.StatusCode, a.Header.Get("Content-Type")), "200 "+contentType)
@@ -48,6 +48,27 @@ func TestAdminPage(t *testing.T) {
 	_, client = gateway(t, nil, commhttp.WithAdmin("/admin/"), commhttp.HandleFunc("GET /{$}", nothing))
 	equal(t, "elsewhere", ask(t, client, "GET", "http://gw/admin/app.js", nil).StatusCode, 200)
 	equal(t, "elsewhere", ask(t, client, "GET", "http://gw/admin/api/stats", nil).StatusCode, 200)
+}
+
+// The page is told where WebTransport is, and its policy lets it go there and nowhere else.
+func TestAdminWebTransport(t *testing.T) {
+	t.Parallel()
+	for url, source := range map[string]string{
+		"https://gw.example:8443/wt": "connect-src 'self' https://gw.example:8443;", "": "connect-src 'self';",
+		"http://gw.example/wt": "connect-src 'self';", "https:///wt": "connect-src 'self';",
+	} {
+		_, client := gateway(t, nil, commhttp.WithAdmin("/", commhttp.WithAdminWebTransport(url, []byte{1, 2, 255})))
+		a := ask(t, client, "GET", "http://gw/api/webtransport", nil)
+		got := decodeBody[struct {
+			URL    string
+			Hashes [][]byte
+		}](t, a)
+		equal(t, "url", got.URL, url)
+		equal(t, "hash", string(got.Hashes[0]), "\x01\x02\xff")
+		if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, source) {
+			t.Errorf("%q: policy %q, want %q", url, csp, source)
+		}
+	}
 }
 
 // A path of the API says what it has; what is no path of it is not found, whatever the method.

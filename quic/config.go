@@ -115,7 +115,7 @@ func (c *Config) transport() *quic.Config {
 		InitialStreamReceiveWindow: initialWindow(c.StreamWindow), MaxStreamReceiveWindow: uint64(c.StreamWindow),
 		InitialConnectionReceiveWindow: initialWindow(c.ConnectionWindow), MaxConnectionReceiveWindow: uint64(c.ConnectionWindow),
 		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: int64(c.MaxStreams),
-		EnableDatagrams: true, EnableStreamResetPartialDelivery: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
+		EnableDatagrams: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
 	}
 }
 

@@ -144,3 +144,6 @@ var TellSizes = tellSizes
 
 // ConfigOf is what a provider was configured with.
 func ConfigOf(p *Provider) Config { return p.conf }
+
+// AppendHead appends a message's frame without the bytes of its content.
+var AppendHead = appendHead

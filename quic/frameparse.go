@@ -29,7 +29,6 @@ type frameParser struct {
 	headers int // fields of that key
 	facts   int
 	groups  int
-	id      string
 }
 
 // parseFrame decodes a frame. With own, the frame may keep data.
@@ -42,15 +41,13 @@ func parseFrame(data []byte, own bool) (*comm.Frame, error) {
 		return nil, badFrame("", "a frame of %d bytes in %d", size, len(data))
 	}
 	p := frameParser{payload: data[head:]}
-	err = p.scan()
-	p.id = p.readID()
-	if err != nil {
+	if err := p.scan(); err != nil {
 		return nil, p.explain(err)
 	}
 	if typ >= uint64(len(frameOps)) || !frameOps[typ].known {
-		return nil, unknownType(p.id, typ)
+		return nil, unknownType(p.readID(), typ)
 	}
-	f := &comm.Frame{Op: frameOps[typ].op, ID: p.id}
+	f := &comm.Frame{Op: frameOps[typ].op}
 	if err := p.build(f, own); err != nil {
 		return nil, p.explain(err)
 	}
@@ -59,14 +56,15 @@ func parseFrame(data []byte, own bool) (*comm.Frame, error) {
 
 // explain makes any error one of a frame, with its id.
 func (p *frameParser) explain(err error) error {
+	id := p.readID()
 	if fe, ok := errors.AsType[*comm.FrameError](err); ok {
-		fe.ID = p.id
+		fe.ID = id
 		return fe
 	}
 	if me, ok := errors.AsType[*comm.MessageError](err); ok {
-		return &comm.FrameError{Code: comm.CodeBadMessage, ID: p.id, Text: me.Error()}
+		return &comm.FrameError{Code: comm.CodeBadMessage, ID: id, Text: me.Error()}
 	}
-	return badFrame(p.id, "%v", err)
+	return badFrame(id, "%v", err)
 }
 
 var errField = errors.New("a field ends behind the frame")
@@ -141,12 +139,13 @@ func plain(b []byte) bool {
 
 // build makes of the fields what the op has.
 func (p *frameParser) build(f *comm.Frame, own bool) error {
-	if p.has(keyID) && f.ID == "" && p.fields[keyID].len() > 0 {
+	if id := p.raw(keyID); len(id) > comm.MaxIDLength || !plain(id) {
 		return badField("", keyID, "allowed is at most 128 bytes of UTF-8 without control characters")
 	}
 	if err := p.share(); err != nil {
 		return err
 	}
+	f.ID = p.str(keyID)
 	switch f.Op {
 	case comm.OpMessage, comm.OpCall, comm.OpReply:
 		return p.message(f, own)
@@ -189,7 +188,6 @@ func (p *frameParser) message(f *comm.Frame, own bool) error {
 	if v.Headers, err = p.pairs(keyHeader, p.headers); err != nil {
 		return err
 	}
-	f.ID = v.ID
 	if f.Op == comm.OpReply {
 		v.ID = ""
 		f.Message, err = v.Reply()

@@ -225,3 +225,62 @@ func TestLanesAreFlushed(t *testing.T) {
 		t.Errorf("%d messages of %d, and then %v", len(frames), 3*each, reason)
 	}
 }
+
+// A lane that a client stops takes nothing more, and the connection goes on.
+func TestStoppedLane(t *testing.T) {
+	t.Parallel()
+	m := gateway(t, commquic.New())
+	conn, s, _ := hello(t, addrOf(t, m))
+	var to comm.Target
+	for c := range m.Connections(comm.ToAll()) {
+		to = comm.ToConn(c.ID())
+	}
+	files := comm.WithLane("files")
+	if _, err := m.Send(t.Context(), to, message(t, "n", 1), files); err != nil {
+		t.Fatal(err)
+	}
+	lane, err := conn.AcceptUniStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane.CancelRead(7)
+	time.Sleep(50 * time.Millisecond) // until the server knows
+	for range 20 {
+		if _, err := m.Send(t.Context(), to, message(t, "n", 2), files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Send(t.Context(), to, message(t, "last", 3)); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.SetReadDeadline(time.Now().Add(patience))
+	for b, buf := []byte(nil), make([]byte, 1000); !bytes.Contains(b, []byte("last")); {
+		n, err := s.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, buf[:n]...)
+	}
+}
+
+// A client that allows no further stream gets what is sent on lanes on the default one.
+func TestNoRoomForLanes(t *testing.T) {
+	t.Parallel()
+	m := gateway(t, commquic.New())
+	p := dial(t, addrOf(t, m), nil, commquic.WithMaxStreams(1))
+	next := make(map[string]int)
+	for i := range 20 {
+		for _, lane := range []string{"a", "b", "c"} {
+			if _, err := m.Send(t.Context(), comm.ToConn(p.welcome.Conn), message(t, lane, i), comm.WithLane(lane)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 60 {
+		f := p.next()
+		if string(f.Message.Content()) != fmt.Sprint(next[f.Message.Type()]) {
+			t.Fatalf("got %s, want number %d of its lane", canonical(t, f), next[f.Message.Type()])
+		}
+		next[f.Message.Type()]++
+	}
+}

@@ -114,7 +114,10 @@ func (t *transport) add(o comm.Outbound, deadline time.Time) error {
 	}
 	if way.name != "" {
 		if l := t.lanes.find(way.name); l != nil && l.stream != nil {
-			return l.put(b, content, deadline, t.waits)
+			if err := l.put(b, content, deadline, t.waits); !isStreamError(err) {
+				return err
+			}
+			return nil // the client does not want this lane
 		}
 	}
 	t.buf = append(t.buf, b...)
