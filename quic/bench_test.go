@@ -85,6 +85,7 @@ func readBare(b *testing.B, r io.Reader, buf []byte) []byte {
 // reader is a client of the provider on quic-go alone.
 type reader struct {
 	conn string // its id at the server
+	s    *quic.Stream
 	r    *bufio.Reader
 	buf  []byte
 }
@@ -102,7 +103,7 @@ func newReader(b *testing.B, addr string, groups ...string) *reader {
 	if _, err := s.Write(encode(b, helloFrame(groups...))); err != nil {
 		b.Fatal(err)
 	}
-	r := &reader{r: bufio.NewReaderSize(s, 32<<10), buf: make([]byte, 64<<10)}
+	r := &reader{s: s, r: bufio.NewReaderSize(s, 32<<10), buf: make([]byte, 64<<10)}
 	f, err := commquic.Codec().ParseFrame(r.next(b))
 	if err != nil || f.Op != comm.OpWelcome {
 		b.Fatalf("%+v, %v", f, err)
@@ -207,13 +208,26 @@ func benchOneWay(b *testing.B, size, bytesEach int) {
 
 // BenchmarkEcho is a message of 64 B that comes back, one at a time.
 func BenchmarkEcho(b *testing.B) {
-	b.Run("impl=comm", func(b *testing.B) {
+	echoing := func(b *testing.B) *comm.Manager {
 		m := gateway(b, commquic.New(), comm.WithMessageRate(1_000_000, 1_000_000))
 		comm.On(m, "echo", func(ctx context.Context, c *comm.Conn, msg *comm.Message) error {
 			_, err := c.Send(ctx, msg)
 			return err
 		})
-		p := dial(b, addrOf(b, m), nil)
+		return m
+	}
+	b.Run("impl=comm", func(b *testing.B) {
+		r := newReader(b, addrOf(b, echoing(b)))
+		frame := encode(b, &comm.Frame{Message: bytesMessage(b, "echo", 64)})
+		median(b, func() {
+			if _, err := r.s.Write(frame); err != nil {
+				b.Fatal(err)
+			}
+			r.next(b)
+		})
+	})
+	b.Run("impl=comm/client", func(b *testing.B) {
+		p := dial(b, addrOf(b, echoing(b)), nil)
 		f := &comm.Frame{Message: bytesMessage(b, "echo", 64)}
 		ctx := context.Background()
 		median(b, func() {
