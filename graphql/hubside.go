@@ -58,8 +58,9 @@ func (h *hubSide) Write(batch []comm.Outbound, deadline time.Time) (n int, err e
 		if full {
 			return i, nil
 		}
+		f := handedTo(len(takers), o.Frame())
 		for _, t := range takers {
-			if err := h.hand(t, o, deadline); err != nil {
+			if err := h.hand(t, f, o.Size(), deadline); err != nil {
 				return i, err
 			}
 		}
@@ -122,20 +123,34 @@ func (h *hubSide) answered(f *comm.Frame) {
 	}
 }
 
+// wantsAnswer reports whether somebody waits for what the client says to a frame.
+func wantsAnswer(f *comm.Frame) bool { return f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack }
+
 // decline answers for a client that nobody's question reaches. The hub's writer must not wait for the hub's
 // reader; there are as many goroutines as the manager lets calls be open.
 func (h *hubSide) decline(f *comm.Frame) {
-	if f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack {
+	if wantsAnswer(f) {
 		go h.tell(&comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeUnknownType, Text: "no operation of this client takes it"})
 	}
 }
 
 // hand gives a frame to a taker, and waits for room.
-func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
-	room := t.put(o.Frame(), o.Size())
-	if room == nil {
-		return nil
+func (h *hubSide) hand(t *taker, f handed, size int, deadline time.Time) error {
+	room, over := t.put(f, size)
+	if room != nil {
+		var err error
+		if over, err = h.insist(t, f, size, room, deadline); err != nil {
+			return err
+		}
 	}
+	if over {
+		h.drop([]handed{f})
+	}
+	return nil
+}
+
+// insist waits until there is room, or nobody takes the frame any more.
+func (h *hubSide) insist(t *taker, f handed, size int, room <-chan struct{}, deadline time.Time) (over bool, err error) {
 	if h.waiter != nil {
 		h.waiter.Waiting()
 	}
@@ -144,17 +159,17 @@ func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
 	for room != nil {
 		select {
 		case <-room:
-			room = t.put(o.Frame(), o.Size())
+			room, over = t.put(f, size)
 		case <-timer.C:
 			if h.dropFirst(t) { // that client has not asked for events
-				return nil
+				return true, nil
 			}
-			return os.ErrDeadlineExceeded
+			return false, os.ErrDeadlineExceeded
 		case <-h.s.ctx.Done():
-			return context.Cause(h.s.ctx)
+			return false, context.Cause(h.s.ctx)
 		}
 	}
-	return nil
+	return over, nil
 }
 
 // flush has the operations say what the hub has given them, which is what it takes for written.
