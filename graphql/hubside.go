@@ -33,6 +33,8 @@ type hubSide struct {
 	at     comm.Position // how far the connection has been given each log it is in
 	// replayed is whether the frame that takers are asked about was given to the connection before.
 	replayed bool
+	// again is the logs that the connection has joined anew without a loss of its own.
+	again    map[string]bool
 	reminder *time.Timer // that the identity is about to end; nil without subscriptions to events
 
 	groups map[string]*groupUse // under joins
@@ -90,12 +92,38 @@ func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bo
 
 // see notes how far a log has come.
 func (h *hubSide) see(f *comm.Frame) {
+	p, known := h.at.Get(f.Log.Log)
+	same := known && p.Epoch == f.Log.Epoch
 	h.replayed = false
-	if f.Op == comm.OpMessage || f.Op == comm.OpGap {
-		p, ok := h.at.Get(f.Log.Log)
-		h.replayed = ok && p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset
+	switch f.Op {
+	case comm.OpMessage:
+		h.replayed = same && f.Log.Offset <= p.Offset
+	case comm.OpGap: // that of another epoch is told to who has asked for it
+		h.replayed = same && f.Log.Offset <= p.Offset || !same && h.again[f.Log.Log]
+	case comm.OpJoined: // a log that nothing was in is forgotten when nobody is there
+		empty := known && p.Offset+f.Log.Offset == 0
+		h.rejoined(f.Log.Log, comesAgain(f.ID) && (same || empty))
+	case comm.OpLeft:
+		if !comesAgain(f.ID) {
+			delete(h.again, f.Log.Log)
+		}
+	}
+	if h.replayed && !same {
+		return
 	}
 	observe(&h.at, f)
+}
+
+// rejoined notes how a log was joined.
+func (h *hubSide) rejoined(log string, again bool) {
+	switch {
+	case !again:
+		delete(h.again, log)
+	case h.again == nil:
+		h.again = map[string]bool{log: true}
+	default:
+		h.again[log] = true
+	}
 }
 
 // observe applies a frame to a position. A connection that leaves a group to join it anew from an earlier place has

@@ -116,3 +116,37 @@ func TestHubMessageOfAnyID(t *testing.T) {
 		}
 	})
 }
+
+// A subscription that asks for an epoch that is over is told so, and events, which have lost nothing, are not.
+func TestHubGapOfOneSubscription(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, openAccess, comm.WithLogs(true, false, false))
+		c, _ := g.greet(`{"comm":{"groups":["lobby"]}}`)
+		c.listen()
+		c.happens("HubWelcome")
+		c.happens("HubJoined")
+		over := `group: \"lobby\", after: \"group:lobby@over:7\"`
+		for _, more := range [][]string{nil, {"HubMessage"}} { // an empty log, and one that is kept
+			c.say(`{"type":"subscribe","id":"m","payload":{"query":"subscription { messages(` + over + `) { __typename } }"}}`)
+			for _, typename := range append([]string{"HubJoined", "HubGap"}, more...) {
+				c.hears(`{"id":"m","type":"next","payload":{"data":{"messages":{"__typename":"` + typename + `"}}}}`)
+			}
+			c.say(`{"type":"complete","id":"m"}`)
+			synctest.Wait()
+			g.post(comm.ToGroup("lobby"), "1")
+			c.happens("HubMessage")
+		}
+		// One that the client has asked events for, by joining, is told there.
+		_, events := c.answer(`mutation { leave(group: "lobby") { __typename } }`)
+		_, more := c.answer(`mutation { join(group: "lobby", after: "group:lobby@over:7") { __typename } }`)
+		for events = append(events, more...); len(events) < 5; {
+			events = append(events, c.hear())
+		}
+		for i, typename := range []string{"HubLeft", "HubJoined", "HubGap", "HubMessage", "HubMessage"} {
+			if !strings.Contains(events[i], typename) {
+				t.Errorf("%s, want %s", events[i], typename)
+			}
+		}
+	})
+}
