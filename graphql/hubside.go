@@ -295,7 +295,8 @@ func (s *Subscriber) Tell(f *comm.Frame) error {
 }
 
 // Ask gives the hub a frame in the client's name, with an id of its own in place of the frame's, and waits for
-// the answer: ack for a message with Ack, reply for a call or a list, joined, left. What the hub refuses is a
+// the answer: ack for a message with Ack, reply for a call or a list, joined, left. The answer is behind what loops
+// over Frames and Join have no room for, so the body of such a loop must not wait for one. What the hub refuses is a
 // [*comm.PeerError]. Other errors: those of Tell and the context's.
 func (s *Subscriber) Ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
 	if s.Conn() == nil {

@@ -197,6 +197,29 @@ func TestCompleteEndsTheSource(t *testing.T) {
 	c.hears(`{"type":"pong"}`) // nothing is said of either
 }
 
+// The operations of one connection hold no more than 800 KiB of documents, which are much larger when they are parsed.
+// One alone may be larger.
+func TestDocumentsHeld(t *testing.T) {
+	t.Parallel()
+	_, _, url := serveNews(t)
+	c := initWS(t, url, nil)
+	begin := func(id string, kib int) string {
+		subscribe(c, id, strings.Repeat(" ", kib<<10)+`subscription { forever }`)
+		return c.hear()
+	}
+	if got := begin("1", 900); got != next("1", "forever", "") {
+		t.Error(got)
+	}
+	if got := begin("2", 1); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, "limit of 819200 bytes of documents at once on one connection") {
+		t.Error(got)
+	}
+	c.say(`{"id":"1","type":"complete"}`)
+	eventually(t, "room", func() bool { return begin("3", 500) == next("3", "forever", "") })
+	if got := begin("4", 500); !strings.Contains(got, "bytes of documents") {
+		t.Error(got)
+	}
+}
+
 // The requests of one connection hold no more than four of the largest.
 func TestRequestsHeld(t *testing.T) {
 	t.Parallel()
