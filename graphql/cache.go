@@ -91,7 +91,7 @@ func (c *documentCache) shrink() {
 	for c.bytes > c.most {
 		e := c.ring.prev
 		e.unlink()
-		e.gone = true
+		e.gone, e.prev, e.next = true, nil, nil // its operation may run for long, and would keep all that went after it
 		c.bytes -= e.bytes
 		delete(c.entries, e.key)
 	}

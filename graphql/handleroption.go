@@ -11,8 +11,8 @@ import (
 )
 
 // WithMaxOperations bounds the operations that one connection, a WebSocket or an event stream, may have at once.
-// One more is refused with [CodeLimit]. An operation counts until its resolvers have returned. The default
-// is 100.
+// One more is refused with [CodeLimit], and so is one whose document is more than 800 KiB together with those of
+// the others. An operation counts until its resolvers have returned. The default is 100.
 func WithMaxOperations(n int) HandlerOption {
 	return handlerOption(func(h *Handler) error {
 		if n < 1 {

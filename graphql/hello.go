@@ -1,7 +1,6 @@
 package graphql
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -43,12 +42,28 @@ func parseHello(b []byte) (*comm.Frame, error) {
 	if b[0] != '{' {
 		return nil, &comm.FrameError{Code: comm.CodeBadFrame, Text: "the hello is no object"}
 	}
-	rest := bytes.TrimLeft(b[1:], " \t\r\n")
-	f := append([]byte(`{"op":"hello"`), ',')
-	if rest[0] == '}' {
-		f = f[:len(f)-1]
+	f, err := comm.JSON().ParseFrame(withOp(b))
+	if err == nil && f.Op != comm.OpHello {
+		return nil, &comm.FrameError{Code: comm.CodeBadFrame, ID: f.ID, Text: fmt.Sprintf("op %q: allowed is hello", f.Op)}
 	}
-	return comm.JSON().ParseFrame(append(f, rest...))
+	return f, err
+}
+
+// withOp puts op before the other members of a hello, unless it is there.
+func withOp(hello []byte) []byte {
+	said, empty := false, true
+	_ = jsonscan.Object(hello, func(name, _ []byte) error { // it is part of what was read as an object
+		said = said || string(name) == "op"
+		empty = false
+		return nil
+	})
+	switch {
+	case said:
+		return hello
+	case empty:
+		return []byte(`{"op":"hello"}`)
+	}
+	return append([]byte(`{"op":"hello",`), hello[1:]...)
 }
 
 // errWelcome refuses a hello that asks for something on a connection that somebody else has opened in the client's name.

@@ -2,7 +2,6 @@ package graphql
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -46,16 +45,9 @@ func (h *hubSide) dropFirst(t *taker) bool {
 	if first.timer != nil {
 		first.timer.Stop()
 	}
-	first.end(errNobody)
-	list, _, _ := first.take(nil)
 	h.remove(first.taker)
-	for _, f := range list {
-		h.decline(f)
-	}
 	return true
 }
-
-var errNobody = errors.New("graphql: nobody has subscribed to events")
 
 // newEventsTaker takes everything that the client itself is meant to know. Answers are with who has asked.
 func (h *hubSide) newEventsTaker() *taker {

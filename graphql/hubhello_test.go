@@ -162,7 +162,8 @@ func TestHubHelloRefused(t *testing.T) {
 			`{"comm":{"version":9}}`:                `close 4400 unsupported_version: version 9: allowed is 1`,
 			`{"comm":[]}`:                           `close 4400 bad_frame: the hello is no object`,
 			`{"comm": { "groups":1}}`:               `close 4400 bad_frame: member "groups"`,
-			`{"comm":{"op":"join"}}`:                `close 4400 bad_frame: member "op" stands twice`,
+			`{"comm":{"op":"join"}}`:                `close 4400 bad_frame: op "join": allowed is hello`,
+			`{"comm":{"op":"hello","op":"hello"}}`:  `close 4400 bad_frame: member "op" stands twice`,
 			`{"comm":{"position":"?"}}`:             `close 4400 bad_position: position entry "?"`,
 			`{"comm":{"metadata":{"a\u0001":"b"}}}`: `close 4400 bad_message: `,
 			`{"comm":{"token":"` + strings.Repeat("x", 4096) + `"}}`: `close 1009 a hello of 4108 bytes: at most 4096`,
@@ -371,5 +372,19 @@ func TestHubHelloOld(t *testing.T) {
 			go own.Close(t.Context(), "bye")
 		}
 		c.hears(`{"id":"e","type":"data","payload":{"data":{"events":{"__typename":"HubClosing"}}}}`, `{"id":"e","type":"complete"}`, `close 1000 bye`)
+	})
+}
+
+// A hello may say that it is one, as it does in the client protocol.
+func TestHubHelloWithOp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, openAccess)
+		for _, hello := range []string{`{"op":"hello"}`, `{ "version":1, "op" : "hello","groups":["lobby"]}`, `{ }`} {
+			_, f := g.greet(`{"comm":` + hello + `}`)
+			if got := len(g.Connection(f.Welcome.Conn).Groups()); (got == 1) != strings.Contains(hello, "lobby") {
+				t.Errorf("%s: in %d groups", hello, got)
+			}
+		}
 	})
 }

@@ -33,6 +33,8 @@ type hubSide struct {
 	at     comm.Position // how far the connection has been given each log it is in
 	// replayed is whether the frame that takers are asked about was given to the connection before.
 	replayed bool
+	// again is the logs that the connection has joined anew without a loss of its own.
+	again    map[string]bool
 	reminder *time.Timer // that the identity is about to end; nil without subscriptions to events
 
 	groups map[string]*groupUse // under joins
@@ -58,8 +60,9 @@ func (h *hubSide) Write(batch []comm.Outbound, deadline time.Time) (n int, err e
 		if full {
 			return i, nil
 		}
+		f := handedTo(len(takers), o.Frame())
 		for _, t := range takers {
-			if err := h.hand(t, o, deadline); err != nil {
+			if err := h.hand(t, f, o.Size(), deadline); err != nil {
 				return i, err
 			}
 		}
@@ -89,12 +92,38 @@ func (h *hubSide) choose(f *comm.Frame, mindRoom bool) (chosen []*taker, full bo
 
 // see notes how far a log has come.
 func (h *hubSide) see(f *comm.Frame) {
+	p, known := h.at.Get(f.Log.Log)
+	same := known && p.Epoch == f.Log.Epoch
 	h.replayed = false
-	if f.Op == comm.OpMessage || f.Op == comm.OpGap {
-		p, ok := h.at.Get(f.Log.Log)
-		h.replayed = ok && p.Epoch == f.Log.Epoch && f.Log.Offset <= p.Offset
+	switch f.Op {
+	case comm.OpMessage:
+		h.replayed = same && f.Log.Offset <= p.Offset
+	case comm.OpGap: // that of another epoch is told to who has asked for it
+		h.replayed = same && f.Log.Offset <= p.Offset || !same && h.again[f.Log.Log]
+	case comm.OpJoined: // a log that nothing was in is forgotten when nobody is there
+		empty := known && p.Offset+f.Log.Offset == 0
+		h.rejoined(f.Log.Log, comesAgain(f.ID) && (same || empty))
+	case comm.OpLeft:
+		if !comesAgain(f.ID) {
+			delete(h.again, f.Log.Log)
+		}
+	}
+	if h.replayed && !same {
+		return
 	}
 	observe(&h.at, f)
+}
+
+// rejoined notes how a log was joined.
+func (h *hubSide) rejoined(log string, again bool) {
+	switch {
+	case !again:
+		delete(h.again, log)
+	case h.again == nil:
+		h.again = map[string]bool{log: true}
+	default:
+		h.again[log] = true
+	}
 }
 
 // observe applies a frame to a position. A connection that leaves a group to join it anew from an earlier place has
@@ -122,20 +151,34 @@ func (h *hubSide) answered(f *comm.Frame) {
 	}
 }
 
+// wantsAnswer reports whether somebody waits for what the client says to a frame.
+func wantsAnswer(f *comm.Frame) bool { return f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack }
+
 // decline answers for a client that nobody's question reaches. The hub's writer must not wait for the hub's
 // reader; there are as many goroutines as the manager lets calls be open.
 func (h *hubSide) decline(f *comm.Frame) {
-	if f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack {
+	if wantsAnswer(f) {
 		go h.tell(&comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeUnknownType, Text: "no operation of this client takes it"})
 	}
 }
 
 // hand gives a frame to a taker, and waits for room.
-func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
-	room := t.put(o.Frame(), o.Size())
-	if room == nil {
-		return nil
+func (h *hubSide) hand(t *taker, f handed, size int, deadline time.Time) error {
+	room, over := t.put(f, size)
+	if room != nil {
+		var err error
+		if over, err = h.insist(t, f, size, room, deadline); err != nil {
+			return err
+		}
 	}
+	if over {
+		h.drop([]handed{f})
+	}
+	return nil
+}
+
+// insist waits until there is room, or nobody takes the frame any more.
+func (h *hubSide) insist(t *taker, f handed, size int, room <-chan struct{}, deadline time.Time) (over bool, err error) {
 	if h.waiter != nil {
 		h.waiter.Waiting()
 	}
@@ -144,17 +187,17 @@ func (h *hubSide) hand(t *taker, o comm.Outbound, deadline time.Time) error {
 	for room != nil {
 		select {
 		case <-room:
-			room = t.put(o.Frame(), o.Size())
+			room, over = t.put(f, size)
 		case <-timer.C:
 			if h.dropFirst(t) { // that client has not asked for events
-				return nil
+				return true, nil
 			}
-			return os.ErrDeadlineExceeded
+			return false, os.ErrDeadlineExceeded
 		case <-h.s.ctx.Done():
-			return context.Cause(h.s.ctx)
+			return false, context.Cause(h.s.ctx)
 		}
 	}
-	return nil
+	return over, nil
 }
 
 // flush has the operations say what the hub has given them, which is what it takes for written.
@@ -252,7 +295,8 @@ func (s *Subscriber) Tell(f *comm.Frame) error {
 }
 
 // Ask gives the hub a frame in the client's name, with an id of its own in place of the frame's, and waits for
-// the answer: ack for a message with Ack, reply for a call or a list, joined, left. What the hub refuses is a
+// the answer: ack for a message with Ack, reply for a call or a list, joined, left. The answer is behind what loops
+// over Frames and Join have no room for, so the body of such a loop must not wait for one. What the hub refuses is a
 // [*comm.PeerError]. Other errors: those of Tell and the context's.
 func (s *Subscriber) Ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
 	if s.Conn() == nil {

@@ -213,7 +213,7 @@ func initPayload(m *wsMessage) (json.RawMessage, error) {
 func (k *socket) beforeInit(m *wsMessage) error {
 	switch m.typ {
 	case k.d.begin:
-		return k.early("connection_init must come first", closeUnauthorized)
+		return k.early("connection_init must come first", closeNotInit)
 	case k.d.stop:
 		return nil
 	case "connection_terminate":

@@ -58,7 +58,7 @@ func TestTransportWS(t *testing.T) {
 		"4400, variables":          {hello, ack, `>{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":[]}}`, `close 4400 Invalid message received: The parameter variables must be a JSON object.`},
 		"4400, payload of init":    {`>{"type":"connection_init","payload":[]}`, `close 4400 Invalid message received: the payload of connection_init must be an object`},
 		"4400, a long reason":      {hello, ack, `>{"type":"` + strings.Repeat("é", 600) + `"}`, `~close 4400 Invalid message received: the type éé`},
-		"4401":                     {`>{"id":"1","type":"subscribe","payload":{"query":"{a}"}}`, `close 4401 Unauthorized`},
+		"4401":                     {`>{"id":"1","type":"subscribe","payload":{"query":"{a}"}}`, `close 4401 Unauthorized: connection_init must come first`},
 		"4409":                     {hello, ack, `>{"id":"f","type":"subscribe","payload":{"query":"subscription { forever }"}}`, `{"id":"f","type":"next","payload":{"data":{"forever":""}}}`, `>{"id":"f","type":"subscribe","payload":{"query":"{a}"}}`, `close 4409 Subscriber for f already exists`},
 		"4429":                     {hello, ack, hello, `close 4429 Too many initialisation requests`},
 		"complete before init":     {`>{"id":"1","type":"complete"}`, hello, ack},
@@ -103,7 +103,7 @@ func TestOldWS(t *testing.T) {
 		"refused":      {hello, ack, ka, `>{"id":"1","type":"start","payload":{"query":"{ x }"}}`, `~{"id":"1","type":"error","payload":{"message":"Cannot query field`, `>{"id":"2","type":"start","payload":{"query":"{ a }"}}`, `{"id":"2","type":"data","payload":{"data":{"a":1}}}`},
 		"bad message":  {hello, ack, ka, `>{"id":"1","type":"x"}`, `~{"id":"1","type":"error","payload":{"message":"the type x`, `>{"type":"ping"}`, `~{"type":"error","payload":{"message":"the type ping`, `>nothing`, `{"type":"error","payload":{"message":"not valid JSON"}}`},
 		"terminate":    {hello, ack, ka, `>{"type":"connection_terminate"}`, `close 1000 Normal Closure`},
-		"start first":  {`>{"id":"1","type":"start","payload":{"query":"{ a }"}}`, `{"type":"connection_error","payload":{"message":"connection_init must come first"}}`, `close 4401 Unauthorized`},
+		"start first":  {`>{"id":"1","type":"start","payload":{"query":"{ a }"}}`, `{"type":"connection_error","payload":{"message":"connection_init must come first"}}`, `close 4401 Unauthorized: connection_init must come first`},
 		"garbage":      {`>{`, `{"type":"connection_error","payload":{"message":"not valid JSON"}}`, `close 4400 Invalid message received: not valid JSON`},
 		"init twice":   {hello, ack, ka, hello, `close 4429 Too many initialisation requests`},
 	} {
@@ -122,7 +122,7 @@ func TestSubprotocol(t *testing.T) {
 		t.Error(c.Subprotocol())
 	}
 	for _, offered := range [][]string{nil, {"x", "comm.v1.json"}} {
-		dialWS(t, url, nil, offered...).hears(`close 4406 Subprotocol not acceptable`)
+		dialWS(t, url, nil, offered...).hears(`close 4406 Subprotocol not acceptable: allowed is graphql-transport-ws or graphql-ws`)
 	}
 }
 
@@ -195,6 +195,29 @@ func TestCompleteEndsTheSource(t *testing.T) {
 	eventually(t, "the other", func() bool { open, _ := n.state(); return open == 0 })
 	c.say(`{"type":"ping"}`)
 	c.hears(`{"type":"pong"}`) // nothing is said of either
+}
+
+// The operations of one connection hold no more than 800 KiB of documents, which are much larger when they are parsed.
+// One alone may be larger.
+func TestDocumentsHeld(t *testing.T) {
+	t.Parallel()
+	_, _, url := serveNews(t)
+	c := initWS(t, url, nil)
+	begin := func(id string, kib int) string {
+		subscribe(c, id, strings.Repeat(" ", kib<<10)+`subscription { forever }`)
+		return c.hear()
+	}
+	if got := begin("1", 900); got != next("1", "forever", "") {
+		t.Error(got)
+	}
+	if got := begin("2", 1); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, "limit of 819200 bytes of documents at once on one connection") {
+		t.Error(got)
+	}
+	c.say(`{"id":"1","type":"complete"}`)
+	eventually(t, "room", func() bool { return begin("3", 500) == next("3", "forever", "") })
+	if got := begin("4", 500); !strings.Contains(got, "bytes of documents") {
+		t.Error(got)
+	}
 }
 
 // The requests of one connection hold no more than four of the largest.

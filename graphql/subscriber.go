@@ -54,6 +54,7 @@ type Subscriber struct {
 	ops      map[string]*running
 	active   int           // operations that count against the limit
 	held     int           // bytes of their requests
+	texts    int           // bytes of the documents in these
 	short    int           // those that run and are, as far as is known, no subscriptions
 	answered chan struct{} // closed when there are none of these; nil while nobody waits for that
 	draining bool          // subscriptions have ended, and no operation begins
@@ -78,6 +79,7 @@ type carrier interface {
 type running struct {
 	id      string
 	size    int             // of its request
+	text    int             // of its document
 	ctx     context.Context // of its resolvers; it ends with the source too, and then there is something left to say
 	cancel  context.CancelFunc
 	stopped atomic.Bool // nothing more is said of it
@@ -143,6 +145,10 @@ var (
 // documents and variables stay as long as they run.
 const requestsHeld = 4
 
+// documentsHeld bounds the text of their documents, unless there is but one: a parsed document is some 30 times its
+// text. Persisted and trusted documents do not count.
+const documentsHeld = 800 << 10
+
 // enter makes an operation known by its id, unless one of that id runs, or too many do.
 func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 	s.mu.Lock()
@@ -154,6 +160,9 @@ func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 	if bytes := requestsHeld * s.h.maxBody; s.held+size > bytes {
 		return nil, limitError("bytes of requests at once on one connection", bytes)
 	}
+	if text := len(req.Query); s.texts > 0 && s.texts+text > documentsHeld {
+		return nil, limitError("bytes of documents at once on one connection", documentsHeld)
+	}
 	if most := s.h.operations; s.active >= most {
 		return nil, limitError("operations at once on one connection", most)
 	}
@@ -161,8 +170,9 @@ func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 		return nil, errLeaving
 	}
 	s.active++
-	op := &running{id: id, size: size}
+	op := &running{id: id, size: size, text: len(req.Query)}
 	s.held += size
+	s.texts += op.text
 	s.short++
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.ops[id] = op
@@ -231,6 +241,7 @@ func (s *Subscriber) release(op *running) {
 	op.over = true
 	s.active--
 	s.held -= op.size
+	s.texts -= op.text
 	if s.ops[op.id] == op {
 		delete(s.ops, op.id)
 	}

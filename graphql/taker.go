@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/anasamu/comm"
 )
@@ -18,7 +19,7 @@ type taker struct {
 	events bool                   // it is of a subscription to events
 
 	mu    sync.Mutex // guards the fields below
-	queue []*comm.Frame
+	queue []handed
 	bytes int
 	room  chan struct{} // closed when there is room again; nil while nobody waits
 	last  bool          // the next frame is the last one
@@ -28,6 +29,22 @@ type taker struct {
 	idle  chan struct{} // closed when it is, and none waits; nil while nobody waits for that
 
 	more chan struct{} // holds one when there is something for the loop
+}
+
+// handed is a frame as a taker has it.
+type handed struct {
+	*comm.Frame
+	open *atomic.Int32 // the takers that have not dropped it; nil if nobody waits for an answer
+}
+
+// handedTo is a frame for several takers.
+func handedTo(takers int, f *comm.Frame) handed {
+	if !wantsAnswer(f) {
+		return handed{Frame: f}
+	}
+	open := new(atomic.Int32)
+	open.Store(int32(takers))
+	return handed{f, open}
 }
 
 const (
@@ -50,24 +67,24 @@ func (t *taker) isFull() bool {
 	return !t.over && (len(t.queue) >= takerFrames || t.bytes >= takerBytes)
 }
 
-// put queues a frame, or returns a channel to wait on while there is no room.
-func (t *taker) put(f *comm.Frame, size int) (room <-chan struct{}) {
+// put queues a frame, unless the loop is over, or returns a channel to wait on while there is no room.
+func (t *taker) put(f handed, size int) (room <-chan struct{}, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case t.over:
-		return nil
+		return nil, true
 	case t.isFull():
 		if t.room == nil {
 			t.room = make(chan struct{})
 		}
-		return t.room
+		return t.room, false
 	}
 	t.queue = append(t.queue, f)
 	t.bytes += size
 	t.over = t.last
 	t.wake()
-	return nil
+	return nil, false
 }
 
 // add queues one frame more than there may be room for.
@@ -77,7 +94,7 @@ func (t *taker) add(f *comm.Frame) {
 	if t.over {
 		return
 	}
-	t.queue = append(t.queue, f)
+	t.queue = append(t.queue, handed{Frame: f})
 	t.over = t.last
 	t.wake()
 }
@@ -90,7 +107,7 @@ func (t *taker) wake() {
 }
 
 // take returns what waits, in place of which spare is filled next.
-func (t *taker) take(spare []*comm.Frame) (list []*comm.Frame, over bool, err error) {
+func (t *taker) take(spare []handed) (list []handed, over bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list, t.queue, t.bytes = t.queue, spare, 0
@@ -140,20 +157,21 @@ func (t *taker) release() {
 	}
 }
 
-// end takes nothing more. What is queued is still the loop's if it is told of an error.
-func (t *taker) end(err error) {
+// end takes nothing more. What is queued is still the loop's if it is told of an error, and else left.
+func (t *taker) end(err error) (left []handed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil { // nobody takes any more
-		t.queue, t.works = nil, false
+		left, t.queue, t.works = t.queue, nil, false
 		t.rest()
 	}
 	if t.over {
-		return
+		return left
 	}
 	t.over, t.err = true, err
 	t.release()
 	t.wake()
+	return left
 }
 
 // endAfter has the loop end behind the frame that is put next.
@@ -175,7 +193,16 @@ func (h *hubSide) remove(t *taker) {
 	h.mu.Lock()
 	h.takers = slices.DeleteFunc(slices.Clone(h.takers), func(o *taker) bool { return o == t })
 	h.mu.Unlock()
-	t.end(nil)
+	h.drop(t.end(nil))
+}
+
+// drop is for frames that a loop has taken and does not come to.
+func (h *hubSide) drop(list []handed) {
+	for _, f := range list {
+		if f.open != nil && f.open.Add(-1) == 0 && h.s.ctx.Err() == nil {
+			h.decline(f.Frame)
+		}
+	}
 }
 
 // Frames yields what the hub sends to the connection from now on, in its order, as far as keep wants it: by
@@ -193,7 +220,7 @@ func (s *Subscriber) Frames(ctx context.Context, keep func(*comm.Frame) bool) (i
 	h := s.hub
 	t := newTaker(func(f *comm.Frame) bool {
 		switch {
-		case f.Op == comm.OpWelcome || isOwn(f.ID) || h.replayed:
+		case f.Op == comm.OpWelcome || answersOwn(f) || h.replayed:
 			return false
 		case keep == nil:
 			return f.Op == comm.OpMessage || f.Op == comm.OpCall
@@ -212,7 +239,7 @@ func (h *hubSide) loop(ctx context.Context, t *taker, acks bool, release func())
 	return func(yield func(*comm.Frame, error) bool) {
 		defer release()
 		defer stop()
-		var spare []*comm.Frame
+		var spare []handed
 		for {
 			select {
 			case <-t.more:
@@ -220,17 +247,8 @@ func (h *hubSide) loop(ctx context.Context, t *taker, acks bool, release func())
 				return
 			}
 			list, over, err := t.take(spare[:0])
-			for i, f := range list {
-				list[i] = nil
-				if !yield(f, nil) {
-					return
-				}
-				if acks {
-					h.acknowledge(f)
-				}
-				if ctx.Err() != nil {
-					return
-				}
+			if !h.work(ctx, list, acks, yield) {
+				return
 			}
 			if over {
 				if err != nil {
@@ -242,6 +260,27 @@ func (h *hubSide) loop(ctx context.Context, t *taker, acks bool, release func())
 			spare = list
 		}
 	}
+}
+
+// work has a loop's body work on frames, and reports whether it goes on. A context that has ended says that the body
+// was not told of the frame with which it ended.
+func (h *hubSide) work(ctx context.Context, list []handed, acks bool, yield func(*comm.Frame, error) bool) bool {
+	for i, f := range list {
+		list[i] = handed{}
+		on := yield(f.Frame, nil)
+		over := ctx.Err() != nil
+		switch {
+		case on && acks:
+			h.acknowledge(f.Frame)
+		case !on && over:
+			h.drop([]handed{f})
+		}
+		if !on || over {
+			h.drop(list[i+1:])
+			return false
+		}
+	}
+	return true
 }
 
 // acknowledge tells the sender of a message that waits for it that the loop's body has worked on it.
@@ -263,5 +302,10 @@ func newAskID() string { return ownPrefix + rand.Text() }
 func newAgainID() string { return againPrefix + rand.Text() }
 
 func isOwn(id string) bool { return strings.HasPrefix(id, ownPrefix) }
+
+// answersOwn reports whether a frame is the answer to one of those. The id of a message is its sender's.
+func answersOwn(f *comm.Frame) bool {
+	return isOwn(f.ID) && f.Op != comm.OpMessage && f.Op != comm.OpCall
+}
 
 func comesAgain(id string) bool { return strings.HasPrefix(id, againPrefix) }

@@ -13,7 +13,7 @@ import (
 )
 
 // wsClose is a close code with its reason. The codes from 4400 on are those of the protocol
-// graphql-transport-ws; their reasons are the words of the library graphql-ws, which users look for. After 4400,
+// graphql-transport-ws; their reasons begin with the words of the library graphql-ws, which users look for. After 4400,
 // 4401, 4406, 4409, 4429 and 4500 that library's client gives up, after all others it comes back.
 type wsClose struct {
 	code   ws.StatusCode
@@ -25,8 +25,9 @@ func (c *wsClose) Error() string { return "graphql: WebSocket closed: " + c.reas
 
 var (
 	closeUnauthorized = &wsClose{4401, "Unauthorized"}
+	closeNotInit      = &wsClose{closeUnauthorized.code, "Unauthorized: connection_init must come first"}
 	closeForbidden    = &wsClose{4403, "Forbidden"}
-	closeProtocol     = &wsClose{4406, "Subprotocol not acceptable"}
+	closeProtocol     = &wsClose{4406, "Subprotocol not acceptable: allowed is " + protocolTransport + " or " + protocolOld}
 	closeInitTimeout  = &wsClose{4408, "Connection initialisation timeout"}
 	closeManyInits    = &wsClose{4429, "Too many initialisation requests"}
 	closeInternal     = &wsClose{4500, "Internal server error"}
