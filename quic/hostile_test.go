@@ -299,3 +299,41 @@ func TestRefusalIsQuick(t *testing.T) {
 		t.Errorf("the server closed after %v", took)
 	}
 }
+
+// Sessions of WebTransport that come and go on one connection leave nothing behind.
+func TestSessionChurn(t *testing.T) {
+	m, check := guarded(t, commquic.New(), comm.WithHandshakeRate(100_000, 100_000))
+	s := &site{addr: addrOf(t, m), client: certificate().Client()}
+	c, h := s.raw(t)
+	<-h.ReceivedSettings()
+	open := func() {
+		str, err := h.OpenRequestStream(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := mustRequest(t, "https://"+s.addr+"/wt")
+		r.Method, r.Proto = http.MethodConnect, "webtransport"
+		if err := str.SendRequestHeader(r); err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := str.ReadResponse(); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+		u, err := c.OpenUniStreamSync(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = u.Write(quicvarint.Append([]byte{0x40, 0x54}, uint64(str.StreamID())))
+		_ = str.Close()
+		str.CancelRead(0)
+		u.CancelWrite(0)
+	}
+	open()
+	time.Sleep(50 * time.Millisecond)
+	before := runtime.NumGoroutine()
+	for range 300 {
+		open()
+	}
+	eventually(t, "the goroutines of 300 sessions to end", func() bool { return runtime.NumGoroutine() <= before+5 })
+	check()
+}
