@@ -2,10 +2,18 @@ package commquic_test
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
 	commhttp "github.com/anasamu/comm/http"
 	commquic "github.com/anasamu/comm/quic"
@@ -81,5 +89,80 @@ func TestConnectIsGuarded(t *testing.T) {
 				t.Errorf("%s, %s: %s, want %d", path, name, resp.Status, want)
 			}
 		}
+	}
+}
+
+// A client that vanished without a word is welcome again at once: nobody waits for its old connection's goodbye.
+func TestWebSocketIsBackAtOnce(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, ws.New(), commquic.New())
+	addr := g.addr(t, "websocket")
+	hello := helloFrame()
+	for i := range 2 {
+		socket := udp(t)
+		tr := &http3.Transport{TLSClientConfig: g.client, Dial: func(ctx context.Context, addr string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+			to, err := net.ResolveUDPAddr("udp", addr)
+			if err != nil {
+				return nil, err
+			}
+			return quic.Dial(ctx, socket, to, tc, qc)
+		}}
+		start := time.Now()
+		c, err := ws.Dialer("wss://"+addr+"/ws", ws.WithRoundTripper(commquic.ExtendedConnect(tr))).Dial(within(t), hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := c.Receive(within(t))
+		if err != nil || f.Op != comm.OpWelcome || f.Welcome.Resumed != (i == 1) {
+			t.Fatal(f, err)
+		}
+		if took := time.Since(start); took > 800*time.Millisecond {
+			t.Errorf("connection %d took %v", i, took)
+		}
+		hello.Hello.Session = f.Welcome.Session
+		_ = socket.Close()
+		_ = c.Close(canceled(t))
+		_ = tr.Close()
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// With the least of streams HTTP/3 still has those that it cannot do without.
+func TestFewStreams(t *testing.T) {
+	t.Parallel()
+	m := gateway(t, commquic.New(commquic.WithMaxStreams(1)))
+	for range 3 {
+		s, _, err := commquic.DialWebTransport(within(t), "https://"+addrOf(t, m)+"/wt", trusting()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.CloseWithError(0, "")
+	}
+}
+
+// Asking whether a datagram fits costs nothing once it is known, over WebTransport too.
+func TestDatagramQuestionIsCheap(t *testing.T) {
+	m := gateway(t, commquic.New())
+	c, err := commquic.WebTransportDialer("https://"+addrOf(t, m)+"/wt", trusting()...).Dial(within(t), helloFrame())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(within(t))
+	if !commquic.FitsDatagram(c, 100) || commquic.FitsDatagram(c, 3000) {
+		t.Error("100 bytes fit, and 3,000 do not")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 1000 {
+		commquic.FitsDatagram(c, 100)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+		t.Errorf("1,000 questions cost %d bytes", n)
 	}
 }
