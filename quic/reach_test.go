@@ -136,12 +136,14 @@ func canceled(t *testing.T) context.Context {
 func TestFewStreams(t *testing.T) {
 	t.Parallel()
 	m := gateway(t, commquic.New(commquic.WithMaxStreams(1)))
-	for range 3 {
-		s, _, err := commquic.DialWebTransport(within(t), "https://"+addrOf(t, m)+"/wt", trusting()...)
-		if err != nil {
-			t.Fatal(err)
+	conn, err := bare(t, addrOf(t, m), "h3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 4 {
+		if _, err := conn.OpenUniStream(); (err != nil) != (n == 3) {
+			t.Errorf("stream %d: %v", n, err)
 		}
-		_ = s.CloseWithError(0, "")
 	}
 }
 
