@@ -50,6 +50,18 @@ test('every cut of a stream gives the same frames', () => {
   }
 });
 
+test('a large frame in small pieces is not copied for each of them', () => {
+  const frame = encode({ type: 'large', content_type: 'text/plain', content: 'x'.repeat(8 << 20) });
+  const got = [];
+  const reader = new FrameReader((f) => got.push(f));
+  const start = performance.now();
+  for (let at = 0; at < frame.length; at += 512) reader.push(frame.subarray(at, at + 512));
+  assert.equal(got[0]?.content.length, 8 << 20);
+  assert.ok(performance.now() - start < 3_000, 'it took longer than 3 s'); // 130 GB of copies would
+  reader.push(encode({ type: 'small', content: 1 }));
+  assert.equal(got[1].content, 1);
+});
+
 test('what is too large is refused by its head; what is not known is told', () => {
   assert.throws(() => new FrameReader(() => {}, 100).push(bytes('0180000065')), FormError);
   assert.equal(decode(bytes('3f00')).frame.op, 'unknown');
@@ -133,6 +145,8 @@ test('hello, messages both ways, a call, a lane, a datagram, and a goodbye', asy
       lane.enqueue(encode({ op: 'closing', code: 'kicked' })); // nothing but messages counts on a lane
     },
   }));
+  s.packets.enqueue(bytes('01050301')); // a datagram that is no frame is lost, alone
+  s.packets.enqueue(encode({ type: 'note', content_type: 'text/plain', content: 'x' }).with(-1, 0xff));
   s.packets.enqueue(encode({ type: 'note', content: 3 }));
   await settle();
   assert.deepEqual(got.slice(0, 1), [{ n: 1 }]); // between lanes there is no order

@@ -14,6 +14,9 @@ import (
 
 // isUpgrade reports whether a request asks for WebSocket, rightly or not.
 func isUpgrade(r *http.Request) bool {
+	if r.Method == http.MethodConnect && r.ProtoMajor > 1 { // RFC 8441, RFC 9220
+		return true
+	}
 	for _, v := range r.Header["Upgrade"] {
 		if strings.Contains(strings.ToLower(v), "websocket") {
 			return true

@@ -269,7 +269,8 @@ function concat(parts) {
 
 /** Cuts a stream of bytes into frames; each is handed to take. A frame over max bytes is a FormError. */
 export class FrameReader {
-  #rest = new Uint8Array(0);
+  #held = new Uint8Array(0); // the beginning of a frame, with room behind it
+  #size = 0;
 
   constructor(take, max = 16 * 2 ** 20) {
     this.take = take;
@@ -277,12 +278,31 @@ export class FrameReader {
   }
 
   push(bytes) {
-    let all = this.#rest.length > 0 ? concat([this.#rest, bytes]) : bytes;
+    const rest = this.#frames(this.#size > 0 ? this.#hold(bytes) : bytes);
+    this.#held = rest.length === 0 ? new Uint8Array(0) : this.#size > 0 && rest.length === this.#size ? this.#held : rest.slice();
+    this.#size = rest.length;
+  }
+
+  // Hands the frames of all on, and returns what is behind them.
+  #frames(all) {
     for (let next; (next = decode(all, this.max)) !== null; ) {
       all = all.subarray(next.size);
       this.take(next.frame);
     }
-    this.#rest = all.slice();
+    return all;
+  }
+
+  // Adds bytes to what is held. The room doubles, so that a large frame is not copied for each of its pieces.
+  #hold(bytes) {
+    const size = this.#size + bytes.length;
+    if (size > this.#held.length) {
+      const grown = new Uint8Array(Math.max(size, 2 * this.#held.length));
+      grown.set(this.#held.subarray(0, this.#size));
+      this.#held = grown;
+    }
+    this.#held.set(bytes, this.#size);
+    this.#size = size;
+    return this.#held.subarray(0, size);
   }
 }
 
@@ -292,6 +312,11 @@ export class FrameReader {
  */
 export function webTransport(url, { WebTransport = globalThis.WebTransport, max, serverCertificateHashes, hello, up }) {
   return new Wire(new WebTransport(url, serverCertificateHashes && { serverCertificateHashes }), { max, hello, up });
+}
+
+// Bytes that are no frames: JSON and UTF-8 have errors of their own.
+function isForm(err) {
+  return err instanceof FormError || err instanceof SyntaxError || err instanceof TypeError;
 }
 
 class Wire {
@@ -342,7 +367,7 @@ class Wire {
     for (;;) {
       const { done, value } = await streams.read();
       if (done) return;
-      this.#read(value, true).catch((err) => err instanceof FormError && this.#broken(err));
+      this.#read(value, true).catch((err) => isForm(err) && this.#broken(err)); // else a lane that was given up
     }
   }
 
@@ -352,14 +377,23 @@ class Wire {
       const { done, value } = await reader.read();
       if (done) return;
       this.up.heard();
-      const next = decode(value, this.max);
+      const next = this.#datagram(value);
       if (next?.size === value.length) this.#take(next.frame, true);
+    }
+  }
+
+  // One that is no frame is lost, as any may be.
+  #datagram(bytes) {
+    try {
+      return decode(bytes, this.max);
+    } catch {
+      return null;
     }
   }
 
   // The transport's own end says more, where it comes; but not for bytes that were no frames.
   #broken(err) {
-    const form = err instanceof FormError || err instanceof SyntaxError || err instanceof TypeError;
+    const form = isForm(err);
     if (form) this.#end(() => this.up.failed(err));
     else setTimeout(() => this.#end(() => this.up.failed(err)), 500);
     if (form) this.close(1002, 'not a frame');

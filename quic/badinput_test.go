@@ -82,7 +82,7 @@ func TestFirstFrames(t *testing.T) {
 	}{
 		"nothing at all":      {nil, false, 1002, "no hello", ""},
 		"half a hello":        {encode(t, helloFrame())[:3], false, 1002, "no hello", comm.CodeTimeout},
-		"half a hello, ended": {encode(t, helloFrame())[:3], true, 1002, "before a hello", comm.CodeInternal},
+		"half a hello, ended": {encode(t, helloFrame())[:3], true, 1002, "before a hello", comm.CodeBadFrame},
 		"a join":              {encode(t, &comm.Frame{Op: comm.OpJoin, ID: "j", Group: "g"}), false, 1002, "not join", comm.CodeBadFrame},
 		"no frame":            {[]byte{0x02, 0x02, 0x01, 0x09}, false, 1002, "field ends", comm.CodeBadFrame},
 		"unknown type":        {[]byte{0x1f, 0x00}, false, 1002, "unknown frame type", comm.CodeUnknownOp},
@@ -115,6 +115,7 @@ func TestFirstFrames(t *testing.T) {
 			if first.Op != comm.OpError || first.Code != c.errCode || last.Op != comm.OpClosing {
 				t.Errorf("got %s and %s, want the error %s and closing", canonical(t, first), canonical(t, last), c.errCode)
 			}
+			_ = s.Close() // which the server need not wait for any longer
 			refusedWith(t, conn, c.code, c.text)
 		})
 	}

@@ -21,7 +21,8 @@ type Config struct {
 	// Without both it is served on the manager's address, with the same port.
 	Host string `json:"host" format:"host"`
 	Port int    `json:"port" min:"0" max:"65535"`
-	// MaxStreams is how many streams of each kind a client may have open at once. The default is 100.
+	// MaxStreams is how many streams of each kind a client may have open at once. The default is 100. HTTP/3 needs
+	// three unidirectional ones for itself (RFC 9114 6.2), which it gets.
 	MaxStreams int `json:"max_streams" min:"1" max:"65536"`
 	// MaxIdleTimeout is after how long without a packet a connection is given up. The default is 30 s; the
 	// shorter one of both sides holds (RFC 9000 10.1).
@@ -114,9 +115,17 @@ func (c *Config) transport() *quic.Config {
 		MaxIdleTimeout: c.MaxIdleTimeout, KeepAlivePeriod: c.KeepAlivePeriod, HandshakeIdleTimeout: c.HandshakeTimeout,
 		InitialStreamReceiveWindow: initialWindow(c.StreamWindow), MaxStreamReceiveWindow: uint64(c.StreamWindow),
 		InitialConnectionReceiveWindow: initialWindow(c.ConnectionWindow), MaxConnectionReceiveWindow: uint64(c.ConnectionWindow),
-		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: int64(c.MaxStreams),
+		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: c.uniStreams(),
 		EnableDatagrams: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
 	}
+}
+
+// uniStreams is how many unidirectional streams are allowed: not fewer than HTTP/3 needs.
+func (c *Config) uniStreams() int64 {
+	if c.HTTP3 {
+		return int64(max(c.MaxStreams, 3))
+	}
+	return int64(c.MaxStreams)
 }
 
 func initialWindow(most comm.ByteSize) uint64 { return max(uint64(most)/4, min(uint64(most), 64<<10)) }

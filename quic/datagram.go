@@ -16,6 +16,7 @@ const datagramQueue = 64
 type datagrams struct {
 	sess session
 	off  atomic.Bool // the peer takes none
+	on   atomic.Bool // it takes those of the size that is always carried
 
 	mu      sync.Mutex // guards the fields below
 	queue   [][]byte
@@ -30,8 +31,11 @@ const always = 1100
 
 // fits reports whether a datagram of that size could be sent now.
 func (d *datagrams) fits(size int) bool {
-	if d.off.Load() || size >= len(probe) {
+	switch {
+	case d.off.Load() || size >= len(probe):
 		return false
+	case d.on.Load() && size <= always:
+		return true // asking costs a copy of the probe over HTTP/3
 	}
 	err := d.sess.sendDatagram(probe[:])
 	large, ok := errors.AsType[*quic.DatagramTooLargeError](err)
@@ -39,6 +43,7 @@ func (d *datagrams) fits(size int) bool {
 		d.off.Store(true)
 		return false
 	}
+	d.on.Store(large.MaxDatagramPayloadSize >= always)
 	return int64(size) <= large.MaxDatagramPayloadSize
 }
 

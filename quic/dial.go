@@ -190,6 +190,7 @@ func (l *line) connect(ctx context.Context, d *dialer) error {
 	if conf.HandshakeIdleTimeout == 0 {
 		conf.HandshakeIdleTimeout = dialHandshake
 	}
+	conf.MaxIncomingStreams = -1 // a server of comm/1 opens none
 	secure.NextProtos, secure.MinVersion = []string{Protocol}, tls.VersionTLS13
 	if secure.ServerName == "" {
 		secure.ServerName, _, _ = net.SplitHostPort(d.addr)

@@ -55,11 +55,14 @@
 // # Slow clients
 //
 // A send never waits for a client. Frames are given to QUIC without waiting while it holds little of the client
-// (64 KiB), and by a goroutine of the connection's own otherwise. A lane queues 256 messages or 1 MiB, and has a
+// (8 KiB), and by a goroutine of the connection's own otherwise. A lane queues 256 messages or 1 MiB, and has a
 // goroutine only while it does. A client that takes nothing for the manager's write timeout is closed as a slow
 // consumer. For most of what waits, the manager's queue and overflow policy decide as on every carrier.
 //
 // # The network
+//
+// A stream that nobody asked for is reset, and so is one that does not say within the handshake timeout what it is:
+// neither ends its connection, nor stays with it.
 //
 // A client's address may change: QUIC connections outlive it. Handshakes count against the manager's limits before
 // anything is spent on them, and beyond [WithRetryRate] a second clients prove their address first. A client that is

@@ -17,6 +17,9 @@ import (
 // ConnOf is the QUIC connection of a client's carrier.
 func ConnOf(c comm.Carrier) *quic.Conn { return c.(*dialed).line.conn }
 
+// FitsDatagram asks whether a datagram of that size could be sent.
+func FitsDatagram(c comm.Carrier, size int) bool { return c.(*dialed).datagrams.fits(size) }
+
 // SendBytes sends bytes on the default lane of a client's carrier.
 func SendBytes(ctx context.Context, c comm.Carrier, b []byte) error {
 	return c.(*dialed).write(ctx, b)

@@ -304,6 +304,8 @@ func dialPackets(ctx context.Context, e commtest.Endpoint, tc *tls.Config, qc *q
 		return nil, err
 	}
 	tr := &quic.Transport{Conn: socket}
+	qc = qc.Clone()
+	qc.HandshakeIdleTimeout = time.Second // where nobody answers
 	c, err := tr.Dial(ctx, to, tc, qc)
 	if err != nil {
 		_ = tr.Close()

@@ -222,8 +222,11 @@ func (c *h3conn) handle(str *quic.Stream) {
 
 func (c *h3conn) handleUni(str *quic.ReceiveStream) {
 	_ = str.SetReadDeadline(time.Now().Add(c.wait))
-	kind, err := peekVarint(str)
-	if err == nil && kind == uniStreamWebTransport {
+	switch kind, err := peekVarint(str); {
+	case err != nil: // reset, or without a type in time: it must not stay for ever
+		str.CancelRead(quic.StreamErrorCode(http3.ErrCodeStreamCreationError))
+		return
+	case kind == uniStreamWebTransport:
 		c.wt.handleUni(str)
 		return
 	}

@@ -59,6 +59,7 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 		addr = "" // beside a listener, whose answers announce HTTP/3
 	}
 	if s.socket, err = h.ListenPacket(ctx, "udp", addr); err != nil {
+		s.abandon()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	s.ctx, s.cancel = context.WithCancel(h.Context())
@@ -70,11 +71,19 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	silenceBuffers()
 	if s.accept, err = s.quic.Listen(forQUIC(base, protocols(s.http != nil)), conf); err != nil {
 		s.cancel()
+		s.abandon()
 		return nil, errors.Join(fmt.Errorf("quic: %w", err), s.socket.Close())
 	}
 	tellBuffers(h.Logger(), s.socket)
 	s.running.Go(s.run)
 	return s, nil
+}
+
+// abandon ends what HTTP/3 has begun for a start that failed.
+func (s *server) abandon() {
+	if s.http != nil {
+		s.http.shutdown(s.host.Context())
+	}
 }
 
 // transport is the socket's QUIC side, with what guards it.

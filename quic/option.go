@@ -76,13 +76,14 @@ func (o tlsOption) applyDial(d *dialSettings) error {
 	return nil
 }
 
-// WithMaxStreams sets how many streams of each kind the peer may have open at once. The default is 100.
+// WithMaxStreams sets how many streams of each kind the peer may have open at once, 1 to 65,536. The default is 100.
+// HTTP/3 gets three unidirectional ones at least, which it needs for itself.
 func WithMaxStreams(n int) SharedOption {
 	return shared(func(c *Config) error { c.MaxStreams = n; return nil })
 }
 
-// WithMaxIdleTimeout sets after how long without a packet a connection is given up. The default is 30 s; the
-// shorter one of both sides holds.
+// WithMaxIdleTimeout sets after how long without a packet a connection is given up, 1 s or more. The default is 30 s;
+// the shorter one of both sides holds, though quic-go takes none of its peer's below 5 s.
 func WithMaxIdleTimeout(d time.Duration) SharedOption {
 	return shared(func(c *Config) error { c.MaxIdleTimeout = d; return nil })
 }
@@ -126,7 +127,8 @@ func WithRetryRate(n int) Option {
 }
 
 // WithQlog writes a qlog file for each connection into a directory, which it makes. The default is the variable
-// QLOGDIR; without either there are none.
+// QLOGDIR; without either there are none. It is for finding faults: nothing bounds how large the files grow, or how
+// many there are.
 func WithQlog(dir string) SharedOption {
 	return shared(func(c *Config) error { c.QlogDir = dir; return nil })
 }

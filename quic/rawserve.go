@@ -27,6 +27,7 @@ func newRawServer(h comm.Host, c *Config) *rawServer {
 
 var (
 	errNoHello = &comm.PeerError{Code: comm.CodeTimeout, Message: "no hello within the handshake timeout"}
+	errNoFrame = &comm.FrameError{Code: comm.CodeBadFrame, Text: "the first stream ended before a hello"}
 	errOnLane  = &comm.FrameError{Code: comm.CodeBadFrame, Text: "only messages travel on lanes and in datagrams"}
 )
 
@@ -101,6 +102,9 @@ func helloError(ctx context.Context, err error) error {
 	if large, ok := errors.AsType[*tooLarge](err); ok {
 		return &comm.FrameError{Code: comm.CodeTooLarge, Text: large.Error()}
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isStreamError(err) {
+		return errNoFrame
+	}
 	return err
 }
 
@@ -109,6 +113,9 @@ var longAgo = time.Unix(1, 0)
 
 // farewell bounds the wait for a client to close after its last frame.
 const farewell = 2 * time.Second
+
+// minParting is the least time for a last frame to arrive, or be repeated, before the session is closed.
+const minParting = 100 * time.Millisecond
 
 // refuse tells a client that was not admitted why, and ends the session.
 func (c *rawConn) refuse(err error) {
@@ -120,16 +127,27 @@ func (c *rawConn) refuse(err error) {
 		reason.Kind = comm.ReasonProtocol
 	case errors.Is(err, context.Canceled): // the server stops
 		reason = comm.CloseReason{Kind: comm.ReasonDrain, Text: "the server is going away"}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isStreamError(err):
-		reason = comm.CloseReason{Kind: comm.ReasonProtocol, Text: "the first stream ended before a hello"}
 	}
 	if c.control != nil {
 		b, _ := appendFrame(nil, comm.RefusalFrame(c.hs.ID, err))
 		if b, err = appendFrame(b, reason.Frame()); err == nil && c.control.TryWriteAll(b) == nil && c.control.Close() == nil {
-			wait(c.sess.context(), farewell)
+			c.parted(err == errNoFrame)
 		}
 	}
 	_ = closeSession(c.sess, reason)
+}
+
+// parted waits until the client has closed, or has ended its stream in answer to the last frame. One whose stream had
+// ended before gives no such answer.
+func (c *rawConn) parted(ended bool) {
+	until := time.Now().Add(farewell)
+	if !ended {
+		_ = c.control.SetReadDeadline(until)
+		if _, err := io.Copy(io.Discard, c.control); err == nil { // it may have ended it before it read
+			until = time.Now().Add(min(time.Until(until), max(4*c.sess.roundTrip(), minParting)))
+		}
+	}
+	wait(c.sess.context(), time.Until(until))
 }
 
 func isStreamError(err error) bool {
@@ -150,6 +168,7 @@ func wait(ctx context.Context, d time.Duration) {
 // run serves the session until its end.
 func (c *rawConn) run() {
 	c.work.Go(c.acceptLanes)
+	c.work.Go(c.refuseStreams)
 	c.work.Go(c.datagrams)
 	c.out.pulse.start()
 	err := c.read(c.frames, false)
@@ -205,11 +224,36 @@ func (c *rawConn) acceptLanes() {
 	}
 }
 
-// lane reads one lane to its end. An error of the stream alone, a lane that its client gave up, ends nothing else.
+// refuseStreams resets bidirectional streams beside the default lane, for which version 1 has no use: they would
+// hold the client's credit, and memory, for as long as it stays.
+func (c *rawConn) refuseStreams() {
+	for {
+		s, err := c.sess.accept(c.sess.context())
+		if err != nil {
+			return
+		}
+		s.CancelRead(codeUnwanted)
+		s.CancelWrite(codeUnwanted)
+	}
+}
+
+// codeUnwanted ends a stream that this side does not want.
+var codeUnwanted = quic.StreamErrorCode(comm.CloseReason{Kind: comm.ReasonProtocol}.Code())
+
+// lane reads one lane to its end. An error of the stream alone, a lane that its client gave up, ends nothing else, nor
+// does one that does not begin in time: it is stopped.
 func (c *rawConn) lane(s recvStream) {
-	frames := newFrameStream(s, c.server.host.Settings().MaxMessage)
+	set := c.server.host.Settings()
+	frames := newFrameStream(s, set.MaxMessage)
+	frames.first = ownFrame // there may be as many as streams
+	_ = s.SetReadDeadline(time.Now().Add(set.HandshakeTimeout))
 	_, err := frames.lane()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.CancelRead(codeUnwanted)
+		return
+	}
 	if err == nil {
+		_ = s.SetReadDeadline(time.Time{})
 		err = c.read(frames, true)
 	}
 	if err != io.EOF && !isStreamError(err) {

@@ -208,8 +208,11 @@ func (c *wtClient) acceptUni() {
 		}
 		go func() {
 			_ = str.SetReadDeadline(time.Now().Add(c.wt.wait))
-			kind, err := peekVarint(str)
-			if err == nil && kind == uniStreamWebTransport {
+			switch kind, err := peekVarint(str); {
+			case err != nil:
+				str.CancelRead(quic.StreamErrorCode(http3.ErrCodeStreamCreationError))
+				return
+			case kind == uniStreamWebTransport:
 				c.wt.handleUni(str)
 				return
 			}

@@ -14,7 +14,7 @@ func TestConformanceWebTransport(t *testing.T) {
 		return commtest.Setup{
 			Provider: commquic.New(),
 			Dialer: func(e commtest.Endpoint) comm.Dialer {
-				return commquic.WebTransportDialer("https://"+e.Addr+"/wt", commquic.WithListenPacket(e.ListenPacket), commquic.WithTLS(e.TLS), small)
+				return commquic.WebTransportDialer("https://"+e.Addr+"/wt", commquic.WithListenPacket(e.ListenPacket), commquic.WithTLS(e.TLS), small, gone)
 			},
 			SendRaw:  commquic.SendRaw,
 			NeedsTLS: true, Backpressure: true, Verdict: true,

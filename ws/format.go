@@ -135,6 +135,9 @@ func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	if r.Kind == comm.ReasonLost || r.Kind == comm.ReasonHeartbeat {
 		return t.conn.CloseNow()
 	}
+	if r.Kind == comm.ReasonSuperseded {
+		deadline = earlier(deadline, time.Now().Add(supersededTime))
+	}
 	b, err := plainFormat.Append(nil, r.Frame())
 	if err == nil {
 		_, err = t.conn.WriteFrames([][]byte{b}, deadline)
@@ -144,6 +147,17 @@ func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 	}
 	closeConn(t.conn, r, deadline)
 	return nil
+}
+
+// supersededTime bounds the goodbye on a connection whose client has come back on another one. Mostly nobody is there
+// to answer, and the client waits for its welcome meanwhile.
+const supersededTime = 250 * time.Millisecond
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // RoundTrip implements comm.RoundTripper.

@@ -1,0 +1,139 @@
+package commquic_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anasamu/comm"
+	commquic "github.com/anasamu/comm/quic"
+)
+
+// The variables say which process a test is to be, and at which address.
+const (
+	roleVariable = "COMM_QUIC_TEST_ROLE"
+	addrVariable = "COMM_QUIC_TEST_ADDR"
+)
+
+var testKey = [32]byte{1, 2, 3}
+
+// TestProcess is the other process of the tests below. It ends by being killed.
+func TestProcess(t *testing.T) {
+	addr := os.Getenv(addrVariable)
+	switch os.Getenv(roleVariable) {
+	case "":
+		t.Skip("this is the first process")
+	case "server":
+		m := gateway(t, commquic.New(commquic.WithAddr(addr), commquic.WithStatelessResetKey(testKey), commquic.WithTokenKey(testKey)))
+		addr = addrOf(t, m)
+	case "clients":
+		for i := range 20 {
+			var d comm.Dialer = commquic.Dialer(addr, anybody())
+			if i%2 == 1 {
+				d = commquic.WebTransportDialer("https://"+addr+"/wt", anybody())
+			}
+			c, err := d.Dial(t.Context(), helloFrame("g"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, err := c.Receive(t.Context()); err != nil || f.Op != comm.OpWelcome {
+				t.Fatal(f, err)
+			}
+		}
+	}
+	fmt.Println("ready at " + addr)
+	<-t.Context().Done()
+}
+
+// anybody trusts every server: the certificate is another process's.
+func anybody() commquic.SharedOption {
+	return commquic.WithTLS(&tls.Config{InsecureSkipVerify: true})
+}
+
+// process starts one and waits until it is ready.
+func process(t *testing.T, role, addr string) (kill func(), at string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), self, "-test.run=^TestProcess$", "-test.timeout=60s")
+	c.Env = append(os.Environ(), roleVariable+"="+role, addrVariable+"="+addr)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = func() { _ = c.Process.Kill(); _ = c.Wait() }
+	t.Cleanup(kill)
+	var said []string
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if at, ok := strings.CutPrefix(lines.Text(), "ready at "); ok {
+			return kill, at
+		}
+		said = append(said, lines.Text())
+	}
+	t.Fatalf("the process ended: %q", said)
+	return nil, ""
+}
+
+// A client's process that is killed (SIGKILL) leaves nothing behind on the server: no connection, no goroutine.
+func TestKilledClients(t *testing.T) {
+	m := gateway(t, commquic.New(commquic.WithAddr("127.0.0.1:0"), commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond)))
+	before := runtime.NumGoroutine()
+	kill, _ := process(t, "clients", addrOf(t, m))
+	if n := m.ConnectionCount(comm.ToGroup("g")); n != 20 {
+		t.Errorf("%d connections", n)
+	}
+	kill()
+	for i := range 300 { // to clients that are gone
+		if _, err := m.Send(t.Context(), comm.ToGroup("g"), message(t, "n", strings.Repeat("x", 1000), comm.WithID(fmt.Sprint(i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the connections to end", func() bool { return m.ConnectionCount(comm.ToAll()) == 0 })
+	eventually(t, "their goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+}
+
+// A server's process that is killed costs its clients one stateless reset: with the same keys, the next process has
+// them back at once, though nothing of the first one's was saved.
+func TestKilledServer(t *testing.T) {
+	t.Parallel()
+	kill, addr := process(t, "server", freePort(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c, err := commquic.Dial(ctx, addr, anybody(), commquic.WithKeepAlivePeriod(100*time.Millisecond),
+		commquic.WithClientOptions(comm.WithClientLogger(slog.New(slog.DiscardHandler))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Welcome().Conn
+	kill()
+	process(t, "server", addr)
+	start := time.Now()
+	eventually(t, "the client to be back", func() bool { w := c.Welcome(); return w.Conn != "" && w.Conn != first })
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// freePort is an address that nobody uses now.
+func freePort(t *testing.T) string {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
+}
