@@ -7,12 +7,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
@@ -24,6 +27,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
+	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
 // byToken takes the token for the user's name; "bad" is nobody's.
@@ -496,4 +500,105 @@ func mutual(t testing.TB) (server, client *tls.Config) {
 	server = &tls.Config{Certificates: []tls.Certificate{issue("localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
 	client = &tls.Config{Certificates: []tls.Certificate{issue("ann")}, RootCAs: pool, ServerName: "localhost"}
 	return server, client
+}
+
+// What would open a way past the authorizer is no option: a handler of unknown services that the guard does not know of.
+func TestUnknownServiceByServerOption(t *testing.T) {
+	t.Parallel()
+	reached := func(any, grpc.ServerStream) error { return status.Error(codes.DataLoss, "reached") }
+	m := guarded(t, commgrpc.New(commgrpc.WithServerOptions(grpc.UnknownServiceHandler(reached))))
+	wantCode(t, "an unknown service", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.Unimplemented)
+	m = guarded(t, commgrpc.New(commgrpc.WithUnknownService(reached)))
+	wantCode(t, "one that is handled", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.PermissionDenied)
+}
+
+// ownHub is a service of the user's under the hub's name.
+type ownHub struct {
+	commv1.UnimplementedHubServiceServer
+}
+
+func (ownHub) GetStats(context.Context, *commv1.GetStatsRequest) (*commv1.GetStatsResponse, error) {
+	return new(commv1.GetStatsResponse), nil
+}
+
+// The hub sees to rights by itself. A service in its place does not, so the guard has to.
+func TestOwnHubService(t *testing.T) {
+	t.Parallel()
+	register := commgrpc.Register(func(r grpc.ServiceRegistrar) { commv1.RegisterHubServiceServer(r, ownHub{}) })
+	m := guarded(t, commgrpc.New(commgrpc.WithoutHub(), register))
+	_, err := commv1.NewHubServiceClient(client(t, m)).GetStats(t.Context(), new(commv1.GetStatsRequest))
+	wantCode(t, "a service of the hub's name", err, codes.PermissionDenied)
+}
+
+// No spelling of a path finds a method that the authorizer was not asked about by its own name.
+func TestOddPaths(t *testing.T) {
+	t.Parallel()
+	m := guarded(t, commgrpc.New(with(new(service))), comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
+		if a.Method != unaryCall {
+			return nil
+		}
+		return comm.ErrForbidden
+	}))
+	for _, agent := range []string{"grpc-go/1.85", "curl"} {
+		for _, path := range []string{
+			unaryCall, unaryCall[1:], "/" + unaryCall, "//" + unaryCall, "/grpc.testing.TestService//UnaryCall",
+			"/grpc.testing.TestService%2FUnaryCall", "/grpc.testing.TestService/Unary%43all", "/GRPC.testing.TestService/UnaryCall",
+			"/grpc.testing.TestService/unarycall", unaryCall + "/", unaryCall + "?x=1", unaryCall + "#x", unaryCall + "%00",
+			"/x/../grpc.testing.TestService/UnaryCall", "/grpc.health.v1.Health/../grpc.testing.TestService/UnaryCall",
+			"http://localhost" + unaryCall, "*", "/",
+		} {
+			if got := oddCall(t, m, path, agent); got == "0" {
+				t.Errorf("%q by %s was answered", path, agent)
+			}
+		}
+	}
+}
+
+// oddCall makes a call frame by frame, and returns its grpc-status, "" without one.
+func oddCall(t *testing.T, m *comm.Manager, path, agent string) (code string) {
+	t.Helper()
+	c := dial(t, m, "gateway:80", "h2")
+	defer c.Close()
+	io.WriteString(c, http2.ClientPreface)
+	f := http2.NewFramer(c, c)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "localhost"},
+		{":path", path},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+		{"user-agent", agent},
+	} {
+		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	f.WriteSettings()
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+	f.WriteData(1, true, []byte("\x00\x00\x00\x00\x00"))
+	for {
+		answer, err := f.ReadFrame()
+		if err != nil {
+			return code
+		}
+		switch answer := answer.(type) {
+		case *http2.MetaHeadersFrame:
+			for _, h := range answer.Fields {
+				if h.Name == "grpc-status" {
+					code = h.Value
+				}
+			}
+			if answer.StreamEnded() {
+				return code
+			}
+		case *http2.DataFrame:
+			if answer.StreamEnded() {
+				return code
+			}
+		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+			return code
+		}
+	}
 }

@@ -40,7 +40,8 @@ func (m *method) lasting() bool { return m.own || m.endless }
 // endless are the services of which a stream lasts as long as its client likes.
 var endless = []string{healthName, reflectionName}
 
-// hubName is the service that authenticates and authorises by itself, for its streams are connections.
+// hubName is the service that authenticates and authorises by itself, for its streams are connections. One that the user
+// brings in its place does not.
 const hubName = "comm.v1.HubService"
 
 func (p *Provider) methods() *methods {
@@ -49,7 +50,7 @@ func (p *Provider) methods() *methods {
 		name := s.desc.ServiceName
 		add := func(m string) {
 			full := "/" + name + "/" + m
-			all.known[full] = &method{label: full, own: name == hubName, public: p.isPublic(name, full), endless: slices.Contains(endless, name)}
+			all.known[full] = &method{label: full, own: name == hubName && p.hub != nil, public: p.isPublic(name, full), endless: slices.Contains(endless, name)}
 		}
 		for _, m := range s.desc.Methods {
 			add(m.MethodName)

@@ -54,10 +54,14 @@ func WithAddr(addr string) Option {
 
 // WithHost and [WithPort] set the provider's own address in two parts, as a configuration file does. Without both it is
 // served on the manager's.
-func WithHost(host string) Option { return set(func(c *Config) { c.Host = host }) }
+func WithHost(host string) Option {
+	return option(func(p *Provider) error { p.addr, p.conf.Host = "", host; return nil })
+}
 
 // WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
-func WithPort(port int) Option { return set(func(c *Config) { c.Port = port }) }
+func WithPort(port int) Option {
+	return option(func(p *Provider) error { p.addr, p.conf.Port = "", port; return nil })
+}
 
 // WithMaxRecvMsgSize bounds one message of a client, after decompression; a larger one is RESOURCE_EXHAUSTED. The
 // default is 4 MiB.
@@ -193,8 +197,11 @@ func WithPublicMethods(methods ...string) Option {
 	})
 }
 
-// WithServerOptions adds options of grpc-go that have no own one here. They come after the provider's, so they win.
-// Credentials are not to be set so: see [WithTLS].
+// WithServerOptions adds options of grpc-go that have no own one here. They come after the provider's, so they win, but
+// for credentials and the handler of unknown services, which are ignored: see [WithTLS] and [WithUnknownService]. The hub
+// needs the codec that is there, and its limits are those of [WithMaxRecvMsgSize] and [WithMaxSendMsgSize].
+// An interceptor that is set by grpc.UnaryInterceptor or grpc.StreamInterceptor runs before the provider's own, for
+// calls that nobody has allowed yet. grpc-go's conflicts of options are an error of the start.
 func WithServerOptions(list ...grpc.ServerOption) Option {
 	return option(func(p *Provider) error {
 		if slices.ContainsFunc(list, func(o grpc.ServerOption) bool { return o == nil }) {
