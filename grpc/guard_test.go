@@ -318,15 +318,67 @@ func TestLog(t *testing.T) {
 	}
 	c.UnaryCall(as(t, "eve"), payload(1))
 	c.EmptyCall(as(t, "ann"), new(grpc_testing.Empty))
-	eventually(t, "five lines", func() bool { return len(logged.lines("code=")) == 5 })
+	c.UnaryCall(as(t, "bad"), payload(1))
+	eventually(t, "six lines", func() bool { return len(logged.lines("code=")) == 6 })
 	for code, want := range map[string][]string{
 		"code=UNKNOWN":           {"level=WARN", "method=" + unaryCall, "user=ann", "took=", "remote=", "the store is gone"},
 		"code=INVALID_ARGUMENT":  {"level=INFO", "no such day"},
 		"code=OK":                {"level=DEBUG"},
 		"code=PERMISSION_DENIED": {"level=INFO"},
+		"code=UNAUTHENTICATED":   {"level=DEBUG"},
 	} {
 		contains(t, strings.Join(logged.lines(code), ""), want...)
 	}
+}
+
+// What a stranger can do as often as he likes is not in the log: neither what is refused before it is known who calls, nor
+// streams that are over before they begin, which are no fault of the service either.
+func TestLogOfStrangers(t *testing.T) {
+	t.Parallel()
+	logged := new(journal)
+	m := guarded(t, commgrpc.New(with(new(service)), commgrpc.WithCallRate(1000, 200)), comm.WithAuthenticator(byToken), comm.WithAuthorizer(annOnly),
+		comm.WithLogger(slog.New(slog.NewTextHandler(logged, nil))))
+	cc := client(t, m)
+	for _, method := range []string{unaryCall, "/x.S/M", "/grpc.testing.TestService/X", "/comm.v1.HubService/GetStats", "/comm.v1.HubService/Connect"} {
+		cc.Invoke(t.Context(), method, new(grpc_testing.Empty), new(grpc_testing.Empty))
+	}
+	_, err := grpc_health_v1.NewHealthClient(cc).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"})
+	wantCode(t, "an unknown service", err, codes.NotFound)
+	const streams = 100
+	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", streams)
+	for range 300 { // over the rate
+		_, err = grpc_testing.NewTestServiceClient(cc).UnaryCall(t.Context(), payload(1))
+	}
+	wantCode(t, "over the rate", err, codes.ResourceExhausted)
+	eventually(t, "all are counted", func() bool {
+		s, err := m.Stats("grpc")
+		return err == nil && s.Calls["/comm.v1.HubService/Connect"].Calls >= streams
+	})
+	if s, _ := m.Stats("grpc"); s.Calls["/comm.v1.HubService/Connect"].Failed > 0 {
+		t.Errorf("failures of the service: %+v", s.Calls["/comm.v1.HubService/Connect"])
+	}
+	if list := logged.lines("call failed"); len(list) > 0 {
+		t.Errorf("%d lines: %s", len(list), list[0])
+	}
+}
+
+// cancelAtOnce opens streams of a method on the native transport and resets each of them at once.
+func cancelAtOnce(t *testing.T, m *comm.Manager, method string, streams int) {
+	t.Helper()
+	c := dial(t, m, "gateway:80", "h2")
+	defer c.Close()
+	io.WriteString(c, http2.ClientPreface)
+	f := http2.NewFramer(c, c)
+	f.WriteSettings()
+	for n := range streams {
+		id := uint32(2*n + 1)
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: callBlock(method, "grpc-go/1.85"), EndHeaders: true})
+		if err := f.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.WritePing(false, [8]byte{1})
+	awaitPing(t, f)
 }
 
 // Errors of package comm have their own codes, and only theirs are told.
@@ -601,4 +653,36 @@ func oddCall(t *testing.T, m *comm.Manager, path, agent string) (code string) {
 			return code
 		}
 	}
+}
+
+// awaitPing reads until a ping is answered: what was sent before it has been read then.
+func awaitPing(t *testing.T, f *http2.Framer) {
+	t.Helper()
+	for {
+		answer, err := f.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := answer.(*http2.PingFrame); ok && p.IsAck() {
+			return
+		}
+	}
+}
+
+// callBlock is the header of a call, as the first or a later one of its connection.
+func callBlock(path, agent string) []byte {
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "localhost"},
+		{":path", path},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+		{"user-agent", agent},
+	} {
+		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true}) // in no table
+	}
+	return block.Bytes()
 }

@@ -24,6 +24,7 @@ type method struct {
 	label   string // of logs and statistics: what clients make up is none
 	own     bool   // it sees to identity and rights by itself
 	public  bool   // everybody may call it
+	missing bool   // nothing serves it
 	endless bool   // its streams end for nothing but the server's end
 }
 
@@ -45,7 +46,7 @@ var endless = []string{healthName, reflectionName}
 const hubName = "comm.v1.HubService"
 
 func (p *Provider) methods() *methods {
-	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", public: p.unknown == nil}}
+	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", public: p.unknown == nil, missing: p.unknown == nil}}
 	for _, s := range p.services.list {
 		name := s.desc.ServiceName
 		add := func(m string) {
