@@ -38,7 +38,7 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 	if stream && m.lasting() && code != codes.Internal { // it has to end somehow
 		failed, level = false, slog.LevelDebug
 	}
-	if level == slog.LevelInfo && c.byStranger(m) {
+	if level < slog.LevelWarn && c.byStranger(m) || m.own && code != codes.Internal {
 		level = slog.LevelDebug
 	}
 	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: failed, Stream: stream, Took: took})
