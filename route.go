@@ -83,6 +83,8 @@ func newRouteError(r *route, all []*route, text string) error {
 func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	} else {
+		defer forgetDeadlines(r.Context(), w)
 	}
 	m := e.manager
 	if trusted := m.cfg.TrustedProxies; len(trusted) > 0 {
@@ -96,6 +98,18 @@ func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.announce(w.Header(), r, e.bound)
 	}
 	e.router(r).ServeHTTP(w, r)
+}
+
+// forgetDeadlines takes the deadlines of an HTTP/2 stream away if it has ended before its handler. net/http forgets those
+// that are there when a stream ends, but not those that a handler sets later: the stream is kept until they have
+// passed, and so a client that resets its requests at once could have memory by the gigabyte.
+func forgetDeadlines(ctx context.Context, w http.ResponseWriter) {
+	if ctx.Err() == nil {
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
 }
 
 // clientBehind is the address of the client as "ip:port": the peer's own, or what trusted proxies say,

@@ -345,7 +345,7 @@ func TestLogOfStrangers(t *testing.T) {
 	_, err := grpc_health_v1.NewHealthClient(cc).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"})
 	wantCode(t, "an unknown service", err, codes.NotFound)
 	const streams = 100
-	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", streams)
+	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", "grpc-go/1.85", streams)
 	for range 300 { // over the rate
 		_, err = grpc_testing.NewTestServiceClient(cc).UnaryCall(t.Context(), payload(1))
 	}
@@ -362,23 +362,28 @@ func TestLogOfStrangers(t *testing.T) {
 	}
 }
 
-// cancelAtOnce opens streams of a method on the native transport and resets each of them at once.
-func cancelAtOnce(t *testing.T, m *comm.Manager, method string, streams int) {
+// cancelAtOnce opens streams for a method and resets each of them at once.
+func cancelAtOnce(t *testing.T, m *comm.Manager, method, agent string, streams int) {
 	t.Helper()
 	c := dial(t, m, "gateway:80", "h2")
 	defer c.Close()
 	io.WriteString(c, http2.ClientPreface)
 	f := http2.NewFramer(c, c)
 	f.WriteSettings()
+	answered := make(chan error)
+	go func() { answered <- awaitPing(f) }()
 	for n := range streams {
 		id := uint32(2*n + 1)
-		f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: callBlock(method, "grpc-go/1.85"), EndHeaders: true})
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: callBlock(method, agent), EndHeaders: true})
+		f.WriteData(id, false, []byte("\x00\x00\x00\x00\x01"))
 		if err := f.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
 			t.Fatal(err)
 		}
 	}
 	f.WritePing(false, [8]byte{1})
-	awaitPing(t, f)
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Errors of package comm have their own codes, and only theirs are told.
@@ -656,15 +661,14 @@ func oddCall(t *testing.T, m *comm.Manager, path, agent string) (code string) {
 }
 
 // awaitPing reads until a ping is answered: what was sent before it has been read then.
-func awaitPing(t *testing.T, f *http2.Framer) {
-	t.Helper()
+func awaitPing(f *http2.Framer) error {
 	for {
 		answer, err := f.ReadFrame()
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if p, ok := answer.(*http2.PingFrame); ok && p.IsAck() {
-			return
+			return nil
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -218,4 +219,24 @@ func TestPacedBodyRefuses(t *testing.T) {
 			t.Errorf("messages without an end: %v", err)
 		}
 	})
+}
+
+// Streams that are reset at once leave nothing behind on net/http either. It is not parallel, for it measures memory.
+func TestResetsLeaveNothing(t *testing.T) {
+	m := gateway(t, commgrpc.New())
+	before := heap()
+	const streams = 10_000
+	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", "curl", streams)
+	if kept := heap() - before; kept > 700*streams {
+		t.Errorf("%d bytes for each of %d streams", kept/streams, streams)
+	}
+}
+
+// heap is how many bytes are in use once all that can go has gone.
+func heap() int64 {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
 }
