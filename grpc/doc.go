@@ -19,6 +19,9 @@
 // by gRPC-Web. A client that opens a connection and says nothing for five seconds is net/http's as well. On a
 // connection of the native transport nothing but gRPC is served: another request is answered with 415.
 //
+// Messages are those of Protocol Buffers, whatever subtype application/grpc+name names: other codecs that are registered
+// with grpc-go are not used.
+//
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
 //
@@ -44,7 +47,10 @@
 // Without an authorizer ([comm.WithAuthorizer], or [comm.WithOpenAccess] in development) no method can be called but
 // those of health, reflection and [WithPublicMethods]. Every other call asks the authenticator, who finds the metadata
 // in Handshake.Header and a client certificate in Handshake.TLS, and then the authorizer, with [comm.ActionInvoke] and
-// the full method in Access.Method. Handlers and interceptors find who calls with [FromContext]. Note that grpc-go reads
+// the full method in Access.Method. Whom the authorizer is shown is no connection: it has a user, labels, an identity and
+// an address, the same ID as everybody, and neither metadata nor certificate, of which the authenticator keeps what is
+// needed in the identity. A stream goes on when the identity of its caller expires, but those of the hub: its handler
+// may look at Identity.Expires. Handlers and interceptors find who calls with [FromContext]. Note that grpc-go reads
 // and decodes the message of a unary call before any interceptor runs.
 //
 // # Errors
@@ -76,5 +82,7 @@
 // # Bounds
 //
 // Messages, metadata, calls of a connection, connections, and the rate of calls are bounded as [Config] says; so is the
-// look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager.
+// look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager. What [Config] says of
+// connections, metadata, streams at once, keepalive and age is for the native transport: connections of net/http have the
+// manager's limits, 64 KiB of metadata and 250 calls at once.
 package commgrpc
