@@ -253,7 +253,7 @@ const (
 	ActionCall     Action = "call"     // a call with to, to another connection
 	ActionClose    Action = "close"    // another connection
 	// ActionInvoke is a method of a service beside the hub. Whoever calls it is no connection: the Conn tells the user,
-	// labels, identity, provider and address, and its ID is the same for all.
+	// labels, identity, provider and address; its ID is the same for all, and its context has ended.
 	ActionInvoke Action = "invoke"
 )
 

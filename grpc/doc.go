@@ -30,7 +30,8 @@
 // comm.v1.HubService, in the package [github.com/anasamu/comm/grpc/comm/v1], comes along unless [WithoutHub] is given.
 // Its streams are connections of the manager like those of every other protocol: the same groups, users, history,
 // resuming, overflow policies and drain. Its calls send messages, list and close connections, for whoever the
-// authorizer allows. [Dialer] is the client in Go: with [comm.NewClient] it reconnects and goes on where it was.
+// authorizer allows. The rate of messages is bounded for each connection, and each call is one of its own, so calls are
+// bounded by [WithCallRate] alone. [Dialer] is the client in Go: with [comm.NewClient] it reconnects and goes on where it was.
 //
 //	client, err := comm.NewClient([]comm.Dialer{commgrpc.Dialer("gateway.example.com:443", commgrpc.WithTLS(&tls.Config{}))})
 //
