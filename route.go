@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/forwarded"
@@ -140,7 +141,7 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 			if sw.status >= 500 {
 				p.stats.failed.Add(1)
 			}
-			if !mark.stream {
+			if !mark.stream.Load() {
 				p.stats.latency.Observe(time.Since(start))
 			}
 		}()
@@ -150,14 +151,15 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 
 type streamKey struct{}
 
-// streamMark is set on a request whose duration says nothing about the service.
-type streamMark struct{ stream bool }
+// streamMark is set on a request whose duration says nothing about the service. A service may do so when the request has
+// ended already, because its client has gone.
+type streamMark struct{ stream atomic.Bool }
 
 // MarkStreaming keeps the request with this context out of the response times: it is a stream, or
 // waits on purpose. It must be called by the goroutine that serves the request.
 func MarkStreaming(ctx context.Context) {
 	if m, ok := ctx.Value(streamKey{}).(*streamMark); ok {
-		m.stream = true
+		m.stream.Store(true)
 	}
 }
 
