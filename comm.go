@@ -252,7 +252,9 @@ const (
 	ActionPresence Action = "presence" // who is in a group
 	ActionCall     Action = "call"     // a call with to, to another connection
 	ActionClose    Action = "close"    // another connection
-	ActionInvoke   Action = "invoke"   // a method of a service beside the hub
+	// ActionInvoke is a method of a service beside the hub. Whoever calls it is no connection: the Conn tells the user,
+	// labels, identity, provider and address; its ID is the same for all, and its context has ended.
+	ActionInvoke Action = "invoke"
 )
 
 // Access is one request to an Authorizer.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/forwarded"
@@ -83,6 +84,8 @@ func newRouteError(r *route, all []*route, text string) error {
 func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	} else {
+		defer forgetDeadlines(r.Context(), w)
 	}
 	m := e.manager
 	if trusted := m.cfg.TrustedProxies; len(trusted) > 0 {
@@ -96,6 +99,18 @@ func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.announce(w.Header(), r, e.bound)
 	}
 	e.router(r).ServeHTTP(w, r)
+}
+
+// forgetDeadlines takes the deadlines of an HTTP/2 stream away if it has ended before its handler. net/http forgets those
+// that are there when a stream ends, but not those that a handler sets later: the stream is kept until they have
+// passed, and so a client that resets its requests at once could have memory by the gigabyte.
+func forgetDeadlines(ctx context.Context, w http.ResponseWriter) {
+	if ctx.Err() == nil {
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
 }
 
 // clientBehind is the address of the client as "ip:port": the peer's own, or what trusted proxies say,
@@ -126,7 +141,7 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 			if sw.status >= 500 {
 				p.stats.failed.Add(1)
 			}
-			if !mark.stream {
+			if !mark.stream.Load() {
 				p.stats.latency.Observe(time.Since(start))
 			}
 		}()
@@ -136,14 +151,15 @@ func (p *providerState) guard(h http.Handler) http.Handler {
 
 type streamKey struct{}
 
-// streamMark is set on a request whose duration says nothing about the service.
-type streamMark struct{ stream bool }
+// streamMark is set on a request whose duration says nothing about the service. A service may do so when the request has
+// ended already, because its client has gone.
+type streamMark struct{ stream atomic.Bool }
 
 // MarkStreaming keeps the request with this context out of the response times: it is a stream, or
 // waits on purpose. It must be called by the goroutine that serves the request.
 func MarkStreaming(ctx context.Context) {
 	if m, ok := ctx.Value(streamKey{}).(*streamMark); ok {
-		m.stream = true
+		m.stream.Store(true)
 	}
 }
 

@@ -57,7 +57,7 @@ func (h *host) Served(ctx context.Context, s Served) {
 	}
 	if mark, ok := ctx.Value(streamKey{}).(*streamMark); ok {
 		if s.Stream {
-			mark.stream = true
+			mark.stream.Store(true)
 		}
 		return
 	}

@@ -40,6 +40,7 @@ type callerKey struct{}
 type call struct {
 	context.Context
 	caller Caller
+	begun  bool // nothing has refused it before its handler
 }
 
 // asked is what the authenticator and the authorizer are shown.

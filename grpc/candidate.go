@@ -10,23 +10,27 @@ import (
 // gRPC, and a connection cannot change hands later. So it takes those connections on which a gRPC library speaks itself.
 // Proxies, and HTTP clients that happen to call gRPC, may follow with anything else.
 type candidate struct {
-	call    bool // of gRPC
-	library bool
-	proxied bool
+	contentType string // the last of each
+	userAgent   string
+	proxied     bool
 }
+
+// field notes a field. It does no more, for a block can repeat one field tens of thousands of times, a byte each.
 
 func (c *candidate) field(f hpack.HeaderField) {
 	switch f.Name {
 	case "content-type":
-		c.call = isGRPC(f.Value)
+		c.contentType = f.Value
 	case "user-agent":
-		c.library = fromLibrary(f.Value)
+		c.userAgent = f.Value
 	case "via", "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-envoy-expected-rq-timeout-ms":
 		c.proxied = true
 	}
 }
 
-func (c *candidate) native() bool { return c.call && c.library && !c.proxied }
+func (c *candidate) native() bool {
+	return !c.proxied && isGRPC(c.contentType) && fromLibrary(c.userAgent)
+}
 
 // isGRPC reports whether a content type is gRPC's own, and not gRPC-Web's.
 func isGRPC(contentType string) bool {

@@ -17,10 +17,12 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // firstSettings is the server's connection preface: clients may wait for it before they send a request. Whoever gets the
 // connection sends another with its own settings, so this one promises what all keep: the protocol's defaults (RFC 9113,
-// section 6.5.2), and at most so many streams at once.
-func firstSettings(streams int) []byte {
-	b := []byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x03")
-	return binary.BigEndian.AppendUint32(b, uint32(min(streams, maxWebStreams)))
+// section 6.5.2), at most so many streams at once, and so many bytes of header. A client that knows these refuses a call
+// with more by itself; one that does not loses its connection.
+func firstSettings(streams, header int) []byte {
+	b := []byte("\x00\x00\x0c\x04\x00\x00\x00\x00\x00" + "\x00\x03")
+	b = binary.BigEndian.AppendUint32(b, uint32(min(streams, maxWebStreams)))
+	return binary.BigEndian.AppendUint32(append(b, "\x00\x06"...), uint32(min(header, maxLookBlock)))
 }
 
 // maxWebStreams is how many streams net/http serves on one connection at once.
@@ -51,7 +53,7 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		return false, nil // net/http says what is wrong with a short one
 	}
 	conn := c.Replay()
-	look, err := look(ctx, conn, firstSettings(s.p.conf.MaxConcurrentStreams))
+	look, err := look(ctx, conn, firstSettings(s.p.conf.MaxConcurrentStreams, int(s.p.conf.MaxHeaderSize)))
 	if err != nil {
 		return false, err
 	}

@@ -7,12 +7,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
@@ -310,4 +313,22 @@ func TestCloseWhileLooking(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
+}
+
+// The very first call of a connection knows the bound of its metadata, and costs no more than itself.
+func TestFirstHeaderTooLarge(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{10 << 10, 64 << 10, 1 << 20} {
+		m := gateway(t, commgrpc.New(with(new(service)), commgrpc.WithMaxHeaderSize(size)))
+		c := testClient(t, m)
+		_, err := c.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "x", strings.Repeat("x", 64<<10)), payload(1))
+		wantCode(t, fmt.Sprintf("first call, %d bytes allowed", size), err, codes.Internal)
+		contains(t, fmt.Sprint(err), fmt.Sprintf("the maximum size (%d bytes) set by server", min(size, 64<<10)))
+		_, err = c.UnaryCall(t.Context(), payload(1))
+		wantCode(t, "another", err, codes.OK)
+		if size > 64<<10 {
+			_, err = c.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "x", strings.Repeat("x", 64<<10)), payload(1))
+			wantCode(t, "a later call", err, codes.OK)
+		}
+	}
 }

@@ -22,7 +22,8 @@ type Config struct {
 	// RESOURCE_EXHAUSTED. The defaults are 4 MiB.
 	MaxRecvMsgSize comm.ByteSize `json:"max_recv_msg_size" min:"1" max:"2047MiB"`
 	MaxSendMsgSize comm.ByteSize `json:"max_send_msg_size" min:"1" max:"2047MiB"`
-	// MaxHeaderSize bounds a call's metadata, by the measure of RFC 9113, section 6.5.2. The default is 64 KiB.
+	// MaxHeaderSize bounds a call's metadata, by the measure of RFC 9113, section 6.5.2. The default is 64 KiB, and the
+	// first call of a connection never has more.
 	MaxHeaderSize comm.ByteSize `json:"max_header_size" min:"1KiB" max:"16MiB"`
 	// MaxConcurrentStreams bounds the calls under way on one connection; clients wait with more. The default is 250.
 	MaxConcurrentStreams int `json:"max_concurrent_streams" min:"1" max:"2147483647"`

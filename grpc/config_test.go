@@ -2,6 +2,7 @@ package commgrpc_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -353,4 +354,33 @@ func TestServerOptions(t *testing.T) {
 	t.Parallel()
 	m := gateway(t, commgrpc.New(with(new(service)), commgrpc.WithServerOptions(grpc.MaxRecvMsgSize(10))))
 	wantCode(t, "past", invoke(t, m, payload(100)), codes.ResourceExhausted)
+}
+
+// Of the options for the address the last one counts.
+func TestAddressOptions(t *testing.T) {
+	t.Parallel()
+	for want, opts := range map[string][]commgrpc.Option{
+		"127.0.0.1:99":   {commgrpc.WithAddr("127.0.0.1:1234"), commgrpc.WithPort(99)},
+		"localhost:1234": {commgrpc.WithAddr("127.0.0.1:1234"), commgrpc.WithHost("localhost")},
+		"127.0.0.1:1234": {commgrpc.WithHost("localhost"), commgrpc.WithPort(99), commgrpc.WithAddr("127.0.0.1:1234")},
+		":0":             {commgrpc.WithPort(99), commgrpc.WithAddr(":0")},
+	} {
+		p := commgrpc.New(opts...)
+		if _, err := comm.New(comm.WithProvider(p)); err != nil || p.Address() != want {
+			t.Errorf("%s, %v, want %s", p.Address(), err, want)
+		}
+	}
+}
+
+// A message that is larger than the provider reads does not wait for ever where the server has been given a larger bound.
+func TestLargerBoundByServerOption(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		m := gateway(t, commgrpc.New(with(new(service)), commgrpc.WithMaxRecvMsgSize(1000), commgrpc.WithServerOptions(grpc.MaxRecvMsgSize(1<<20))))
+		w := newWeb(t, m, true)
+		w.Timeout = time.Minute
+		err := w.call(t, unaryCall, payload(5000), nil, nil)
+		wantCode(t, "a large message", err, codes.Unavailable)
+		contains(t, fmt.Sprint(err), "max_recv_msg_size, 1000 bytes")
+	})
 }

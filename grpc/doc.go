@@ -19,6 +19,9 @@
 // by gRPC-Web. A client that opens a connection and says nothing for five seconds is net/http's as well. On a
 // connection of the native transport nothing but gRPC is served: another request is answered with 415.
 //
+// Messages are those of Protocol Buffers, whatever subtype application/grpc+name names: other codecs that are registered
+// with grpc-go are not used.
+//
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
 //
@@ -27,7 +30,8 @@
 // comm.v1.HubService, in the package [github.com/anasamu/comm/grpc/comm/v1], comes along unless [WithoutHub] is given.
 // Its streams are connections of the manager like those of every other protocol: the same groups, users, history,
 // resuming, overflow policies and drain. Its calls send messages, list and close connections, for whoever the
-// authorizer allows. [Dialer] is the client in Go: with [comm.NewClient] it reconnects and goes on where it was.
+// authorizer allows. The rate of messages is bounded for each connection, and each call is one of its own, so calls are
+// bounded by [WithCallRate] alone. [Dialer] is the client in Go: with [comm.NewClient] it reconnects and goes on where it was.
 //
 //	client, err := comm.NewClient([]comm.Dialer{commgrpc.Dialer("gateway.example.com:443", commgrpc.WithTLS(&tls.Config{}))})
 //
@@ -44,7 +48,10 @@
 // Without an authorizer ([comm.WithAuthorizer], or [comm.WithOpenAccess] in development) no method can be called but
 // those of health, reflection and [WithPublicMethods]. Every other call asks the authenticator, who finds the metadata
 // in Handshake.Header and a client certificate in Handshake.TLS, and then the authorizer, with [comm.ActionInvoke] and
-// the full method in Access.Method. Handlers and interceptors find who calls with [FromContext]. Note that grpc-go reads
+// the full method in Access.Method. Whom the authorizer is shown is no connection: it has a user, labels, an identity and
+// an address, the same ID as everybody, and neither metadata nor certificate, of which the authenticator keeps what is
+// needed in the identity. A stream goes on when the identity of its caller expires, but those of the hub: its handler
+// may look at Identity.Expires. Handlers and interceptors find who calls with [FromContext]. Note that grpc-go reads
 // and decodes the message of a unary call before any interceptor runs.
 //
 // # Errors
@@ -57,8 +64,9 @@
 // # Seeing it
 //
 // A call that fails by the service's fault (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS) is logged as a
-// warning, one that fails otherwise as information, and for debugging what succeeds or is cancelled by the client. Manager.Stats and /metrics count calls by
-// method and code. A traceparent in the metadata makes the call part of that trace, and what its handler sends.
+// warning, one that fails otherwise as information. For debugging is what succeeds, what its client cancels, and what
+// a stranger can do as often as he likes: calls that are refused before it is known who makes them, of methods that do
+// not exist, of health, reflection and the hub. Manager.Stats and /metrics count all calls by method and code. A traceparent in the metadata makes the call part of that trace, and what its handler sends.
 //
 // grpc.health.v1 says NOT_SERVING for "" while the gateway is not ready, as /readyz does, and for each service from the
 // moment that a drain begins; [Provider.SetServingStatus] holds beside that. With grpcurl and grpc-health-probe:
@@ -75,5 +83,7 @@
 // # Bounds
 //
 // Messages, metadata, calls of a connection, connections, and the rate of calls are bounded as [Config] says; so is the
-// look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager.
+// look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager. What [Config] says of
+// connections, metadata, streams at once, keepalive and age is for the native transport: connections of net/http have the
+// manager's limits, 64 KiB of metadata and 250 calls at once.
 package commgrpc

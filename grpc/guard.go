@@ -113,6 +113,7 @@ func (g *guard) begin(c *call, m *method) error {
 	}
 	if m.own || m.public {
 		c.trace(nil)
+		c.begun = true
 		return nil
 	}
 	hs, err := g.authenticate(c)
@@ -123,5 +124,6 @@ func (g *guard) begin(c *call, m *method) error {
 	if err := g.host.Authorize(c, hs, comm.Access{Action: comm.ActionInvoke, Method: c.caller.Method}); err != nil {
 		return refusal(err)
 	}
+	c.begun = true
 	return nil
 }

@@ -7,12 +7,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
@@ -24,6 +27,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
+	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
 // byToken takes the token for the user's name; "bad" is nobody's.
@@ -314,14 +318,71 @@ func TestLog(t *testing.T) {
 	}
 	c.UnaryCall(as(t, "eve"), payload(1))
 	c.EmptyCall(as(t, "ann"), new(grpc_testing.Empty))
-	eventually(t, "five lines", func() bool { return len(logged.lines("code=")) == 5 })
+	c.UnaryCall(as(t, "bad"), payload(1))
+	eventually(t, "six lines", func() bool { return len(logged.lines("code=")) == 6 })
 	for code, want := range map[string][]string{
 		"code=UNKNOWN":           {"level=WARN", "method=" + unaryCall, "user=ann", "took=", "remote=", "the store is gone"},
 		"code=INVALID_ARGUMENT":  {"level=INFO", "no such day"},
 		"code=OK":                {"level=DEBUG"},
 		"code=PERMISSION_DENIED": {"level=INFO"},
+		"code=UNAUTHENTICATED":   {"level=DEBUG"},
 	} {
 		contains(t, strings.Join(logged.lines(code), ""), want...)
+	}
+}
+
+// What a stranger can do as often as he likes is not in the log: neither what is refused before it is known who calls, nor
+// streams that are over before they begin, which are no fault of the service either.
+func TestLogOfStrangers(t *testing.T) {
+	t.Parallel()
+	logged := new(journal)
+	m := guarded(t, commgrpc.New(with(new(service)), commgrpc.WithCallRate(1000, 200)), comm.WithAuthenticator(byToken), comm.WithAuthorizer(annOnly),
+		comm.WithLogger(slog.New(slog.NewTextHandler(logged, nil))))
+	cc := client(t, m)
+	for _, method := range []string{unaryCall, "/x.S/M", "/grpc.testing.TestService/X", "/comm.v1.HubService/GetStats", "/comm.v1.HubService/Connect"} {
+		cc.Invoke(t.Context(), method, new(grpc_testing.Empty), new(grpc_testing.Empty))
+	}
+	_, err := grpc_health_v1.NewHealthClient(cc).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"})
+	wantCode(t, "an unknown service", err, codes.NotFound)
+	const streams = 100
+	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", "grpc-go/1.85", streams)
+	for range 300 { // over the rate
+		_, err = grpc_testing.NewTestServiceClient(cc).UnaryCall(t.Context(), payload(1))
+	}
+	wantCode(t, "over the rate", err, codes.ResourceExhausted)
+	eventually(t, "all are counted", func() bool {
+		s, err := m.Stats("grpc")
+		return err == nil && s.Calls["/comm.v1.HubService/Connect"].Calls >= streams
+	})
+	if s, _ := m.Stats("grpc"); s.Calls["/comm.v1.HubService/Connect"].Failed > 0 {
+		t.Errorf("failures of the service: %+v", s.Calls["/comm.v1.HubService/Connect"])
+	}
+	if list := logged.lines("call failed"); len(list) > 0 {
+		t.Errorf("%d lines: %s", len(list), list[0])
+	}
+}
+
+// cancelAtOnce opens streams for a method and resets each of them at once.
+func cancelAtOnce(t *testing.T, m *comm.Manager, method, agent string, streams int) {
+	t.Helper()
+	c := dial(t, m, "gateway:80", "h2")
+	defer c.Close()
+	io.WriteString(c, http2.ClientPreface)
+	f := http2.NewFramer(c, c)
+	f.WriteSettings()
+	answered := make(chan error)
+	go func() { answered <- awaitPing(f) }()
+	for n := range streams {
+		id := uint32(2*n + 1)
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: callBlock(method, agent), EndHeaders: true})
+		f.WriteData(id, false, []byte("\x00\x00\x00\x00\x01"))
+		if err := f.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.WritePing(false, [8]byte{1})
+	if err := <-answered; err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -496,4 +557,136 @@ func mutual(t testing.TB) (server, client *tls.Config) {
 	server = &tls.Config{Certificates: []tls.Certificate{issue("localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
 	client = &tls.Config{Certificates: []tls.Certificate{issue("ann")}, RootCAs: pool, ServerName: "localhost"}
 	return server, client
+}
+
+// What would open a way past the authorizer is no option: a handler of unknown services that the guard does not know of.
+func TestUnknownServiceByServerOption(t *testing.T) {
+	t.Parallel()
+	reached := func(any, grpc.ServerStream) error { return status.Error(codes.DataLoss, "reached") }
+	m := guarded(t, commgrpc.New(commgrpc.WithServerOptions(grpc.UnknownServiceHandler(reached))))
+	wantCode(t, "an unknown service", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.Unimplemented)
+	m = guarded(t, commgrpc.New(commgrpc.WithUnknownService(reached)))
+	wantCode(t, "one that is handled", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.PermissionDenied)
+}
+
+// ownHub is a service of the user's under the hub's name.
+type ownHub struct {
+	commv1.UnimplementedHubServiceServer
+}
+
+func (ownHub) GetStats(context.Context, *commv1.GetStatsRequest) (*commv1.GetStatsResponse, error) {
+	return new(commv1.GetStatsResponse), nil
+}
+
+// The hub sees to rights by itself. A service in its place does not, so the guard has to.
+func TestOwnHubService(t *testing.T) {
+	t.Parallel()
+	register := commgrpc.Register(func(r grpc.ServiceRegistrar) { commv1.RegisterHubServiceServer(r, ownHub{}) })
+	m := guarded(t, commgrpc.New(commgrpc.WithoutHub(), register))
+	_, err := commv1.NewHubServiceClient(client(t, m)).GetStats(t.Context(), new(commv1.GetStatsRequest))
+	wantCode(t, "a service of the hub's name", err, codes.PermissionDenied)
+}
+
+// No spelling of a path finds a method that the authorizer was not asked about by its own name.
+func TestOddPaths(t *testing.T) {
+	t.Parallel()
+	m := guarded(t, commgrpc.New(with(new(service))), comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
+		if a.Method != unaryCall {
+			return nil
+		}
+		return comm.ErrForbidden
+	}))
+	for _, agent := range []string{"grpc-go/1.85", "curl"} {
+		for _, path := range []string{
+			unaryCall, unaryCall[1:], "/" + unaryCall, "//" + unaryCall, "/grpc.testing.TestService//UnaryCall",
+			"/grpc.testing.TestService%2FUnaryCall", "/grpc.testing.TestService/Unary%43all", "/GRPC.testing.TestService/UnaryCall",
+			"/grpc.testing.TestService/unarycall", unaryCall + "/", unaryCall + "?x=1", unaryCall + "#x", unaryCall + "%00",
+			"/x/../grpc.testing.TestService/UnaryCall", "/grpc.health.v1.Health/../grpc.testing.TestService/UnaryCall",
+			"http://localhost" + unaryCall, "*", "/",
+		} {
+			if got := oddCall(t, m, path, agent); got == "0" {
+				t.Errorf("%q by %s was answered", path, agent)
+			}
+		}
+	}
+}
+
+// oddCall makes a call frame by frame, and returns its grpc-status, "" without one.
+func oddCall(t *testing.T, m *comm.Manager, path, agent string) (code string) {
+	t.Helper()
+	c := dial(t, m, "gateway:80", "h2")
+	defer c.Close()
+	io.WriteString(c, http2.ClientPreface)
+	f := http2.NewFramer(c, c)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "localhost"},
+		{":path", path},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+		{"user-agent", agent},
+	} {
+		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	f.WriteSettings()
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+	f.WriteData(1, true, []byte("\x00\x00\x00\x00\x00"))
+	for {
+		answer, err := f.ReadFrame()
+		if err != nil {
+			return code
+		}
+		switch answer := answer.(type) {
+		case *http2.MetaHeadersFrame:
+			for _, h := range answer.Fields {
+				if h.Name == "grpc-status" {
+					code = h.Value
+				}
+			}
+			if answer.StreamEnded() {
+				return code
+			}
+		case *http2.DataFrame:
+			if answer.StreamEnded() {
+				return code
+			}
+		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+			return code
+		}
+	}
+}
+
+// awaitPing reads until a ping is answered: what was sent before it has been read then.
+func awaitPing(f *http2.Framer) error {
+	for {
+		answer, err := f.ReadFrame()
+		if err != nil {
+			return err
+		}
+		if p, ok := answer.(*http2.PingFrame); ok && p.IsAck() {
+			return nil
+		}
+	}
+}
+
+// callBlock is the header of a call, as the first or a later one of its connection.
+func callBlock(path, agent string) []byte {
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "localhost"},
+		{":path", path},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+		{"user-agent", agent},
+	} {
+		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true}) // in no table
+	}
+	return block.Bytes()
 }

@@ -115,7 +115,10 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	t := newTransport(h, s)
 	defer t.leave()
 	if err := grpc.SetSendCompressor(s.Context(), encoding.Identity); err != nil {
-		return refusedStatus("", err).Err()
+		if s.Context().Err() != nil { // the stream is over already
+			err = errGone
+		}
+		return t.refuse(err).Err()
 	}
 	client := from(t)
 	c, err := h.attach(t, client)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/status"
 	protobuf "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -247,12 +248,15 @@ func toWireStats(s comm.Stats) *commv1.GetStatsResponse {
 	return w
 }
 
-// callError is the status of a call that failed; nil is OK. The end of the call's own time is its own status.
+// callError is the status of a call that failed; nil is OK. The end of the call's own time is its own status, whatever
+// it has cut short.
 func callError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled): // whatever came of it, nobody is told
+		return status.FromContextError(ctx.Err()).Err()
+	case ctx.Err() != nil:
 		err = &comm.PeerError{Code: comm.CodeTimeout, Message: "the call's deadline came first"}
 	}
 	if r, ok := errors.AsType[comm.CloseReason](err); ok {

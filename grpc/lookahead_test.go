@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -296,4 +297,19 @@ func FuzzLook(f *testing.F) {
 			t.Fatalf("read %q of %q, want %q", got, sent, want)
 		}
 	})
+}
+
+// A header that repeats a long field costs no more to look at than its bytes. It is not parallel, for it takes the time.
+func TestRepeatedField(t *testing.T) {
+	w := newWire()
+	youngest := []byte{0x80 | 62} // entry of the table, RFC 7541, section 2.3.3
+	inPieces(w, append(call("user-agent", strings.Repeat("a ", 1950)), bytes.Repeat(youngest, 60<<10)...), 16<<10)
+	start := time.Now()
+	seen, v, err := commgrpc.Look(bytes.NewReader(w.Bytes()))
+	if err != nil || v != commgrpc.VerdictOther || len(seen) != w.Len() {
+		t.Errorf("%v, %v, %d bytes of %d", v, err, len(seen), w.Len())
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
 }

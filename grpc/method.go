@@ -24,6 +24,7 @@ type method struct {
 	label   string // of logs and statistics: what clients make up is none
 	own     bool   // it sees to identity and rights by itself
 	public  bool   // everybody may call it
+	missing bool   // nothing serves it
 	endless bool   // its streams end for nothing but the server's end
 }
 
@@ -40,16 +41,17 @@ func (m *method) lasting() bool { return m.own || m.endless }
 // endless are the services of which a stream lasts as long as its client likes.
 var endless = []string{healthName, reflectionName}
 
-// hubName is the service that authenticates and authorises by itself, for its streams are connections.
+// hubName is the service that authenticates and authorises by itself, for its streams are connections. One that the user
+// brings in its place does not.
 const hubName = "comm.v1.HubService"
 
 func (p *Provider) methods() *methods {
-	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", public: p.unknown == nil}}
+	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", public: p.unknown == nil, missing: p.unknown == nil}}
 	for _, s := range p.services.list {
 		name := s.desc.ServiceName
 		add := func(m string) {
 			full := "/" + name + "/" + m
-			all.known[full] = &method{label: full, own: name == hubName, public: p.isPublic(name, full), endless: slices.Contains(endless, name)}
+			all.known[full] = &method{label: full, own: name == hubName && p.hub != nil, public: p.isPublic(name, full), endless: slices.Contains(endless, name)}
 		}
 		for _, m := range s.desc.Methods {
 			add(m.MethodName)

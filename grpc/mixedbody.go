@@ -87,7 +87,8 @@ func (b *pacedBody) await() error {
 		room := b.total < maxAhead || !b.streamed
 		b.mu.Unlock()
 		switch {
-		case b.over:
+		case b.over: // of which the server has the head: it refuses it, unless it has been given another bound
+			return fmt.Errorf("commgrpc: a message is larger than max_recv_msg_size, %d bytes", b.max)
 		case !b.streamed && b.messages > 1:
 			return fmt.Errorf("commgrpc: more than one message for a method that takes one: %w", io.ErrUnexpectedEOF)
 		case room:

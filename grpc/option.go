@@ -33,7 +33,8 @@ func refuse(name string, value any, allowed string) error {
 }
 
 // Register adds services: in f call the generated RegisterXServer functions. It may be given any number of times; f is
-// called once, by comm.New. A service of grpc.health.v1 or grpc.reflection.v1 takes the place of the provider's own.
+// called once, by comm.New. A service of grpc.health.v1 or grpc.reflection.v1 takes the place of the provider's own, and is
+// as public.
 func Register(f func(grpc.ServiceRegistrar)) Option {
 	return option(func(p *Provider) error { return p.services.call(f) })
 }
@@ -54,10 +55,14 @@ func WithAddr(addr string) Option {
 
 // WithHost and [WithPort] set the provider's own address in two parts, as a configuration file does. Without both it is
 // served on the manager's.
-func WithHost(host string) Option { return set(func(c *Config) { c.Host = host }) }
+func WithHost(host string) Option {
+	return option(func(p *Provider) error { p.addr, p.conf.Host = "", host; return nil })
+}
 
 // WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
-func WithPort(port int) Option { return set(func(c *Config) { c.Port = port }) }
+func WithPort(port int) Option {
+	return option(func(p *Provider) error { p.addr, p.conf.Port = "", port; return nil })
+}
 
 // WithMaxRecvMsgSize bounds one message of a client, after decompression; a larger one is RESOURCE_EXHAUSTED. The
 // default is 4 MiB.
@@ -71,7 +76,8 @@ func WithMaxSendMsgSize(bytes int) Option {
 	return set(func(c *Config) { c.MaxSendMsgSize = comm.ByteSize(bytes) })
 }
 
-// WithMaxHeaderSize bounds a call's metadata. The default is 64 KiB.
+// WithMaxHeaderSize bounds a call's metadata, 1 KiB to 16 MiB; libraries refuse to send more. The default is 64 KiB, and
+// the first call of a connection never has more.
 func WithMaxHeaderSize(bytes int) Option {
 	return set(func(c *Config) { c.MaxHeaderSize = comm.ByteSize(bytes) })
 }
@@ -103,8 +109,8 @@ func WithNative(on bool) Option { return set(func(c *Config) { c.EnableNative = 
 // WithReflection serves grpc.reflection.v1, by which tools such as grpcurl find services, to everybody. The default is true.
 func WithReflection(on bool) Option { return set(func(c *Config) { c.EnableReflection = on }) }
 
-// WithChannelz serves grpc.channelz.v1, which shows connections and calls, to whom the authorizer allows it. The
-// default is false.
+// WithChannelz serves grpc.channelz.v1, which shows connections and calls of all the process, to whom the authorizer
+// allows it. The default is false.
 func WithChannelz(on bool) Option { return set(func(c *Config) { c.EnableChannelz = on }) }
 
 // WithKeepalive sets after how long a silence a client is pinged, and how long it then has to answer: 1 s or more, or 0
@@ -166,7 +172,8 @@ func WithStatsHandler(h stats.Handler) Option {
 }
 
 // WithUnknownService handles calls of services and methods that are not registered, for proxies. The authorizer is asked
-// about each. Without it their status is that of an unknown method, code 12.
+// about each. Without it their status is that of an unknown method, code 12, which is also what clients whose connection is
+// net/http's get for services that are not registered: there only paths of registered ones are gRPC's.
 func WithUnknownService(h grpc.StreamHandler) Option {
 	return option(func(p *Provider) error {
 		if h == nil {
@@ -179,7 +186,8 @@ func WithUnknownService(h grpc.StreamHandler) Option {
 
 // WithPublicMethods names methods that everybody may call: "/pkg.Service/Method", or "/pkg.Service/*" for all of a
 // service. Neither the authenticator nor the authorizer is asked about them, and their handlers see no identity.
-// Health is always public, and reflection where it is served.
+// Health is always public, and reflection where it is served. The hub's methods never are: it asks for each what the
+// caller wants to do.
 func WithPublicMethods(methods ...string) Option {
 	return option(func(p *Provider) error {
 		for _, m := range methods {
@@ -193,8 +201,11 @@ func WithPublicMethods(methods ...string) Option {
 	})
 }
 
-// WithServerOptions adds options of grpc-go that have no own one here. They come after the provider's, so they win.
-// Credentials are not to be set so: see [WithTLS].
+// WithServerOptions adds options of grpc-go that have no own one here. They come after the provider's, so they win, but
+// for credentials and the handler of unknown services, which are ignored: see [WithTLS] and [WithUnknownService]. The hub
+// needs the codec that is there, and its limits are those of [WithMaxRecvMsgSize] and [WithMaxSendMsgSize].
+// An interceptor that is set by grpc.UnaryInterceptor or grpc.StreamInterceptor runs before the provider's own, for
+// calls that nobody has allowed yet. grpc-go's conflicts of options are an error of the start.
 func WithServerOptions(list ...grpc.ServerOption) Option {
 	return option(func(p *Provider) error {
 		if slices.ContainsFunc(list, func(o grpc.ServerOption) bool { return o == nil }) {

@@ -38,11 +38,19 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 	if stream && m.lasting() && code != codes.Internal { // it has to end somehow
 		failed, level = false, slog.LevelDebug
 	}
+	if level < slog.LevelWarn && c.byStranger(m) || m.own && code != codes.Internal {
+		level = slog.LevelDebug
+	}
 	g.host.Served(counted, comm.Served{Name: m.label, Code: codeName(code), Failed: failed, Stream: stream, Took: took})
 	if err == errPanicked || !g.log.Enabled(c, level) {
 		return
 	}
 	g.report(c, level, m, code, took, err)
+}
+
+// byStranger reports that a call has got no further than anybody's would: strangers must not be able to fill the log.
+func (c *call) byStranger(m *method) bool {
+	return m.lasting() || m.missing || !c.begun && c.caller.Identity.User == ""
 }
 
 // errorCode is the code that grpc-go makes of a handler's error.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -69,7 +70,7 @@ func (s *server) build(native bool) (g *grpc.Server, err error) {
 			err = fmt.Errorf("commgrpc: WithServerOptions: %v", r)
 		}
 	}()
-	g = grpc.NewServer(append(s.options(native), s.p.server...)...)
+	g = grpc.NewServer(slices.Concat(s.options(native), s.p.server, s.lastOptions(native))...)
 	s.p.services.on(g)
 	return g, nil
 }
@@ -87,7 +88,6 @@ func (s *server) options(native bool) []grpc.ServerOption {
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
 		grpc.ChainStreamInterceptor(append([]grpc.StreamServerInterceptor{g.stream}, s.p.stream...)...),
-		grpc.UnknownServiceHandler(s.p.unknownService()),
 	}
 	for _, h := range s.p.stats {
 		opts = append(opts, grpc.StatsHandler(h))
@@ -98,7 +98,6 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	settings := s.host.Settings()
 	return append(opts,
 		grpc.NumStreamWorkers(workersPerProc*uint32(runtime.GOMAXPROCS(0))),
-		grpc.Creds(handedOver{}),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
 		grpc.MaxHeaderListSize(uint32(c.MaxHeaderSize)),
 		grpc.ConnectionTimeout(settings.HandshakeTimeout),
@@ -108,6 +107,16 @@ func (s *server) options(native bool) []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.MinPingInterval, PermitWithoutStream: true}),
 	)
+}
+
+// lastOptions are those that nobody may replace: the guard lets everybody call what is not registered because it is
+// refused anyway, and who has a certificate is known from a handshake that is done already.
+func (s *server) lastOptions(native bool) []grpc.ServerOption {
+	opts := []grpc.ServerOption{grpc.UnknownServiceHandler(s.p.unknownService())}
+	if native {
+		opts = append(opts, grpc.Creds(handedOver{}))
+	}
+	return opts
 }
 
 // start serves. The claim comes last: what it takes must be served.
