@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/limit"
@@ -327,11 +328,18 @@ func (h *host) Connection(id, session string) (*Conn, error) {
 
 func (h *host) Traffic(c *Conn, in, out int) {
 	if c != nil {
-		c.stats.bytesIn.Add(int64(in))
-		c.stats.bytesOut.Add(int64(out))
+		addBytes(&c.stats.bytesIn, in)
+		addBytes(&c.stats.bytesOut, out)
 	}
-	h.p.stats.bytesIn.Add(int64(in))
-	h.p.stats.bytesOut.Add(int64(out))
+	addBytes(&h.p.stats.bytesIn.Int64, in)
+	addBytes(&h.p.stats.bytesOut.Int64, out)
+}
+
+// addBytes leaves a counter alone that has nothing to count: mostly bytes go one way, and other goroutines count too.
+func addBytes(to *atomic.Int64, n int) {
+	if n != 0 {
+		to.Add(int64(n))
+	}
 }
 
 func (h *host) Settings() Settings { return h.p.manager.settings }

@@ -209,13 +209,15 @@ type scratch struct {
 	envelopes []*envelope
 	out       []Outbound
 	sources   []source
-	used      int // the longest batch so far: most are short, and clearing all would cost more than they do
+	taken     [takenAtOnce]*Conn // a writer's
+	used      int                // the longest batch so far: most are short, and clearing all would cost more than they do
 }
 
 func (s *scratch) free() {
 	clear(s.envelopes[:min(s.used, cap(s.envelopes))])
 	clear(s.out[:min(s.used, cap(s.out))])
 	clear(s.sources[:cap(s.sources)])
+	clear(s.taken[:])
 	s.used = 0
 	batches.Put(s)
 }

@@ -22,8 +22,9 @@ type writers struct {
 
 // writer is one of them.
 type writer struct {
-	all  *writers
-	left bool // it waited for a peer, and takes nothing more from ready
+	all   *writers
+	taken []*Conn // from ready, to be written by this one
+	left  bool    // it waited for a peer, and takes nothing more from ready
 }
 
 // submit has connections written whose outboxes were woken.
@@ -63,32 +64,46 @@ func (w *writers) startLocked(n int) int {
 }
 
 func (w *writers) run() {
-	me := writer{all: w}
 	s := batches.Get().(*scratch)
 	defer s.free()
-	for c := w.take(); c != nil; c = w.take() {
-		more := c.writeBatch(s, &me)
-		if me.left { // c has this goroutine for itself
-			for more {
-				more = c.writeBatch(s, nil)
+	me := writer{all: w}
+	for me.take(&s.taken) {
+		for len(me.taken) > 0 {
+			c := me.taken[0]
+			me.taken = me.taken[1:]
+			more := c.writeBatch(s, &me)
+			if me.left { // c has this goroutine for itself
+				for more {
+					more = c.writeBatch(s, nil)
+				}
+				return
 			}
-			return
-		}
-		if more {
-			w.again(c)
+			if more {
+				w.again(c)
+			}
 		}
 	}
 }
 
-// take returns the next connection, or nil when the goroutine must end.
-func (w *writers) take() *Conn {
+// takenAtOnce is how many connections a writer takes, if there are many: neighbours in a group often share what
+// is below them, such as the streams of one HTTP/2 connection, and two writers would get in each other's way there.
+const takenAtOnce = 32
+
+// take returns false when the goroutine must end. Of few connections it leaves some for others.
+func (me *writer) take(room *[takenAtOnce]*Conn) bool {
+	w := me.all
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c, ok := w.ready.Pop()
-	if !ok {
-		w.running--
+	me.taken = room[:0]
+	for range min(max(1, w.ready.Len()/(2*w.most)), takenAtOnce) {
+		c, ok := w.ready.Pop()
+		if !ok {
+			w.running--
+			return false
+		}
+		me.taken = append(me.taken, c)
 	}
-	return c
+	return true
 }
 
 // again puts a connection behind the others.
@@ -107,6 +122,10 @@ func (me *writer) leave() {
 	w := me.all
 	w.mu.Lock()
 	w.running--
+	for _, c := range me.taken {
+		w.ready.Push(c)
+	}
+	me.taken = nil
 	start := w.startLocked(w.ready.Len())
 	w.mu.Unlock()
 	for range start {

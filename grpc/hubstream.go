@@ -25,12 +25,12 @@ type transport struct {
 	helloID string
 	holders atomic.Int32 // of the stream's place
 
-	waiter  comm.Waiter   // told before Write waits
-	writing chan struct{} // holds one token, the turn to send, during a send
-	out     batch         // of whose turn it is
-	unsent  unsent
-	sends   atomic.Uint32 // begun and ended: while one is under way it is odd
-	wrote   atomic.Bool   // since the last beat
+	waiter comm.Waiter // told before Write waits
+	turn   turn        // to send
+	out    batch       // of whose turn it is
+	unsent unsent
+	sends  atomic.Uint32 // begun and ended: while one is under way it is odd
+	wrote  atomic.Bool   // since the last beat
 
 	over chan struct{}             // closed when the handler is to return
 	shut atomic.Bool               // over is closed
@@ -46,7 +46,7 @@ type transport struct {
 }
 
 func newTransport(h *hub, s grpc.ServerStream) *transport {
-	t := &transport{hub: h, stream: s, writing: make(chan struct{}, 1), over: make(chan struct{})}
+	t := &transport{hub: h, stream: s, turn: newTurn(), over: make(chan struct{})}
 	t.unsent.most = heldByStream
 	if s.Context().Value(http.ServerContextKey) != nil {
 		t.unsent.most = 1 // net/http writes, and holds nothing
@@ -95,8 +95,8 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 
 // Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
-	t.turn()
-	defer t.giveTurn()
+	t.takeTurn()
+	defer t.turn.give()
 	if n, err = t.gather(frames); err != nil {
 		return 0, err
 	}
@@ -106,7 +106,9 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 	if err := t.send(deadline); err != nil {
 		return 0, err
 	}
-	t.wrote.Store(true)
+	if !t.wrote.Load() {
+		t.wrote.Store(true)
+	}
 	return n, nil
 }
 
@@ -135,17 +137,13 @@ func (t *transport) gather(frames []comm.Outbound) (n int, err error) {
 	return n, nil
 }
 
-// turn takes the turn to send, in Write.
-func (t *transport) turn() {
-	select {
-	case t.writing <- struct{}{}:
-	default: // a ping
+// takeTurn takes the turn to send, in Write.
+func (t *transport) takeTurn() {
+	if !t.turn.try() { // a ping
 		t.waiter.Waiting()
-		t.writing <- struct{}{}
+		t.turn.take()
 	}
 }
-
-func (t *transport) giveTurn() { <-t.writing }
 
 // encode returns the shared bytes, but writes what holds for this carrier into welcome, and leaves out what is too
 // large for it.
@@ -239,8 +237,8 @@ func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
 		t.deadline.Reset(time.Until(deadline))
 	}
 	t.mu.Unlock()
-	t.writing <- struct{}{}
-	defer t.giveTurn()
+	t.turn.take()
+	defer t.turn.give()
 	if r.Kind != comm.ReasonLost {
 		_ = t.say(r.Frame(), deadline) // a client that takes nothing more is told by the status
 	}
@@ -266,8 +264,8 @@ func (t *transport) refuse(err error) *status.Status {
 	if errors.Is(err, errGone) {
 		return status.New(codes.Canceled, err.Error())
 	}
-	t.writing <- struct{}{}
-	defer t.giveTurn()
+	t.turn.take()
+	defer t.turn.give()
 	_ = t.say(comm.RefusalFrame(t.helloID, err), time.Now().Add(refuseTime))
 	return refusedStatus(t.helloID, err)
 }
@@ -344,10 +342,8 @@ func (p *pulse) stuck() bool {
 
 // ask sends a ping, unless something is being sent, which is as good a sign of life.
 func (t *transport) ask(ping *comm.Frame) {
-	select {
-	case t.writing <- struct{}{}:
-		defer t.giveTurn()
+	if t.turn.try() {
+		defer t.turn.give()
 		_ = t.say(ping, time.Now().Add(t.hub.settings.WriteTimeout))
-	default:
 	}
 }
