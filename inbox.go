@@ -219,7 +219,9 @@ func (c *Conn) enqueue(f *Frame) error {
 func (c *Conn) handle() {
 	for f, last := c.in.take(); f != nil; f, last = c.in.take() {
 		c.out.prompt.Store(last && c.out.try != nil)
-		if err := c.dispatch(f); err != nil {
+		err := c.dispatch(f)
+		c.out.prompt.Store(false)
+		if err != nil {
 			c.refuse(f, err)
 		}
 	}
