@@ -12,7 +12,6 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/anasamu/comm/internal/places"
-	"github.com/anasamu/comm/internal/warm"
 )
 
 // Defaults of [Server].
@@ -140,7 +139,6 @@ type h3conn struct {
 
 	requests places.Places  // under way, with the streams that their handlers took over
 	tasks    sync.WaitGroup // the goroutines of the connection
-	warm     warm.Pool      // of those of requests
 }
 
 func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
@@ -151,7 +149,7 @@ func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
 	if idle == 0 {
 		idle = DefaultIdleTimeout
 	}
-	hc := &h3conn{server: s, conn: c, wait: wait, wt: newWTConn(c, s.maxSessions(), wait), warm: warm.Pool{Most: keptForRequests}}
+	hc := &h3conn{server: s, conn: c, wait: wait, wt: newWTConn(c, s.maxSessions(), wait)}
 	// One for each connection, so that a request finds its own without a table.
 	hs := &http3.Server{
 		Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, IdleTimeout: idle, Logger: s.logger(),
@@ -174,7 +172,6 @@ func (c *h3conn) serve() error {
 	c.wt.close()
 	_ = c.raw.CloseWithError(noError, "") // it is closed; this stops its idle timer
 	c.tasks.Wait()
-	c.warm.Close()
 	ae, ok := errors.AsType[*quic.ApplicationError](err)
 	switch {
 	case c.requests.Closed():
@@ -191,16 +188,9 @@ func (c *h3conn) accept() error {
 		if err != nil {
 			return err
 		}
-		c.tasks.Add(1)
-		c.warm.Go(func() {
-			defer c.tasks.Done()
-			c.handle(str)
-		})
+		c.tasks.Go(func() { c.handle(str) })
 	}
 }
-
-// keptForRequests is how many goroutines a connection keeps for its next requests.
-const keptForRequests = 4
 
 func (c *h3conn) acceptUni() {
 	for {
