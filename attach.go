@@ -266,7 +266,8 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c.stats.lastActivity.Store(c.since.UnixNano())
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(&m.queues)
-	c.in.run = c.handle
+	c.in.run, c.in.pool = c.handle, &m.warm
+	c.out.try, _ = t.(TryWriter)
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true

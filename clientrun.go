@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/warm"
 )
 
 // clientInbox is how much may wait for the client's handlers before it stops reading.
@@ -186,10 +188,11 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
-	c.in.tasks = &handling
+	var pool warm.Pool
+	c.in.pool, c.in.tasks = &pool, &handling
 	c.in.run = func() {
 		defer handling.Done()
-		for f := c.in.take(); f != nil; f = c.in.take() {
+		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
 			if f.Op == OpCall { // may wait for messages, so it must not hold them up
 				helping.Go(func() { c.handleCall(ctx, carrier, f) })
 				continue

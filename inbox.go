@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/queue"
+	"github.com/anasamu/comm/internal/warm"
 )
 
 // inbox is what a client sent and no handler has taken yet. Its goroutines exist only while it is
@@ -24,6 +25,7 @@ type inbox struct {
 	closed  bool
 	refused bool            // the server drains: what comes now is refused
 	run     func()          // calls take until nil, on a goroutine of its own; stored, so that starting it allocates nothing
+	pool    *warm.Pool      // of the goroutines
 	tasks   *sync.WaitGroup // of those goroutines, where somebody waits for them: each ends with Done
 	answers pending         // what a handler may be waiting for while it holds up the rest
 	bounds  *inboxBounds
@@ -71,7 +73,7 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 		if b.tasks != nil {
 			b.tasks.Add(1)
 		}
-		go b.run()
+		b.pool.Go(b.run)
 	}
 	return nil, nil
 }
@@ -101,18 +103,18 @@ func (b *inbox) wake() {
 	}
 }
 
-// take returns the next frame, or nil when the goroutine must end.
-func (b *inbox) take() *Frame {
+// take returns the next frame, or nil when the goroutine must end, and whether nothing is behind it.
+func (b *inbox) take() (f *Frame, last bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f, ok := b.q.Pop()
 	if !ok || b.closed {
 		b.running--
-		return nil
+		return nil, true
 	}
 	b.bytes -= frameSize(f)
 	b.wake()
-	return f
+	return f, b.q.Len() == 0
 }
 
 // idle reports whether nothing waits and no handler runs.
@@ -215,8 +217,11 @@ func (c *Conn) enqueue(f *Frame) error {
 
 // handle is the handler goroutine: it works through the inbox and ends when it is empty.
 func (c *Conn) handle() {
-	for f := c.in.take(); f != nil; f = c.in.take() {
-		if err := c.dispatch(f); err != nil {
+	for f, last := c.in.take(); f != nil; f, last = c.in.take() {
+		c.out.prompt.Store(last && c.out.try != nil)
+		err := c.dispatch(f)
+		c.out.prompt.Store(false)
+		if err != nil {
 			c.refuse(f, err)
 		}
 	}
@@ -289,9 +294,9 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	case f.Op == OpCall:
 		r := replyFrame(f.ID, nil)
 		r.Message = stampTrace(ctx, reply)
-		c.control(r)
+		c.answerNow(r)
 	case f.Ack && f.ID != "":
-		c.control(&Frame{Op: OpAck, ID: f.ID})
+		c.answerNow(&Frame{Op: OpAck, ID: f.ID})
 	}
 	return nil
 }

@@ -100,6 +100,7 @@ func (m *Manager) Close() error {
 		err = errors.Join(err, m.backplane.stop())
 	}
 	m.work.Wait()
+	m.warm.Close()
 	if errors.Is(err, context.Canceled) {
 		return nil // cut is what was asked for
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/anasamu/comm/internal/memnet"
 	"github.com/anasamu/comm/internal/queue"
 	"github.com/anasamu/comm/internal/stat"
+	"github.com/anasamu/comm/internal/warm"
 )
 
 // Manager is the gateway: it runs the providers and holds every connection, group and handler.
@@ -42,6 +44,7 @@ type Manager struct {
 	book      endpoints
 	queues    queue.Limits // of every connection
 	writers   writers
+	warm      warm.Pool     // handlers and writers run on its goroutines
 	order     atomic.Uint64 // the sequence number of what was published last
 	taps      taps
 	ready     readiness
@@ -193,6 +196,8 @@ func (m *Manager) build() {
 		Authenticator: m.cfg.Authenticator != nil,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.warm.Most = max(16, 4*runtime.GOMAXPROCS(0))
+	m.writers.pool, m.writers.loop = &m.warm, m.writers.run
 	m.conns = newRegistry()
 	m.dir.seed = maphash.MakeSeed()
 	m.sessions = &sessions{bySum: make(map[sessionKey]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}

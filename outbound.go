@@ -25,6 +25,7 @@ type envelope struct {
 	lane     string
 	key      string
 	unrel    bool
+	sole     bool // for one connection alone: its bytes are worth keeping for nobody
 
 	encodings atomic.Pointer[encoding]
 	encode    sync.Mutex // serialises the first encoding of each format
@@ -42,7 +43,9 @@ type encoding struct {
 func (e *envelope) Size() int   { return e.size }
 func (e *envelope) Key() string { return e.key }
 
-func newControl(f *Frame) *envelope { return &envelope{frame: *f, size: messageOverhead} }
+func newControl(f *Frame) *envelope {
+	return &envelope{frame: *f, size: messageOverhead, sole: true}
+}
 
 // Frame returns the frame. It must not be modified.
 func (o Outbound) Frame() *Frame { return &o.e.frame }
@@ -66,6 +69,18 @@ func (o Outbound) Shared() bool { return o.e.frame.Op == OpMessage }
 // Bytes returns the frame in the given format, encoding it once for all connections that share it.
 // The bytes must not be modified and are valid for ever.
 func (o Outbound) Bytes(f Format) ([]byte, error) { return o.e.bytes(f) }
+
+// Append appends what Bytes returns. It makes no bytes to be kept where no other connection receives them.
+func (o Outbound) Append(dst []byte, f Format) ([]byte, error) {
+	if o.e.sole && o.e.find(f) == nil {
+		return f.Append(dst, &o.e.frame)
+	}
+	b, err := o.e.bytes(f)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, b...), nil
+}
 
 func (e *envelope) bytes(f Format) ([]byte, error) {
 	if enc := e.find(f); enc != nil {

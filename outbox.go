@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm/internal/queue"
@@ -24,6 +25,8 @@ type outbox struct {
 	last    *ending       // with closing: say this and end when empty
 	run     func()        // Conn.write, stored: a go statement with a method allocates
 	shared  bool          // by one of the manager's writers
+	try     TryWriter     // the transport, where it is one
+	prompt  atomic.Bool   // with try: what a handler sends now is the answer to all that the client has sent
 	writer  *writer       // which of them is in the transport's Write; its own
 }
 
@@ -105,23 +108,38 @@ func (o *outbox) wake() bool {
 
 // control queues a control frame, which is never dropped and leaves before messages.
 func (c *Conn) control(f *Frame) {
+	if c.pushControl(f) {
+		c.startWriter()
+	}
+}
+
+// answerNow is control on the handler's goroutine, with no lock held.
+func (c *Conn) answerNow(f *Frame) {
+	switch {
+	case !c.pushControl(f):
+	case c.out.prompt.CompareAndSwap(true, false):
+		c.writeNow()
+	default:
+		c.startWriter()
+	}
+}
+
+// pushControl reports whether the caller must start the writer.
+func (c *Conn) pushControl(f *Frame) (wake bool) {
 	o := &c.out
 	o.mu.Lock()
 	if o.closing {
 		o.mu.Unlock()
-		return
+		return false
 	}
 	if o.q.Control() >= maxControl {
 		o.mu.Unlock()
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "control frames are not read", Err: ErrSlowConsumer})
-		return
+		return false
 	}
+	defer o.mu.Unlock()
 	o.q.PushControl(newControl(f))
-	wake := o.wake()
-	o.mu.Unlock()
-	if wake {
-		c.startWriter()
-	}
+	return o.wake()
 }
 
 // pushOrdered queues a control frame in its place between the messages of a lane. It is called

@@ -147,7 +147,9 @@ func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Me
 		m.deliverWhere(p, t, m.envelope(t, msg, o))
 		return nil
 	case t.kind == targetConn:
-		return m.deliverConns(ctx, p, t, m.envelope(t, msg, o), o)
+		e := m.envelope(t, msg, o)
+		e.sole = len(t.more) == 0
+		return m.deliverConns(ctx, p, t, e, o)
 	}
 	logged := m.logged(t, o)
 	var earlier []LogPosition
@@ -226,8 +228,7 @@ func (m *Manager) deliverWhere(p *publication, t Target, e *envelope) {
 // pushBlocking waits for room in the connection's queue.
 func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *envelope) error {
 	p.expect(c)
-	for {
-		room := c.out.waitRoom()
+	for room := (<-chan struct{})(nil); ; room = c.out.waitRoom() {
 		r, wake, _ := c.push(queued{e: e, patient: true})
 		if wake {
 			c.startWriter()
@@ -240,6 +241,9 @@ func (m *Manager) pushBlocking(ctx context.Context, p *publication, c *Conn, e *
 			p.delivery.Closed++
 			p.lost(c)
 			return nil
+		}
+		if room == nil { // to be asked for before another look
+			continue
 		}
 		select {
 		case <-room:
@@ -310,7 +314,11 @@ func (p *publication) push(c *Conn, m queued) pushResult {
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.
 func (m *Manager) settle(p *publication, ack bool) {
-	m.writers.submit(p.wake)
+	if len(p.wake) == 1 && p.wake[0].out.prompt.CompareAndSwap(true, false) {
+		p.wake[0].writeNow()
+	} else {
+		m.writers.submit(p.wake)
+	}
 	for _, c := range p.kill {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})

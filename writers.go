@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/anasamu/comm/internal/queue"
+	"github.com/anasamu/comm/internal/warm"
 )
 
 // writers are the goroutines that write for many connections, one connection after the other. A send to
@@ -18,6 +19,8 @@ type writers struct {
 	ready   queue.Ring[*Conn]
 	running int // goroutines that take from ready
 	most    int
+	pool    *warm.Pool
+	loop    func() // run, stored: a go statement with a method allocates
 }
 
 // writer is one of them.
@@ -49,7 +52,7 @@ func (w *writers) submit(list []*Conn) {
 	start := w.startLocked(shared)
 	w.mu.Unlock()
 	for range start {
-		go w.run()
+		w.pool.Go(w.loop)
 	}
 }
 
@@ -129,7 +132,7 @@ func (me *writer) leave() {
 	start := w.startLocked(w.ready.Len())
 	w.mu.Unlock()
 	for range start {
-		go w.run()
+		w.pool.Go(w.loop)
 	}
 }
 

@@ -23,6 +23,11 @@ var scenarios = map[string]func(*spec) (metrics, error){
 
 	"calls": driveCalls,
 
+	"quicflood": driveQUICFlood,
+	"quicecho":  driveQUICEcho,
+	"quiclane":  driveQUICLane,
+	"h3get":     driveH3,
+
 	"graphql":     driveGraphQL,
 	"graphqlsubs": driveGraphQLSource,
 	"graphqlws":   driveGraphQLHub,
@@ -35,7 +40,7 @@ func drive(s *spec) (metrics, error) {
 	if !ok {
 		return nil, fmt.Errorf("no scenario %q", s.Scenario)
 	}
-	if !rowNamed(s.Row).wants.inProcess() {
+	if rowNamed(s.Row).wants.onThread() {
 		runtime.LockOSThread() // the loop is one thread
 	}
 	return f(s)

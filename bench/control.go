@@ -32,7 +32,7 @@ type usage struct {
 
 // request is one line to the control endpoint: usage, and what to publish.
 type request struct {
-	Op       string // "usage", "begin", "end", "burst", "paced", "fill", "live"
+	Op       string // "usage", "begin", "end", "burst", "paced", "flood", "beside", "fill", "live"
 	Messages int
 	Rate     float64
 }
@@ -92,6 +92,10 @@ func open(s *spec) (hub, error) {
 		return sub.(caller).Calls(s)
 	case wants == wantsGRPCStreams:
 		return sub.(grpcStreamer).GRPCStreams(s)
+	case wants == wantsQUIC:
+		return sub.(quicServer).QUIC(s)
+	case wants == wantsH3:
+		return sub.(h3Server).H3(s)
 	case wants == wantsStaller:
 		return sub.(staller).Stall(s)
 	case wants.inProcess():
@@ -131,6 +135,10 @@ func answerTo(r request, s *spec, p *publisher) usage {
 		err = p.burst(r.Messages)
 	case "paced":
 		err = p.paced(r.Messages, r.Rate)
+	case "flood":
+		err = p.hub.(flooder).Flood(r.Messages)
+	case "beside":
+		err = p.hub.(besider).Beside(r.Messages)
 	case "fill":
 		err = p.hub.(filler).Fill(groupStalled)
 	}

@@ -20,12 +20,17 @@ const (
 	wantsGraphQLHub
 	wantsCalls
 	wantsGRPCStreams
+	wantsQUIC
+	wantsH3
 )
 
 // inProcess reports whether the client process measures itself.
 func (w wants) inProcess() bool {
 	return w == wantsProbe || w == wantsGraphQL || w == wantsGraphQLSource
 }
+
+// onThread reports whether the client is the loop, which is one thread.
+func (w wants) onThread() bool { return !w.inProcess() && w != wantsQUIC && w != wantsH3 }
 
 // row is one row of the table.
 type row struct {
@@ -114,7 +119,7 @@ var rows = slices.Concat([]row{
 	cheap("deflate128", "echo 128 B of text, permessage-deflate without takeover, one in flight", 0, compressed),
 	fast("deflate128x16", "echo 128 B of text, permessage-deflate without takeover, 16 in flight", 0, compressed),
 	echoRow("allocs", "allocations of the whole server process per echoed message", target{zero: true}, allocColumn, plain),
-}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows, graphQLRows, grpcRows)
+}, idleRows, broadcastRows, streamRows, jobRows, pacedRows, stalledRows, microRows, graphQLRows, grpcRows, quicRows)
 
 func rowNamed(name string) row {
 	i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
@@ -153,6 +158,10 @@ func (r row) can(s subject) bool {
 		_, ok = s.(caller)
 	case wantsGRPCStreams:
 		_, ok = s.(grpcStreamer)
+	case wantsQUIC:
+		_, ok = s.(quicServer)
+	case wantsH3:
+		_, ok = s.(h3Server)
 	}
 	return ok
 }

@@ -204,5 +204,6 @@ func shrink(s *spec) {
 	s.Groups = min(s.Groups, 4)
 	s.Messages = min(s.Messages, 20)
 	s.Rounds = min(s.Rounds, 2)
+	s.Size = min(s.Size, 4<<20)
 	s.Warm, s.Measure, s.Settle = min(s.Warm, 10*time.Millisecond), 30*time.Millisecond, 0
 }

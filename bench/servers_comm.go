@@ -12,6 +12,7 @@ import (
 type (
 	commSubject struct {
 		commGRPC
+		commQUIC
 		commInfo
 		commEcho
 		commHubs

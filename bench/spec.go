@@ -31,7 +31,7 @@ type spec struct {
 	Profile   string // file for the server's CPU profile of the measured part
 	Procs     int    // GOMAXPROCS of the server and the client
 
-	Stalled  bool  // hold: the clients stop reading, and are sent what their sockets hold
+	Stalled  bool  // hold: the clients stop reading, and are sent what their sockets hold; quicflood: one more does not read
 	From     int   // hold: connections that other processes hold
 	Streams  int   // hold: streams that share one HTTP/2 connection
 	Hijack   bool  // hold: event streams are taken over from net/http
@@ -50,7 +50,7 @@ type entry struct {
 	SSE   string // request target of the event stream, a GET
 	GRPC  string // path of the method whose stream a client of a hub takes
 	Poll  string // request target of long polling
-	Proto string // subprotocol, "" for none
+	Proto string // subprotocol, or ALPN name over QUIC; "" for none
 	Hello string // first message on a WebSocket, "" for none
 	Say   string // what a client sends that wants a payload sent to its group
 }

@@ -100,8 +100,42 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 	return n, t.reason(err)
 }
 
+// TryWrite implements comm.TryWriter, for small frames of the default lane.
+func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
+	if !t.plain(o) || o.Size() > maxQueued {
+		return false, nil
+	}
+	select {
+	case t.writing <- struct{}{}:
+	default:
+		return false, nil // a ping is being written
+	}
+	defer func() { <-t.writing }()
+	b, err := o.Append(t.buf[:0], wireFormat)
+	if err != nil {
+		return false, t.reason(err)
+	}
+	t.buf = b
+	if t.queued+len(b) > maxQueued {
+		return false, nil
+	}
+	switch err := t.control.TryWriteAll(b); {
+	case errors.Is(err, quic.ErrWouldBlock):
+		return false, nil
+	case err != nil:
+		return false, t.reason(err)
+	}
+	t.queued += len(b)
+	t.sent += len(b)
+	t.count()
+	return true, nil
+}
+
 // add sends one frame, or puts it to those that leave together.
 func (t *transport) add(o comm.Outbound, deadline time.Time) error {
+	if t.plain(o) {
+		return t.gather(o, deadline)
+	}
 	b, content, err := encode(o)
 	if err != nil {
 		return err
@@ -127,6 +161,31 @@ func (t *transport) add(o comm.Outbound, deadline time.Time) error {
 		}
 	}
 	return t.write(content, deadline)
+}
+
+// plain reports whether a frame goes by the default lane together with others, which its size alone decides
+// for some.
+func (t *transport) plain(o comm.Outbound) bool {
+	f := o.Frame()
+	if f.Op == comm.OpMessage && (t.set.large > 0 || len(f.Message.Content()) >= directFrame) {
+		return false
+	}
+	return t.set.choose(f, 0, o.Lane(), o.Priority(), o.Unreliable()) == route{}
+}
+
+// gather puts a frame to those that leave together.
+func (t *transport) gather(o comm.Outbound, deadline time.Time) error {
+	before := len(t.buf)
+	b, err := o.Append(t.buf, wireFormat)
+	if err != nil {
+		return err
+	}
+	t.buf = b
+	t.sent += len(b) - before
+	if len(b) < smallWrite-directFrame {
+		return nil
+	}
+	return t.flush(deadline)
 }
 
 // encode returns the shared bytes of a frame, and by itself the content of a large one.

@@ -1,0 +1,109 @@
+package warm_test
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/anasamu/comm/internal/leak"
+	"github.com/anasamu/comm/internal/warm"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// As many goroutines stay as may, and no more.
+func TestKeeps(t *testing.T) {
+	for _, most := range []int{0, 1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			p := warm.Pool{Most: most}
+			before := runtime.NumGoroutine()
+			for range 3 {
+				var all sync.WaitGroup
+				gate := make(chan bool)
+				for range 5 {
+					all.Add(1)
+					p.Go(func() { defer all.Done(); <-gate })
+				}
+				close(gate)
+				all.Wait()
+				synctest.Wait()
+				if kept := runtime.NumGoroutine() - before; kept != most {
+					t.Errorf("%d goroutines stay, want %d", kept, most)
+				}
+			}
+			p.Close() // or else the bubble would not end
+		})
+	}
+}
+
+// A function that is given while a goroutine waits is not lost, nor one after the end.
+func TestRunsAll(t *testing.T) {
+	p := warm.Pool{Most: 2}
+	defer p.Close()
+	const each, askers = 2000, 4
+	var all, asking sync.WaitGroup
+	var mu sync.Mutex
+	ran := 0
+	one := func() {
+		defer all.Done()
+		mu.Lock()
+		defer mu.Unlock()
+		ran++
+	}
+	for range askers {
+		asking.Go(func() {
+			for range each {
+				all.Add(1)
+				p.Go(one)
+			}
+		})
+	}
+	asking.Wait()
+	p.Close()
+	all.Add(1)
+	p.Go(one)
+	all.Wait()
+	if ran != each*askers+1 {
+		t.Errorf("%d ran, want %d", ran, each*askers+1)
+	}
+}
+
+// A function may end its goroutine.
+func TestGoexit(t *testing.T) {
+	p := warm.Pool{Most: 1}
+	defer p.Close()
+	for range 3 {
+		done := make(chan bool)
+		p.Go(func() { defer close(done); runtime.Goexit() })
+		<-done
+	}
+}
+
+func BenchmarkGo(b *testing.B) {
+	for name, most := range map[string]int{"kept": 2, "new": 0} {
+		b.Run(name, func(b *testing.B) {
+			p := warm.Pool{Most: most}
+			defer p.Close()
+			done := make(chan byte)
+			f := func() { done <- deep(12) }
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Go(f)
+				<-done
+			}
+		})
+	}
+}
+
+// deep needs about n KiB of stack.
+//
+//go:noinline
+func deep(n int) byte {
+	var frame [1 << 10]byte
+	frame[n] = 1
+	if n == 0 {
+		return frame[0]
+	}
+	return deep(n-1) + frame[n]
+}

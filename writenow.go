@@ -1,0 +1,63 @@
+package comm
+
+// A handler's first answer, while nothing else waits in either direction, is written by the handler's own
+// goroutine where the transport can do that without waiting: an echo so takes no second goroutine. Everything
+// else is left to the writer, which writes many frames together.
+
+// TryWriter is a Transport that can write one frame without waiting.
+type TryWriter interface {
+	Transport
+	// TryWrite writes all of a frame, or reports that it would have to wait for that, or that Write is the
+	// better way for it. An error means that the connection is dead. It is never called beside Write.
+	TryWrite(o Outbound) (bool, error)
+}
+
+// writeNow writes what waits, after the outbox was woken by the caller, who holds no lock.
+func (c *Conn) writeNow() {
+	s := batches.Get().(*scratch)
+	batch, last := c.next(s)
+	if last != nil {
+		go c.end(last.reason, last.deadline)
+	}
+	if len(batch) == 0 {
+		s.free()
+		return
+	}
+	if len(batch) > 1 || !c.tryWrite(batch) {
+		c.manager.warm.Go(func() { c.writeRest(s, batch) })
+		return
+	}
+	s.free()
+}
+
+// tryWrite reports whether a batch of one frame needs no further care.
+func (c *Conn) tryWrite(batch []Outbound) bool {
+	ok, err := c.out.try.TryWrite(batch[0])
+	switch {
+	case err != nil:
+		c.kill(c.writeReason(err))
+	case !ok:
+		return false
+	default:
+		c.countOut(batch)
+		c.tapOut(batch)
+		if !c.out.rest() {
+			c.startWriter()
+		}
+	}
+	return true
+}
+
+// writeRest is the writer, which begins with a batch that it was given.
+func (c *Conn) writeRest(s *scratch, batch []Outbound) {
+	defer s.free()
+	if err := c.writeAll(batch); err != nil {
+		c.kill(c.writeReason(err))
+		return
+	}
+	if c.out.rest() {
+		return
+	}
+	for c.writeBatch(s, nil) {
+	}
+}
