@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -221,3 +222,6 @@ func listenOn(addr string) (net.PacketConn, error) { return net.ListenPacket("ud
 func socketOf(c net.PacketConn) func(context.Context) (net.PacketConn, error) {
 	return func(context.Context) (net.PacketConn, error) { return c, nil }
 }
+
+// kept is how many goroutines a manager may keep for handlers and writers to come, until it is closed.
+func kept() int { return max(16, 4*runtime.GOMAXPROCS(0)) }

@@ -103,7 +103,7 @@ func TestKilledClients(t *testing.T) {
 		}
 	}
 	eventually(t, "the connections to end", func() bool { return m.ConnectionCount(comm.ToAll()) == 0 })
-	eventually(t, "their goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+	eventually(t, "their goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2+kept() })
 }
 
 // A server's process that is killed costs its clients one stateless reset: with the same keys, the next process has

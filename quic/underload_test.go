@@ -61,5 +61,5 @@ func TestRestartUnderLoad(t *testing.T) {
 	for range cap(ended) {
 		<-ended
 	}
-	eventually(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 })
+	eventually(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4+kept() })
 }
