@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,7 @@ func TestCuts(t *testing.T) {
 		m, _ := gateway(t, []comm.Option{comm.WithOpenAccess()})
 		var cuts atomic.Int64
 		first := true
+		var dialing sync.Mutex // guards rnd and first: a poll and a goodbye may dial at once
 		transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := m.DialContext(ctx, network, addr)
 			if err != nil {
@@ -67,6 +69,8 @@ func TestCuts(t *testing.T) {
 			}
 			var left atomic.Int64
 			left.Store(1 << 20)
+			dialing.Lock()
+			defer dialing.Unlock()
 			if rnd.IntN(2) == 0 {
 				left.Store(rnd.Int64N(3000))
 			}

@@ -303,7 +303,7 @@ func TestStartEnds(t *testing.T) {
 
 func TestHeartbeatOfAParkedConnection(t *testing.T) {
 	t.Parallel()
-	p, c, _ := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Second))
+	p, c, ends := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Second))
 	for range 3 {
 		f, err := p.next()
 		if err != nil || f.op != ping("").op {
@@ -316,6 +316,8 @@ func TestHeartbeatOfAParkedConnection(t *testing.T) {
 	if c.RTT() == 0 {
 		t.Error("no round trip was measured")
 	}
+	c.CloseNow()
+	<-ends
 }
 
 // A frame that came along with the request, and one that comes a byte at a time.
