@@ -50,8 +50,6 @@ var (
 	echoP50Column = column{"p50", "p50, us", "%.1f", true}
 	getColumn     = column{"rate", "requests/s", "%.0f", false}
 
-	bareQUIC = []string{"quic-go"}
-
 	floodColumns = []column{rateColumn, cpuColumn, allocColumn, clientColumn, busyColumn, othersColumn}
 )
 

@@ -351,7 +351,7 @@ func TestStartIsSerial(t *testing.T) {
 	t.Parallel()
 	var busy atomic.Int32
 	next := byte(0)
-	p, _, _ := start(t, context.Background(), func(c *ws.Conn, typ ws.Type, b []byte) error {
+	p, c, ends := start(t, context.Background(), func(c *ws.Conn, typ ws.Type, b []byte) error {
 		if busy.Add(1) != 1 || b[0] != next {
 			t.Errorf("got %d, want %d", b[0], next)
 		}
@@ -368,6 +368,8 @@ func TestStartIsSerial(t *testing.T) {
 		}
 		p.want(bin(string([]byte{byte(i)})))
 	}
+	c.CloseNow()
+	<-ends
 }
 
 // A connection that cannot be parked is served by Serve.
