@@ -69,14 +69,16 @@ func TestRunsAll(t *testing.T) {
 	}
 }
 
-// A function may end its goroutine.
+// A function may end its goroutine: the next one runs on another.
 func TestGoexit(t *testing.T) {
 	p := warm.Pool{Most: 1}
 	defer p.Close()
-	for range 3 {
-		done := make(chan bool)
-		p.Go(func() { defer close(done); runtime.Goexit() })
-		<-done
+	for n := range 3 {
+		done := make(chan int, 1)
+		p.Go(func() { defer func() { done <- n }(); runtime.Goexit() })
+		if got := <-done; got != n {
+			t.Errorf("function %d ran in the place of %d", got, n)
+		}
 	}
 }
 
