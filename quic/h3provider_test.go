@@ -305,7 +305,7 @@ func dialPackets(ctx context.Context, e commtest.Endpoint, tc *tls.Config, qc *q
 	}
 	tr := &quic.Transport{Conn: socket}
 	qc = qc.Clone()
-	qc.HandshakeIdleTimeout = time.Second // where nobody answers
+	qc.HandshakeIdleTimeout = goneAfter
 	c, err := tr.Dial(ctx, to, tc, qc)
 	if err != nil {
 		_ = tr.Close()

@@ -14,8 +14,11 @@ import (
 // more than the default lane may hold back.
 var small = commquic.WithFlowControl(16<<10, 64<<10)
 
-// gone is how soon a dial gives up where nobody answers, which rows about a stopped server wait for.
-var gone = commquic.WithHandshakeTimeout(time.Second)
+// goneAfter is how soon a dial gives up where nobody answers, which rows about a stopped server wait for. With the
+// race detector and all rows at once, a server that is there may take a second and more.
+const goneAfter = 3 * time.Second
+
+var gone = commquic.WithHandshakeTimeout(goneAfter)
 
 // TestConformance holds the provider against the suite that every provider passes.
 func TestConformance(t *testing.T) {
