@@ -75,6 +75,24 @@ func SetRefusal(h http.Header, err error) (status int) {
 	return status
 }
 
+// WriteRefusal answers a request that a carrier refuses for err: with SetRefusal's status and headers, and as the
+// body an error frame in JSON, by which a client tells the gateway's word from that of something in between. id is
+// that of the refused frame, or "".
+func WriteRefusal(w http.ResponseWriter, id string, err error) {
+	h := w.Header()
+	status := SetRefusal(h, err)
+	body, err := JSON().AppendFrame(nil, RefusalFrame(id, err))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that has gone needs no answer
+}
+
 var statuses = map[Code]int{
 	CodeBadFrame: 400, CodeUnknownOp: 400, CodeBadMessage: 400, CodeUnknownType: 400, CodeBadPosition: 400,
 	CodeUnsupportedVersion: 400, CodeUnexpectedHello: 400, CodeUnauthenticated: 401, CodeForbidden: 403,

@@ -54,15 +54,10 @@ type registration struct {
 // resolve applies options to a configuration, which may come from a file.
 func resolve(base Config, opts []Option) (*settings, error) {
 	s := &settings{Config: base}
-	var errs []error
-	for _, o := range opts {
-		if o == nil {
-			errs = append(errs, errors.New("commhttp: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.apply(s))
+	errs := []error{
+		conf.Apply("commhttp", opts, func(o Option) error { return o.apply(s) }),
+		conf.Check("commhttp options", &s.Config),
 	}
-	errs = append(errs, conf.Check("commhttp options", &s.Config))
 	if s.RequestTimeout > 0 && s.WriteTimeout > 0 && s.RequestTimeout >= s.WriteTimeout {
 		errs = append(errs, fmt.Errorf("commhttp: request timeout %v: must be shorter than the write timeout of %v, after which no answer can be sent", s.RequestTimeout, s.WriteTimeout))
 	}

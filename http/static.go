@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/anasamu/comm/internal/conf"
 )
 
 // maxUnseekable bounds the files of a file system that cannot seek (a zip), which are
@@ -116,13 +118,7 @@ func newFiles(fsys fs.FS, opts []FileOption) (*files, error) {
 	if fsys == nil {
 		errs = append(errs, errors.New("commhttp: files: the file system is nil"))
 	}
-	for _, o := range opts {
-		if o == nil {
-			errs = append(errs, errors.New("commhttp: files: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.applyFiles(s))
-	}
+	errs = append(errs, conf.Apply("commhttp: files", opts, func(o FileOption) error { return o.applyFiles(s) }))
 	return s, errors.Join(errs...)
 }
 

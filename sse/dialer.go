@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/conf"
 )
 
 // Dialer returns the carrier for a comm.Client: it says hello with a POST to url (http or https), reads
@@ -64,14 +65,7 @@ func newDialConfig(url string, opts []DialOption) (dialConfig, error) {
 	base, err := newClientConfig(url, nil)
 	base.maxEventSize = dialMaxEventSize
 	c := dialConfig{clientConfig: base}
-	errs := []error{err}
-	for _, o := range opts {
-		if o == nil {
-			errs = append(errs, errors.New("sse: nil DialOption"))
-			continue
-		}
-		errs = append(errs, o.applyDial(&c))
-	}
+	errs := []error{err, conf.Apply("sse.Dialer", opts, func(o DialOption) error { return o.applyDial(&c) })}
 	if c.tls != nil || c.dial != nil {
 		if c.http != http.DefaultClient {
 			errs = append(errs, errors.New("sse: WithHTTPClient together with WithTLS or WithDialContext: set them on the client's transport"))

@@ -91,13 +91,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	p.resolved = true
 	p.conf = Config{Path: "/events"}
 	errs := []error{src.Decode(&p.conf)}
-	for _, o := range p.opts {
-		if o == nil {
-			errs = append(errs, errors.New("sse: New: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.applyProvider(p))
-	}
+	errs = append(errs, conf.Apply("sse.New", p.opts, func(o ProviderOption) error { return o.applyProvider(p) }))
 	return errors.Join(append(errs, conf.Check("sse.New", &p.conf), p.check())...)
 }
 

@@ -15,12 +15,6 @@ const (
 	allowedHeaders = headerConnection + ", " + headerSession + ", Authorization, Content-Type, Last-Event-ID, traceparent, tracestate"
 )
 
-// refuse answers a request with what err means to a client: a status, and an error frame as the body.
-func refuse(w http.ResponseWriter, id string, err error) {
-	status := comm.SetRefusal(w.Header(), err)
-	answer(w, status, comm.RefusalFrame(id, err))
-}
-
 // badRequest is the error frame for a request that HTTP alone finds fault with.
 func badRequest(text string) *comm.Frame {
 	return &comm.Frame{Op: comm.OpError, Code: comm.CodeBadFrame, Text: text}

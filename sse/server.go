@@ -55,7 +55,7 @@ func newServer(c Config, h comm.Host) (*server, error) {
 // ServeHTTP tells the requests of PROTOCOL.md, "Server-Sent Events", apart.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.origins.Allow(w, r); err != nil {
-		refuse(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
+		comm.WriteRefusal(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
 	if r.Method == http.MethodPost { // also for what net/http reads of a body that is refused
@@ -87,18 +87,18 @@ func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	hs, err := comm.NewHandshake(r, &comm.Frame{Hello: &comm.Hello{}}) // who it is; what it says comes later
 	if err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	done, err := s.host.Admit(hs.RemoteAddr)
 	if err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	done = sync.OnceFunc(done)
 	defer done()
 	if err := s.enter(); err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	if hs = s.handshake(w, r); hs == nil {
@@ -118,7 +118,7 @@ func (s *server) handshake(w http.ResponseWriter, r *http.Request) *comm.Handsha
 	}
 	hs, err := comm.NewHandshake(r, hello)
 	if err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return nil
 	}
 	return hs
@@ -135,7 +135,7 @@ func (s *server) readHello(w http.ResponseWriter, r *http.Request) *comm.Frame {
 			"; a frame of a connection that stands needs the header " + headerConnection}
 	}
 	if err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return nil
 	}
 	return f
@@ -150,7 +150,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshak
 	if err != nil {
 		t.open(nil, err)
 		s.leave(nil)
-		refuse(w, hs.ID, admissionError(err))
+		comm.WriteRefusal(w, hs.ID, admissionError(err))
 		return
 	}
 	done()

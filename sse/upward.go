@@ -37,7 +37,7 @@ func (s *server) connection(w http.ResponseWriter, r *http.Request) *comm.Conn {
 		err = &comm.PeerError{Code: comm.CodeForbidden, Message: "the header " + headerSession + " does not hold the connection's session"}
 	}
 	if err != nil {
-		refuse(w, "", err)
+		comm.WriteRefusal(w, "", err)
 		return nil
 	}
 	return c
@@ -89,7 +89,7 @@ func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 }
 
 func (s *server) tooLarge(w http.ResponseWriter) {
-	refuse(w, "", &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("the body is too large: at most %d bytes are allowed", s.settings.MaxMessage)})
+	comm.WriteRefusal(w, "", &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("the body is too large: at most %d bytes are allowed", s.settings.MaxMessage)})
 }
 
 // wrongType says what is wrong with the body's headers. No Content-Type is taken for JSON.

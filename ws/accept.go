@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anasamu/comm/internal/conf"
 	"github.com/anasamu/comm/internal/deflate"
 )
 
@@ -81,7 +82,7 @@ type Acceptor struct{ conf acceptConfig }
 // NewAcceptor returns an Acceptor, or all that is wrong with the options.
 func NewAcceptor(opts ...AcceptOption) (*Acceptor, error) {
 	a := &Acceptor{acceptConfig{settings: defaults()}}
-	err := join(opts, func(o AcceptOption) error { return o.applyAccept(&a.conf) })
+	err := conf.Apply("ws.Accept", opts, func(o AcceptOption) error { return o.applyAccept(&a.conf) })
 	if a.conf.pick != nil && len(a.conf.subprotocols) > 0 {
 		err = errors.Join(err, errors.New("ws: WithSubprotocols and WithSubprotocolFunc exclude each other"))
 	}

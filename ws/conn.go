@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/anasamu/comm/internal/conf"
 	"github.com/anasamu/comm/internal/deflate"
 	"github.com/anasamu/comm/internal/lazy"
 	"github.com/anasamu/comm/internal/park"
@@ -60,7 +61,7 @@ type Conn struct {
 // WithCompression has no effect here: compression needs a negotiation.
 func NewConn(rwc io.ReadWriteCloser, side Side, opts ...ConnOption) (*Conn, error) {
 	set := defaults()
-	if err := join(opts, func(o ConnOption) error { return o.applyConn(&set) }); err != nil {
+	if err := conf.Apply("ws.NewConn", opts, func(o ConnOption) error { return o.applyConn(&set) }); err != nil {
 		return nil, err
 	}
 	if side != Server && side != Client {

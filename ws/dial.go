@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anasamu/comm/internal/conf"
 	"github.com/anasamu/comm/internal/deflate"
 )
 
@@ -106,25 +107,25 @@ func WithHandshakeTimeout(d time.Duration) DialOption {
 // its body, and the error is then a *HandshakeError. Redirects are not
 // followed. The response's body need not be closed.
 func Dial(ctx context.Context, rawURL string, opts ...DialOption) (*Conn, *http.Response, error) {
-	conf := &dialConfig{settings: defaults(), header: http.Header{}, proxy: http.ProxyFromEnvironment, timeout: DefaultHandshakeTimeout}
-	conf.netDial = new(net.Dialer).DialContext
-	if err := errors.Join(join(opts, func(o DialOption) error { return o.applyDial(conf) }), conf.checkRoundTripper()); err != nil {
+	set := &dialConfig{settings: defaults(), header: http.Header{}, proxy: http.ProxyFromEnvironment, timeout: DefaultHandshakeTimeout}
+	set.netDial = new(net.Dialer).DialContext
+	if err := errors.Join(conf.Apply("ws.Dial", opts, func(o DialOption) error { return o.applyDial(set) }), set.checkRoundTripper()); err != nil {
 		return nil, nil, err
 	}
-	req, err := conf.request(rawURL)
+	req, err := set.request(rawURL)
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, conf.timeout, errHandshakeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, set.timeout, errHandshakeTimeout)
 	defer cancel()
-	if conf.roundTripper != nil {
-		return conf.extended(ctx, req)
+	if set.roundTripper != nil {
+		return set.extended(ctx, req)
 	}
-	nc, err := conf.connect(ctx, req.URL)
+	nc, err := set.connect(ctx, req.URL)
 	if err != nil {
 		return nil, nil, dialError(ctx, err)
 	}
-	c, resp, err := conf.handshake(ctx, nc, req)
+	c, resp, err := set.handshake(ctx, nc, req)
 	if err != nil {
 		_ = nc.Close()
 		return nil, resp, dialError(ctx, err)

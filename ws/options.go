@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -74,19 +73,6 @@ func (f shared) applyConn(s *settings) error       { return f(s) }
 // refuse names a refused value and what is allowed.
 func refuse(option string, got any, want string) error {
 	return fmt.Errorf("ws: %s: got %v, want %s", option, got, want)
-}
-
-// join applies every option and reports all bad ones together.
-func join[O any](opts []O, apply func(O) error) error {
-	var errs []error
-	for i, o := range opts {
-		if any(o) == nil {
-			errs = append(errs, fmt.Errorf("ws: option %d is nil", i+1))
-			continue
-		}
-		errs = append(errs, apply(o))
-	}
-	return errors.Join(errs...)
 }
 
 // WithReadLimit bounds a received message, after decompression, to n bytes; a

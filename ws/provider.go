@@ -89,13 +89,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	if n := p.conf.MaxMessageSize; n > 0 && n < smallMessage {
 		src.Logger().Warn("max_message_size is small", "provider", p.Name(), "bytes", int64(n))
 	}
-	for _, o := range p.opts {
-		if o == nil {
-			errs = append(errs, errors.New("ws: New: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.applyProvider(p))
-	}
+	errs = append(errs, conf.Apply("ws.New", p.opts, func(o ProviderOption) error { return o.applyProvider(p) }))
 	return errors.Join(append(errs, conf.Check("ws.New", &p.conf), p.check())...)
 }
 

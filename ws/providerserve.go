@@ -19,18 +19,18 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	hs, err := comm.NewHandshake(r, nil)
 	if err != nil {
-		refuseHTTP(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	done, err := s.host.Admit(hs.RemoteAddr)
 	if err != nil {
-		refuseHTTP(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	a := &admission{s: s, hs: hs, admitted: done, hello: protocolOf(r) != "" && !hs.Trusted()}
 	if err := a.enter(r); err != nil {
 		done()
-		refuseHTTP(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	if a.conn, err = s.acceptor.accept(w, r, true); err != nil {
