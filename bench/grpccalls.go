@@ -189,19 +189,13 @@ func (h *h2Calls) flush(w *wire) error {
 
 // parse answers what one read has brought by one write.
 func (h *h2Calls) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
-	const head = 9
-	for len(b) >= head {
-		n := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
-		if len(b) < head+n {
-			break
-		}
-		stream := binary.BigEndian.Uint32(b[5:]) &^ (1 << 31)
-		if err := h.frame(w, b[3], b[4], stream, b[head:head+n], deliver); err != nil {
-			return nil, err
-		}
-		b = b[head+n:]
+	rest, err := eachH2Frame(b, func(typ, flags byte, stream uint32, payload []byte) error {
+		return h.frame(w, typ, flags, stream, payload, deliver)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return b, h.flush(w)
+	return rest, h.flush(w)
 }
 
 func (h *h2Calls) frame(w *wire, kind, flags byte, stream uint32, p []byte, deliver func(*wire, serverFrame) error) error {

@@ -97,6 +97,13 @@ type h2Streams struct {
 }
 
 func (h *h2Streams) parse(w *wire, b []byte, deliver func(*wire, serverFrame) error) ([]byte, error) {
+	return eachH2Frame(b, func(typ, flags byte, stream uint32, payload []byte) error {
+		return h.frame(w, typ, flags, stream, payload, deliver)
+	})
+}
+
+// eachH2Frame calls f for each whole frame (RFC 9113 4.1), and returns what is left of b.
+func eachH2Frame(b []byte, f func(typ, flags byte, stream uint32, payload []byte) error) ([]byte, error) {
 	const head = 9
 	for len(b) >= head {
 		n := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
@@ -104,7 +111,7 @@ func (h *h2Streams) parse(w *wire, b []byte, deliver func(*wire, serverFrame) er
 			break
 		}
 		stream := binary.BigEndian.Uint32(b[5:]) &^ (1 << 31)
-		if err := h.frame(w, b[3], b[4], stream, b[head:head+n], deliver); err != nil {
+		if err := f(b[3], b[4], stream, b[head:head+n]); err != nil {
 			return nil, err
 		}
 		b = b[head+n:]
