@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -149,9 +150,9 @@ func oldSessionRow(e *env) {
 }
 
 func grantsNothingRow(e *env) {
-	allowed := true
-	e.start(comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
-		if !allowed {
+	var closed atomic.Bool // read on goroutines that nothing orders with this one where the carrier is packets
+	e.start(comm.WithAuthorizer(func(context.Context, *comm.Conn, comm.Access) error {
+		if closed.Load() {
 			return comm.ErrForbidden
 		}
 		return nil
@@ -161,7 +162,7 @@ func grantsNothingRow(e *env) {
 	p.gets(e.numbers(comm.ToGroup("g"), 1, 1, 1)...)
 	hellos := p.back()
 	e.numbers(comm.ToGroup("g"), 2, 2, 0)
-	allowed = false
+	closed.Store(true)
 	q := e.connect(append(hellos, inGroups("g"))...)
 	if f := q.fails("h1", comm.CodeForbidden); f.Group != "g" {
 		e.Fatalf("got %s", show(f))
