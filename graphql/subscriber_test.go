@@ -20,7 +20,7 @@ import (
 // hubOptions are a schema that takes what the hub sends to the connection of an operation.
 func hubOptions() []graphql.Option {
 	return []graphql.Option{
-		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String } type Subscription { group(name: String!, after: String = ""): String frames: String slow: String }`),
+		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String } type Subscription { group(name: String!, after: String = ""): String frames: String answers: String slow: String }`),
 		graphql.Resolve("Query.user", func(ctx context.Context, _ graphql.Root, _ graphql.NoArgs) (string, error) {
 			t := graphql.TransportOf(ctx)
 			id, _ := t.Handshake.Identity()
@@ -63,6 +63,21 @@ func hubOptions() []graphql.Option {
 		graphql.Subscribe("Subscription.frames", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
 			frames, err := graphql.TransportOf(ctx).Subscriber.Frames(ctx, nil)
 			return shown(frames), err
+		}),
+		graphql.Subscribe("Subscription.answers", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
+			s := graphql.TransportOf(ctx).Subscriber
+			frames, err := s.Frames(ctx, func(f *comm.Frame) bool { return f.Op == comm.OpCall })
+			return func(yield func(string, error) bool) {
+				for f := range frames {
+					reply, err := comm.JSON().ParseFrame(fmt.Appendf(nil, `{"op":"reply","id":%q,"content":"told"}`, f.ID))
+					if err == nil {
+						err = s.Tell(reply)
+					}
+					if !yield(f.Message.Type(), err) {
+						return
+					}
+				}
+			}, err
 		}),
 		graphql.Subscribe("Subscription.slow", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
 			frames, err := graphql.TransportOf(ctx).Subscriber.Frames(ctx, nil)
@@ -414,6 +429,15 @@ func TestFrames(t *testing.T) {
 	}
 	g.reaches(comm.ToConn(id), "taken")
 	c.hears(next("f", "frames", "message@0 taken"))
+	c.say(`{"id":"f","type":"complete"}`)
+	subscribe(c, "a", `subscription { answers }`)
+	if got := c.one(`{ conn }`); got != id {
+		t.Error(got)
+	}
+	if reply, err := g.Call(ctx, id, m); err != nil || string(reply.Content()) != `"told"` {
+		t.Errorf("the answer to a call: %v, %v", reply, err)
+	}
+	c.hears(next("a", "answers", "ask"))
 }
 
 // A client that does not read its socket costs itself only, and its source waits.
