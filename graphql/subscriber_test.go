@@ -335,6 +335,33 @@ func TestJoin(t *testing.T) {
 	c.say(`{"id":"e","type":"complete"}`)
 }
 
+// An operation that asks for what comes behind a position which the log has not reached is told nothing before that;
+// it takes nothing from another one.
+func TestJoinAhead(t *testing.T) {
+	t.Parallel()
+	g := startHub(t, openAccess)
+	c := initWS(t, g.url, nil)
+	subscribe(c, "a", `subscription { group(name: "lobby") }`)
+	c.hears(next("a", "group", "joined@0"))
+	epoch := g.post(comm.ToGroup("lobby"), "1").Position.Epoch
+	c.hears(next("a", "group", "message@1 1"))
+	subscribe(c, "b", fmt.Sprintf(`subscription { group(name: "lobby", after: "group:lobby@%s:3") }`, epoch))
+	c.hears(next("b", "group", "joined@1"))
+	var want, heard []string
+	for i := 2; i <= 4; i++ {
+		text := fmt.Sprint(i)
+		g.post(comm.ToGroup("lobby"), text)
+		want = append(want, next("a", "group", "message@"+text+" "+text))
+	}
+	want = append(want, next("b", "group", "message@4 4"))
+	for range want {
+		heard = append(heard, c.hear())
+	}
+	if slices.Sort(heard); !slices.Equal(heard, want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+}
+
 // A message to several groups reaches the operations of each, though the connection is given one copy.
 func TestJoinSeveralGroups(t *testing.T) {
 	t.Parallel()
