@@ -197,7 +197,7 @@ func (m *Manager) build() {
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.warm.Most = max(16, 4*runtime.GOMAXPROCS(0))
-	m.writers.pool, m.writers.loop = &m.warm, m.writers.run
+	m.writers.pool, m.writers.loop, m.writers.most = &m.warm, m.writers.run, runtime.GOMAXPROCS(0)
 	m.conns = newRegistry()
 	m.dir.seed = maphash.MakeSeed()
 	m.sessions = &sessions{bySum: make(map[sessionKey]*session), window: m.cfg.ResumeWindow, max: 2 * m.cfg.MaxConnections}

@@ -260,6 +260,11 @@ func (c *Conn) writeBatch(s *scratch, w *writer) (more bool) {
 	case len(batch) == 0:
 		return false
 	}
+	return c.writeOut(batch, w)
+}
+
+// writeOut writes a batch that is there, as writeBatch does.
+func (c *Conn) writeOut(batch []Outbound, w *writer) (more bool) {
 	c.out.writer = w
 	err := c.writeAll(batch)
 	c.out.writer = nil

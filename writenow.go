@@ -51,13 +51,6 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 // writeRest is the writer, which begins with a batch that it was given.
 func (c *Conn) writeRest(s *scratch, batch []Outbound) {
 	defer s.free()
-	if err := c.writeAll(batch); err != nil {
-		c.kill(c.writeReason(err))
-		return
-	}
-	if c.out.rest() {
-		return
-	}
-	for c.writeBatch(s, nil) {
+	for more := c.writeOut(batch, nil); more; more = c.writeBatch(s, nil) {
 	}
 }

@@ -1,7 +1,6 @@
 package comm
 
 import (
-	"runtime"
 	"sync"
 
 	"github.com/anasamu/comm/internal/queue"
@@ -58,9 +57,6 @@ func (w *writers) submit(list []*Conn) {
 
 // startLocked counts the goroutines that the caller must start for n more connections.
 func (w *writers) startLocked(n int) int {
-	if w.most == 0 {
-		w.most = runtime.GOMAXPROCS(0)
-	}
 	n = min(n, w.most-w.running)
 	w.running += max(n, 0)
 	return n

@@ -1,6 +1,7 @@
 package comm_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -93,4 +94,131 @@ func TestSharedWritersPassTheStalled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// holdable is one of many transports that share a hold.
+type holdable struct {
+	*hold
+	waiter  comm.Waiter
+	written int // messages; under hold.mu
+}
+
+// hold lets one Write of a message stay.
+type hold struct {
+	mu    sync.Mutex
+	all   []*holdable
+	turn  int  // which Write stays: 1 is the next
+	tells bool // that it waits
+	goOn  chan struct{}
+}
+
+func (h *hold) transport() comm.Transport {
+	t := &holdable{hold: h}
+	h.all = append(h.all, t)
+	return t
+}
+
+func (t *holdable) TellWaiting(w comm.Waiter) bool {
+	t.waiter = w
+	return true
+}
+
+func (t *holdable) Write(batch []comm.Outbound, _ time.Time) (int, error) {
+	for _, o := range batch {
+		if o.Frame().Op == comm.OpMessage {
+			t.message()
+		}
+	}
+	return len(batch), nil
+}
+
+func (t *holdable) message() {
+	t.mu.Lock()
+	t.turn--
+	stays := t.turn == 0
+	t.mu.Unlock()
+	if stays {
+		if t.tells {
+			t.waiter.Waiting()
+		}
+		<-t.goOn
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.written++
+}
+
+func (t *holdable) Close(comm.CloseReason, time.Time) error { return nil }
+
+// begin has a Write to come stay, until end is called.
+func (h *hold) begin(turn int, tells bool) (end func()) {
+	h.turn, h.tells, h.goOn = turn, tells, make(chan struct{})
+	return func() { close(h.goOn) }
+}
+
+// behind counts the connections that were not written so many messages.
+func (h *hold) behind(messages int) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.all {
+		if t.written != messages {
+			n++
+		}
+	}
+	return n
+}
+
+// holding is a gateway with so many writers for n connections that share a hold, and sends to all of them.
+func holding(t *testing.T, n, writers int) (h *hold, sendAll func()) {
+	h = new(hold)
+	m, _ := crowdOf(t, n, n, h.transport)
+	synctest.Wait()
+	comm.SetWriters(m, writers)
+	return h, func() {
+		same(t, "queued", send(t, m, comm.ToAll(), message(t, "n", nil)).Queued, n)
+		synctest.Wait()
+	}
+}
+
+// A writer takes up to 32 connections, and of few it leaves some for the others: as many wait behind a Write that
+// does not tell of it.
+func TestWriterTakesNeighbours(t *testing.T) {
+	const writers = 2
+	for _, row := range []struct{ conns, taken int }{ // whichever of the writers is first to take
+		{2, 1}, {7, 1}, {11, 2}, {15, 3}, {160, 32}, {1000, 32},
+	} {
+		t.Run(fmt.Sprint(row.conns), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h, sendAll := holding(t, row.conns, writers)
+				end := h.begin(1, false)
+				sendAll()
+				same(t, "connections behind one that is held", h.behind(1), row.taken)
+				end()
+				synctest.Wait()
+				same(t, "connections behind in the end", h.behind(1), 0)
+			})
+		})
+	}
+}
+
+// What it has taken and not begun it gives back when a Write tells that it waits, and another writer takes its
+// place: here there may be but one.
+func TestWriterGivesBack(t *testing.T) {
+	for _, turn := range []int{1, 2, 32, 33, 100} { // of 100 it takes 32, and 32 of the next 68
+		t.Run(fmt.Sprint(turn), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h, sendAll := holding(t, 100, 1)
+				end := h.begin(turn, true)
+				sendAll()
+				same(t, "connections behind at the first message", h.behind(1), 1)
+				sendAll()
+				same(t, "connections behind at the second", h.behind(2), 1)
+				end()
+				synctest.Wait()
+				same(t, "connections behind in the end", h.behind(2), 0)
+				sendAll()
+				same(t, "connections behind at the third", h.behind(3), 0)
+			})
+		})
+	}
 }

@@ -19,8 +19,7 @@ type cacheEntry struct {
 	key        cacheKey
 	op         *operation
 	bytes      int
-	gone       bool
-	prev, next *cacheEntry
+	prev, next *cacheEntry // nil once it has been forgotten
 }
 
 // What an operation occupies, about: a document's tree is some 20 times its text. TestCacheEstimate holds it
@@ -79,7 +78,7 @@ func (c *documentCache) put(query, name string, op *operation) {
 func (c *documentCache) grow(e *cacheEntry, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.gone {
+	if e.next == nil {
 		return
 	}
 	e.bytes += bytes
@@ -91,7 +90,7 @@ func (c *documentCache) shrink() {
 	for c.bytes > c.most {
 		e := c.ring.prev
 		e.unlink()
-		e.gone, e.prev, e.next = true, nil, nil // its operation may run for long, and would keep all that went after it
+		e.prev, e.next = nil, nil // its operation may run for long, and would keep all that went after it
 		c.bytes -= e.bytes
 		delete(c.entries, e.key)
 	}

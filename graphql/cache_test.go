@@ -42,6 +42,29 @@ func TestCacheEstimate(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
+// What an operation comes to occupy after the cache has forgotten it does not count there.
+func TestCacheCountsNothingForgotten(t *testing.T) {
+	t.Parallel()
+	s := schema(t, graphql.SDL(`type Query { a: Int }`), graphql.Get("Query.a", func(graphql.Root) int { return 1 }),
+		graphql.WithLimits(graphql.Limits{CacheBytes: 8 << 10}))
+	st, body, _ := s.Subscribe(t.Context(), &graphql.Request{Query: `{ a }`})
+	if st == nil {
+		t.Fatalf("%s", body)
+	}
+	for i := range 50 {
+		ask(t, s, fmt.Sprintf("query Q%d { a }", i))
+	}
+	entries, bytes := s.CacheSize()
+	for body := range st.Responses() { // which makes its plan
+		if string(body) != `{"data":{"a":1}}` {
+			t.Errorf("%s", body)
+		}
+	}
+	if e, b := s.CacheSize(); e != entries || b != bytes {
+		t.Errorf("%d entries of %d bytes, then %d of %d", entries, bytes, e, b)
+	}
+}
+
 // A subscription that outlives its entry in the cache does not hold what the cache has forgotten since. It is not
 // parallel: it looks at the heap of the process.
 func TestCacheForgetsBesideASubscription(t *testing.T) {

@@ -373,6 +373,8 @@ func TestHubRefusals(t *testing.T) {
 		`mutation { broadcast(type: "x", content: "` + long + `") { id } }`:                            `broadcast to \"all\": a message of|TOO_LARGE`,
 		`mutation { call(to: "group:lobby", type: "x") { content } }`:                                  `call \"x\" to \"group:lobby\": no target|NOT_FOUND`,
 		`{ connections(group: "vault") { total } }`:                                                    `connections of \"group:vault\": forbidden|FORBIDDEN`,
+		`mutation { leave(group: "") { group } }`:                                                      `leave of \"group:\": |BAD_MESSAGE`,
+		`{ connections(group: "") { total } }`:                                                         `group: \"\": allowed is 1 to|BAD_ARGUMENT`,
 		`{ connections(first: 0) { total } }`:                                                          `first: 0: allowed is 1 to 1000.|BAD_ARGUMENT`,
 		`{ connections(provider: "fax") { total } }`:                                                   `provider: \"fax\": allowed is graphql, websocket, sse.|BAD_ARGUMENT`,
 		`{ stats(provider: "fax") { requests } }`:                                                      `provider: \"fax\"|BAD_ARGUMENT`,
@@ -409,8 +411,10 @@ func TestHubRefusals(t *testing.T) {
 			t.Error(query, got)
 		}
 	}
-	if _, err := graphql.NewClient(alone).Subscribe(t.Context(), `subscription { messages(group: "a") { position } }`, nil); err == nil || !strings.Contains(err.Error(), graphql.ErrNoGateway.Error()) {
-		t.Error(err)
+	for _, field := range []string{`messages(group: "a")`, `messages`, `events`} {
+		if _, err := graphql.NewClient(alone).Subscribe(t.Context(), `subscription { `+field+` { position } }`, nil); err == nil || !strings.Contains(err.Error(), graphql.ErrNoGateway.Error()) {
+			t.Error(field, err)
+		}
 	}
 }
 
@@ -465,6 +469,7 @@ func TestHubCall(t *testing.T) {
 	t.Parallel()
 	g := startMeeting(t, openAccess)
 	comm.OnCall(g.Manager, "double", func(_ context.Context, c *comm.Conn, n int) (int, error) { return 2 * n, nil })
+	comm.On(g.Manager, "quiet", func(context.Context, *comm.Conn, any) error { return nil })
 	comm.On(g.Manager, "fail", func(context.Context, *comm.Conn, any) error { return errors.New("secret") })
 	c := initWS(t, g.url, nil)
 	if got := c.do(`mutation { call(type: "double", content: 21) { content } }`); got != `{"data":{"call":{"content":42}}}` {
@@ -472,6 +477,9 @@ func TestHubCall(t *testing.T) {
 	}
 	if r := g.ask(`mutation { a: call(type: "double", content: 1) { content } b: call(type: "double", content: 2) { content contentType headers } }`); r.body != `{"data":{"a":{"content":2},"b":{"content":4,"contentType":"application/json","headers":null}}}` {
 		t.Error(r)
+	}
+	if got := c.do(`mutation { call(type: "quiet") { content contentType headers } }`); got != `{"data":{"call":{"content":null,"contentType":"application/json","headers":null}}}` {
+		t.Error(got)
 	}
 	if got := c.do(`mutation { send(type: "double", content: 21) { matched } }`); got != `{"data":{"send":{"matched":0}}}` {
 		t.Error(got)

@@ -59,36 +59,32 @@ func (a *hubAnswer) tell(ctx context.Context) error {
 	if a.Op == comm.OpError.String() && (a.Code == "" || len(a.Code) > comm.MaxTypeLength) {
 		return badArgument("error.code", fmt.Sprintf("%q", shorten(a.Code)), fmt.Sprintf("1 to %d bytes", comm.MaxTypeLength))
 	}
-	f, size, err := frameOf(a)
+	s, f, err := toSay(ctx, a)
 	if err != nil {
-		return err
-	}
-	s, err := actor(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.hub.fits(size); err != nil {
 		return err
 	}
 	return s.hub.speak(ctx, f)
 }
 
-// frameOf makes a frame of what is one in the client protocol, by whose codec all its rules are kept.
-func frameOf(v any) (f *comm.Frame, size int, err error) {
+// toSay makes a frame of what is one in the client protocol, by whose codec all its rules are kept, and finds who says
+// it. It refuses what is larger than a client's frame may be.
+func toSay(ctx context.Context, v any) (*Subscriber, *comm.Frame, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	f, err = comm.JSON().ParseFrame(b)
-	return f, len(b), err
-}
-
-// fits refuses what is larger than a client's frame may be.
-func (h *hubSide) fits(size int) error {
-	if most := h.host.Settings().MaxMessage; size > most {
-		return &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("a message of %d bytes: at most %d", size, most)}
+	f, err := comm.JSON().ParseFrame(b)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil
+	s, err := actor(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if most := s.hub.host.Settings().MaxMessage; len(b) > most {
+		return nil, nil, &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("a message of %d bytes: at most %d", len(b), most)}
+	}
+	return s, f, nil
 }
 
 func hubRefresh(ctx context.Context, _ Root, args struct{ Token string }) (*hubIdentity, error) {

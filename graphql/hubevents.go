@@ -31,21 +31,31 @@ func (h *hubSide) waitForEvents(d time.Duration) {
 	}
 }
 
-// dropFirst is the end of the wait: what was taken so far is nobody's. It reports whether t, or with nil anybody, has
-// waited. A timer that is not there yet finds nothing to do.
-func (h *hubSide) dropFirst(t *taker) bool {
-	h.mu.Lock()
+// endFirst ends the wait, and returns who has taken until now, or nil. A timer that is not there yet finds nothing to
+// do. h.mu is held.
+func (h *hubSide) endFirst() *taker {
 	first := h.first
-	if first == nil || t != nil && first.taker != t {
-		h.mu.Unlock()
-		return false
+	if first == nil {
+		return nil
 	}
 	h.first = nil
-	h.mu.Unlock()
 	if first.timer != nil {
 		first.timer.Stop()
 	}
-	h.remove(first.taker)
+	return first.taker
+}
+
+// dropFirst is the end of the wait: what was taken so far is nobody's. It reports whether t, or with nil anybody, has
+// waited.
+func (h *hubSide) dropFirst(t *taker) bool {
+	h.mu.Lock()
+	if h.first == nil || t != nil && h.first.taker != t {
+		h.mu.Unlock()
+		return false
+	}
+	first := h.endFirst()
+	h.mu.Unlock()
+	h.remove(first)
 	return true
 }
 
@@ -72,12 +82,8 @@ func (h *hubSide) newEventsTaker() *taker {
 func (h *hubSide) takeEvents() (t *taker, at comm.Position, first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if first := h.first; first != nil {
-		h.first = nil
-		if first.timer != nil {
-			first.timer.Stop()
-		}
-		return first.taker, at, true
+	if t = h.endFirst(); t != nil {
+		return t, at, true
 	}
 	t = h.newEventsTaker()
 	h.takers = append(slices.Clip(h.takers), t)

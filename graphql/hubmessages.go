@@ -83,9 +83,6 @@ func hubMessages(ctx context.Context, args struct {
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	if s == nil {
-		return nil, hubError(what, ErrNoGateway)
-	}
 	frames, err := s.Join(ctx, group, after)
 	if err != nil {
 		return nil, hubError(what, err)

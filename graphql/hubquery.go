@@ -33,6 +33,19 @@ func mayList(ctx context.Context, what string, t comm.Target) (*comm.Manager, er
 	return allowed(ctx, what, comm.Access{Action: comm.ActionList, Target: t})
 }
 
+// mayListOf is mayList for one provider, if there is one, with what t names there.
+func mayListOf(ctx context.Context, what string, t comm.Target, provider Opt[string]) (*comm.Manager, comm.Target, error) {
+	name, narrowed := provider.Get()
+	if narrowed {
+		t = t.InProvider(name)
+	}
+	m, err := mayList(ctx, what, t)
+	if err == nil && narrowed && !slices.Contains(m.Providers(), name) {
+		err = badArgument("provider", fmt.Sprintf("%q", shorten(name)), strings.Join(m.Providers(), ", "))
+	}
+	return m, t, err
+}
+
 // allowed is the manager, if the authorizer lets the client do something.
 func allowed(ctx context.Context, what string, a comm.Access) (*comm.Manager, error) {
 	s, err := actor(ctx)
@@ -61,22 +74,11 @@ func hubConnections(ctx context.Context, _ Root, args struct {
 		}
 		t, what = comm.ToGroup(g), fmt.Sprintf("connections of %q", "group:"+g)
 	}
-	provider, narrowed := args.Provider.Get()
-	if narrowed {
-		t = t.InProvider(provider)
-	}
-	m, err := mayList(ctx, what, t)
+	m, t, err := mayListOf(ctx, what, t, args.Provider)
 	if err != nil {
 		return nil, err
 	}
-	if narrowed && !slices.Contains(m.Providers(), provider) {
-		return nil, badProvider(m, provider)
-	}
 	return pageOf(m, t, args.First, args.After)
-}
-
-func badProvider(m *comm.Manager, name string) error {
-	return badArgument("provider", fmt.Sprintf("%q", shorten(name)), strings.Join(m.Providers(), ", "))
 }
 
 // pageOf is the first connections behind an id. It keeps no more than a page of them on the way.
@@ -186,19 +188,11 @@ type hubCounters struct {
 }
 
 func hubStats(ctx context.Context, _ Root, args struct{ Provider Opt[string] }) (*hubCounters, error) {
-	provider, narrowed := args.Provider.Get()
-	t := comm.ToAll()
-	if narrowed {
-		t = t.InProvider(provider)
-	}
-	m, err := mayList(ctx, "stats", t)
+	m, _, err := mayListOf(ctx, "stats", comm.ToAll(), args.Provider)
 	if err != nil {
 		return nil, err
 	}
-	if narrowed && !slices.Contains(m.Providers(), provider) {
-		return nil, badProvider(m, provider)
-	}
-	s, err := m.Stats(provider)
+	s, err := m.Stats(args.Provider.Or(""))
 	if err != nil {
 		return nil, hubError("stats", err)
 	}

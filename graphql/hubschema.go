@@ -239,7 +239,7 @@ func hubError(what string, err error) error {
 		f := comm.RefusalFrame("", err)
 		pe = &comm.PeerError{Code: f.Code, Message: f.Text}
 	}
-	e := Errorf("%s: %s", what, strings.TrimPrefix(pe.Message, "comm: ")).With("code", codeText(pe.Code))
+	e := Errorf("%s: %s", what, plainly(pe.Message)).With("code", codeText(pe.Code))
 	e.err = err
 	return e
 }

@@ -88,15 +88,8 @@ func toward(to string) string {
 
 // give has the hub take the message as if it had come in the client protocol, and returns its id and the answer.
 func (m *hubContent) give(ctx context.Context, op comm.Op, to string, d *comm.Delivery) (id string, answer *comm.Frame, err error) {
-	f, size, err := m.frame(op, to)
+	s, f, err := m.frame(ctx, op, to)
 	if err != nil {
-		return "", nil, err
-	}
-	s, err := actor(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	if err := s.hub.fits(size); err != nil {
 		return "", nil, err
 	}
 	f.Delivery = d
@@ -104,12 +97,12 @@ func (m *hubContent) give(ctx context.Context, op comm.Op, to string, d *comm.De
 	return f.Message.ID(), answer, err
 }
 
-// frame makes a frame of the client protocol.
-func (m *hubContent) frame(op comm.Op, to string) (f *comm.Frame, size int, err error) {
+// frame is the message in the client protocol.
+func (m *hubContent) frame(ctx context.Context, op comm.Op, to string) (*Subscriber, *comm.Frame, error) {
 	if m.ID == "" {
 		m.ID = rand.Text()
 	}
-	return frameOf(struct {
+	return toSay(ctx, struct {
 		Op          string          `json:"op"`
 		ID          string          `json:"id"`
 		Type        string          `json:"type"`

@@ -232,6 +232,25 @@ func TestIncrementalAddsUp(t *testing.T) {
 	}
 }
 
+// Each combination of what conditions are has a plan of its own, which serves again.
+func TestIncrementalConditions(t *testing.T) {
+	t.Parallel()
+	s := incrementalSchema(t)
+	const query = `query($in: Boolean!, $later: Boolean!) { hero { id ... @include(if: $in) { must } ... @defer(if: $later) { name } } }`
+	for range 2 {
+		for variables, want := range map[string]string{
+			`{"in":false,"later":false}`: `{"data":{"hero":{"id":"1","name":"Luke"}}}`,
+			`{"in":true,"later":false}`:  `{"data":{"hero":{"id":"1","must":"yes","name":"Luke"}}}`,
+			`{"in":false,"later":true}`:  `{"data":{"hero":{"id":"1"}},"pending":[{"id":"0","path":["hero"]}],"hasNext":true}`,
+			`{"in":true,"later":true}`:   `{"data":{"hero":{"id":"1","must":"yes"}},"pending":[{"id":"0","path":["hero"]}],"hasNext":true}`,
+		} {
+			if got := parts(t, s, query, variables); got[0] != want {
+				t.Errorf("%s\n got %s\nwant %s", variables, got[0], want)
+			}
+		}
+	}
+}
+
 // TestIncrementalOff: without the option nobody knows the directives.
 func TestIncrementalOff(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ import (
 // hubOptions are a schema that takes what the hub sends to the connection of an operation.
 func hubOptions() []graphql.Option {
 	return []graphql.Option{
-		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String } type Subscription { group(name: String!, after: String = ""): String frames: String slow: String }`),
+		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String } type Subscription { group(name: String!, after: String = ""): String frames: String answers: String slow: String }`),
 		graphql.Resolve("Query.user", func(ctx context.Context, _ graphql.Root, _ graphql.NoArgs) (string, error) {
 			t := graphql.TransportOf(ctx)
 			id, _ := t.Handshake.Identity()
@@ -63,6 +63,21 @@ func hubOptions() []graphql.Option {
 		graphql.Subscribe("Subscription.frames", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
 			frames, err := graphql.TransportOf(ctx).Subscriber.Frames(ctx, nil)
 			return shown(frames), err
+		}),
+		graphql.Subscribe("Subscription.answers", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
+			s := graphql.TransportOf(ctx).Subscriber
+			frames, err := s.Frames(ctx, func(f *comm.Frame) bool { return f.Op == comm.OpCall })
+			return func(yield func(string, error) bool) {
+				for f := range frames {
+					reply, err := comm.JSON().ParseFrame(fmt.Appendf(nil, `{"op":"reply","id":%q,"content":"told"}`, f.ID))
+					if err == nil {
+						err = s.Tell(reply)
+					}
+					if !yield(f.Message.Type(), err) {
+						return
+					}
+				}
+			}, err
 		}),
 		graphql.Subscribe("Subscription.slow", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[string, error], error) {
 			frames, err := graphql.TransportOf(ctx).Subscriber.Frames(ctx, nil)
@@ -320,6 +335,33 @@ func TestJoin(t *testing.T) {
 	c.say(`{"id":"e","type":"complete"}`)
 }
 
+// An operation that asks for what comes behind a position which the log has not reached is told nothing before that;
+// it takes nothing from another one.
+func TestJoinAhead(t *testing.T) {
+	t.Parallel()
+	g := startHub(t, openAccess)
+	c := initWS(t, g.url, nil)
+	subscribe(c, "a", `subscription { group(name: "lobby") }`)
+	c.hears(next("a", "group", "joined@0"))
+	epoch := g.post(comm.ToGroup("lobby"), "1").Position.Epoch
+	c.hears(next("a", "group", "message@1 1"))
+	subscribe(c, "b", fmt.Sprintf(`subscription { group(name: "lobby", after: "group:lobby@%s:3") }`, epoch))
+	c.hears(next("b", "group", "joined@1"))
+	var want, heard []string
+	for i := 2; i <= 4; i++ {
+		text := fmt.Sprint(i)
+		g.post(comm.ToGroup("lobby"), text)
+		want = append(want, next("a", "group", "message@"+text+" "+text))
+	}
+	want = append(want, next("b", "group", "message@4 4"))
+	for range want {
+		heard = append(heard, c.hear())
+	}
+	if slices.Sort(heard); !slices.Equal(heard, want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+}
+
 // A message to several groups reaches the operations of each, though the connection is given one copy.
 func TestJoinSeveralGroups(t *testing.T) {
 	t.Parallel()
@@ -414,6 +456,15 @@ func TestFrames(t *testing.T) {
 	}
 	g.reaches(comm.ToConn(id), "taken")
 	c.hears(next("f", "frames", "message@0 taken"))
+	c.say(`{"id":"f","type":"complete"}`)
+	subscribe(c, "a", `subscription { answers }`)
+	if got := c.one(`{ conn }`); got != id {
+		t.Error(got)
+	}
+	if reply, err := g.Call(ctx, id, m); err != nil || string(reply.Content()) != `"told"` {
+		t.Errorf("the answer to a call: %v, %v", reply, err)
+	}
+	c.hears(next("a", "answers", "ask"))
 }
 
 // A client that does not read its socket costs itself only, and its source waits.

@@ -102,7 +102,7 @@ func refusalOf(err error) *wsClose {
 	case c.code != closeForbidden.code && c.code != 4400:
 		return c
 	}
-	return &wsClose{c.code, string(f.Code) + ": " + strings.TrimPrefix(f.Text, "comm: ")}
+	return &wsClose{c.code, string(f.Code) + ": " + plainly(f.Text)}
 }
 
 // toldOf reports whether an error says something that is meant for the client.
@@ -111,10 +111,13 @@ func toldOf(err error) bool {
 	return peer
 }
 
-// refusalError is the same as an error.
+// plainly is what an error says to a client, who knows of no package.
+func plainly(text string) string { return strings.TrimPrefix(text, "comm: ") }
+
+// refusalError is what refusalOf says, as an error.
 func refusalError(err error) *Error {
 	f := comm.RefusalFrame("", err)
-	return Errorf("%s", strings.TrimPrefix(f.Text, "comm: ")).With("code", codeText(f.Code))
+	return Errorf("%s", plainly(f.Text)).With("code", codeText(f.Code))
 }
 
 // closeSocket makes the closing handshake within the deadline.
