@@ -97,17 +97,10 @@ func NewHandler(s *Schema, opts ...HandlerOption) (*Handler, error) {
 	if s == nil {
 		return nil, errors.New("graphql: NewHandler: a schema is needed")
 	}
-	var errs []error
-	for _, o := range opts {
-		if o == nil {
-			errs = append(errs, errors.New("graphql: NewHandler: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.applyHandler(h))
-	}
+	bad := conf.Apply("graphql.NewHandler", opts, func(o HandlerOption) error { return o.applyHandler(h) })
 	var err error
 	h.hall, err = newHall(h, nil)
-	return h, errors.Join(append(errs, err)...)
+	return h, errors.Join(bad, err)
 }
 
 // Schema is what the handler serves.

@@ -88,13 +88,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	p.resolved = true
 	p.conf = defaultConfig()
 	errs := []error{src.Decode(&p.conf)}
-	for _, o := range p.opts {
-		if o == nil {
-			errs = append(errs, errors.New("graphql: New: an option is nil"))
-			continue
-		}
-		o.applyProvider(p)
-	}
+	errs = append(errs, conf.Apply("graphql.New", p.opts, func(o Option) error { o.applyProvider(p); return nil }))
 	for _, set := range p.ownOpts {
 		errs = append(errs, set(p))
 	}
