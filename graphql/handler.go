@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anasamu/comm/internal/conf"
 	"github.com/anasamu/comm/internal/jsonscan"
 	"github.com/anasamu/comm/sse"
 	"github.com/anasamu/comm/ws"
