@@ -17,7 +17,13 @@ import (
 // through puts a bad network before a gateway.
 func through(t *testing.T, m *comm.Manager, c lossy.Config) *lossy.Proxy {
 	t.Helper()
-	server, err := net.ResolveUDPAddr("udp", addrOf(t, m))
+	return network(t, addrOf(t, m), c)
+}
+
+// network puts a bad network before a server.
+func network(t *testing.T, addr string, c lossy.Config) *lossy.Proxy {
+	t.Helper()
+	server, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -128,12 +129,23 @@ func TestKilledServer(t *testing.T) {
 	}
 }
 
-// freePort is an address that nobody uses now.
+// freePort is an address that nobody uses now, and that the system gives to no socket by its own choice: one could
+// take it while a server is away.
 func freePort(t *testing.T) string {
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(10_000))
+		c, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", addr)
+		_ = c.Close()
+		if err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	t.Fatal("no port is free for both UDP and TCP")
+	return ""
 }
