@@ -267,7 +267,10 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(&m.queues)
 	c.in.run, c.in.pool = c.handle, &m.warm
-	c.out.try, _ = t.(TryWriter)
+	_, c.out.tries = t.(TryWriter)
+	if dw, ok := t.(DirectWriter); ok {
+		c.out.direct = dw.WritesDirectly()
+	}
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true

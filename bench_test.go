@@ -34,6 +34,16 @@ type swift struct{ void }
 
 func (*swift) TellWaiting(comm.Waiter) bool { return true }
 
+// immediate is a swift that is written to by whoever sends.
+type immediate struct{ swift }
+
+func (*immediate) WritesDirectly() bool { return true }
+
+func (v *immediate) TryWrite(o comm.Outbound) (bool, error) {
+	v.written.Add(1)
+	return true, nil
+}
+
 // crowd is a gateway without logs and n connections of no-op transports: user i%users, label color
 // red for every second one, all in group "everyone" and each in one of ten others.
 func crowd(b testing.TB, n, users int, held <-chan struct{}, opts ...comm.Option) (*comm.Manager, []*comm.Conn, *atomic.Int64) {
@@ -90,7 +100,8 @@ func TestPublishAllocatesNothingPerReceiver(t *testing.T) {
 }
 
 // BenchmarkPublish sends one message to all members of a group and waits until each transport has it: by
-// the shared writers, as over WebSocket, and by a goroutine for each connection, as over the other carriers.
+// the shared writers, as over WebSocket, by a goroutine for each connection, as over the other carriers, and by the
+// sender itself, as over gRPC.
 func BenchmarkPublish(b *testing.B) {
 	written := new(atomic.Int64)
 	for _, writers := range []struct {
@@ -99,6 +110,7 @@ func BenchmarkPublish(b *testing.B) {
 	}{
 		{"shared", func() comm.Transport { return &swift{void{nil, written}} }},
 		{"own", func() comm.Transport { return &void{nil, written} }},
+		{"none", func() comm.Transport { return &immediate{swift{void{nil, written}}} }},
 	} {
 		for _, n := range []int{10, 1000, 10_000} {
 			b.Run(fmt.Sprintf("writers=%s/members=%d", writers.name, n), func(b *testing.B) {

@@ -20,6 +20,7 @@ func (o *outbox) mayFollow(m *member) bool {
 	if !o.writing || o.find(m) >= 0 {
 		return false
 	}
+	o.more = true
 	o.follows = append(o.follows, follow{m: m})
 	return true
 }

@@ -218,7 +218,7 @@ func (c *Conn) enqueue(f *Frame) error {
 // handle is the handler goroutine: it works through the inbox and ends when it is empty.
 func (c *Conn) handle() {
 	for f, last := c.in.take(); f != nil; f, last = c.in.take() {
-		c.out.prompt.Store(last && c.out.try != nil)
+		c.out.prompt.Store(last && c.out.tries)
 		err := c.dispatch(f)
 		c.out.prompt.Store(false)
 		if err != nil {

@@ -64,7 +64,7 @@ func (o Outbound) Size() int { return o.e.size }
 
 // Shared reports whether other connections may receive the same bytes, so that work such as
 // compression is worth sharing.
-func (o Outbound) Shared() bool { return o.e.frame.Op == OpMessage }
+func (o Outbound) Shared() bool { return o.e.frame.Op == OpMessage && !o.e.sole }
 
 // Bytes returns the frame in the given format, encoding it once for all connections that share it.
 // The bytes must not be modified and are valid for ever.

@@ -15,19 +15,22 @@ import (
 // there is something to write.
 type outbox struct {
 	mu      sync.Mutex
+	writing bool        // the writer runs, or will
+	more    bool        // with writing: there may be something that it has not taken
+	closing bool        // nothing more is accepted
+	dead    bool        // the transport is closed or being closed
+	shared  bool        // it is written by one of the manager's writers
+	tries   bool        // the transport is a TryWriter
+	direct  bool        // it is a DirectWriter
+	prompt  atomic.Bool // with tries: what a handler sends now is the answer to all that the client has sent
+	writer  *writer     // which of the manager's is in the transport's Write; its own
+	last    *ending     // with closing: say this and end when empty
+
 	q       queue.Queue[*envelope]
 	follows []follow      // topics whose feeds the writer takes from
 	replays []*member     // being replayed
 	room    chan struct{} // closed when a batch has left, for senders that block; nil if nobody waits
-	writing bool          // the writer runs, or will
-	closing bool          // nothing more is accepted
-	dead    bool          // the transport is closed or being closed
-	last    *ending       // with closing: say this and end when empty
 	run     func()        // Conn.write, stored: a go statement with a method allocates
-	shared  bool          // by one of the manager's writers
-	try     TryWriter     // the transport, where it is one
-	prompt  atomic.Bool   // with try: what a handler sends now is the answer to all that the client has sent
-	writer  *writer       // which of them is in the transport's Write; its own
 }
 
 // ending is how a connection ends in good order.
@@ -53,6 +56,7 @@ const (
 	pushFull    // the policy is the caller's
 	pushClosed  // the connection is ending
 	pushFollows // not queued: the writer takes it from the topic's feed, where the caller must put it
+	pushDirect  // not queued: the caller is the writer now, and begins with it
 )
 
 // queued is a message on its way into a queue.
@@ -63,6 +67,7 @@ type queued struct {
 	logged  bool    // it stands in the topic's log
 	feeds   bool    // it may be taken from the topic's feed
 	patient bool    // it neither drops others nor is dropped: it comes back as pushFull
+	direct  bool    // the caller can be the writer of a connection to which nothing else is being written
 }
 
 // push queues a message. wake reports that the caller must start the writer, after it has released its
@@ -74,6 +79,9 @@ func (c *Conn) push(m queued) (r pushResult, wake bool, lost int) {
 	switch {
 	case o.closing:
 		return pushClosed, false, 0
+	case m.direct && o.direct && !o.writing:
+		o.writing = true
+		return pushDirect, false, 0
 	case m.feeds && o.mayFollow(m.of):
 		return pushFollows, false, 0
 	case len(o.follows) > 0 && o.crowded(&c.manager.cfg, m.e.size):
@@ -99,7 +107,7 @@ func (c *Conn) push(m queued) (r pushResult, wake bool, lost int) {
 
 // wake marks the writer as running and reports whether it must be started.
 func (o *outbox) wake() bool {
-	if o.writing {
+	if o.more = true; o.writing {
 		return false
 	}
 	o.writing = true
@@ -279,11 +287,16 @@ func (c *Conn) writeOut(batch []Outbound, w *writer) (more bool) {
 func (o *outbox) rest() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.q.Empty() || len(o.follows)+len(o.replays) > 0 || o.last != nil {
+	if o.more && o.some() {
 		return false
 	}
-	o.writing = false
+	o.writing, o.more = false, false
 	return true
+}
+
+// some reports whether there is anything to write.
+func (o *outbox) some() bool {
+	return !o.q.Empty() || len(o.follows)+len(o.replays) > 0 || o.last != nil
 }
 
 // Waiting implements Waiter: the transport's Write, of this goroutine, is about to wait for the peer.
@@ -328,6 +341,7 @@ func (o *outbox) look(s *scratch) (replays []*member, last *ending, over bool) {
 	if len(s.envelopes) > 0 {
 		o.release()
 	}
+	o.more = o.some()
 	replays = o.ready()
 	switch {
 	case o.dead:

@@ -17,6 +17,9 @@ type publication struct {
 	unlogged bool
 	delivery Delivery
 	wake     []*Conn            // writers to start once no lock is held
+	direct   []*Conn            // to be written e by the sender, once no lock is held
+	e        *envelope          // of those
+	topic    *topic             // of those
 	kill     []*Conn            // connections whose queue was full under Disconnect
 	seen     map[*Conn]struct{} // plural targets: who has it already; nil otherwise
 }
@@ -296,6 +299,10 @@ func (p *publication) push(c *Conn, m queued) pushResult {
 		p.wake = append(p.wake, c)
 	}
 	switch r {
+	case pushDirect:
+		p.direct = append(p.direct, c)
+		p.delivery.Queued++
+		return r
 	case pushQueued, pushFollows:
 		p.delivery.Queued++
 		return r
@@ -319,6 +326,7 @@ func (m *Manager) settle(p *publication, ack bool) {
 	} else {
 		m.writers.submit(p.wake)
 	}
+	p.writeDirect()
 	for _, c := range p.kill {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})
@@ -331,7 +339,8 @@ func (m *Manager) settle(p *publication, ack bool) {
 
 func (p *publication) free() {
 	clear(p.wake)
+	clear(p.direct)
 	clear(p.kill)
-	*p = publication{wake: p.wake[:0], kill: p.kill[:0]}
+	*p = publication{wake: p.wake[:0], direct: p.direct[:0], kill: p.kill[:0]}
 	publications.Put(p)
 }

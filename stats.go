@@ -21,13 +21,13 @@ const (
 
 // connCounters is what one connection counts.
 type connCounters struct {
-	messagesIn, messagesOut atomic.Int64
-	bytesIn, bytesOut       atomic.Int64
-	failedIn                atomic.Int64
-	drops                   atomic.Int64
-	lastActivity            atomic.Int64 // Unix nanoseconds of the last frame from the client
-	gate                    limit.Gate   // owned by the reader
-	overrun                 int          // owned by the reader: refused by gate, less those that were not
+	messagesIn, bytesIn   atomic.Int64
+	failedIn              atomic.Int64
+	drops                 atomic.Int64
+	lastActivity          atomic.Int64 // Unix nanoseconds of the last frame from the client
+	gate                  limit.Gate   // owned by the reader
+	overrun               int          // owned by the reader: refused by gate, less those that were not
+	messagesOut, bytesOut atomic.Int64
 }
 
 // ConnStats is what one connection has done.

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type topic struct {
 	dead     bool      // removed from the directory: look it up again
 	priority Priority
 	keep     int64 // Unix nanoseconds until when then a client that was lost may come back for the log
+	busy     atomic.Int64 // Unix nanoseconds when something was last published
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
 	// joined and left are the frames that many members were told last, to be told to others.
@@ -175,7 +177,7 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}
 		t.log.Append(Outbound{e}, p.now)
 	}
-	followers, killed, feeds := 0, 0, t.feeds(p, e)
+	followers, killed, feeds, direct := 0, 0, t.feeds(p, e), t.direct(p, e)
 	if feeds {
 		t.publishFed(p, e)
 		followers, killed = t.followers(), len(p.kill)
@@ -191,7 +193,7 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 			p.delivery.Queued++
 			continue
 		}
-		if p.push(m.conn, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !m.replaying}) == pushFollows {
+		if p.push(m.conn, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !m.replaying, direct: direct}) == pushFollows {
 			t.follow(i, e, p.seq)
 		}
 	}

@@ -32,7 +32,7 @@ func (c *Conn) writeNow() {
 
 // tryWrite reports whether a batch of one frame needs no further care.
 func (c *Conn) tryWrite(batch []Outbound) bool {
-	ok, err := c.out.try.TryWrite(batch[0])
+	ok, err := c.transport.(TryWriter).TryWrite(batch[0])
 	switch {
 	case err != nil:
 		c.kill(c.writeReason(err))

@@ -126,11 +126,17 @@ func obey(c net.Conn, s *spec, p *publisher) {
 	}
 }
 
-func answerTo(r request, s *spec, p *publisher) usage {
+// answerTo does what a request asks for. Only those about usage are told of it: to read it stops the process.
+func answerTo(r request, s *spec, p *publisher) (u usage) {
 	var err error
 	switch r.Op {
 	case "begin":
 		err = startProfile(s.Profile)
+		u = usageNow()
+	case "usage", "end":
+		u = usageNow()
+	case "live":
+		u = liveUsage()
 	case "burst":
 		err = p.burst(r.Messages)
 	case "paced":
@@ -141,10 +147,6 @@ func answerTo(r request, s *spec, p *publisher) usage {
 		err = p.hub.(besider).Beside(r.Messages)
 	case "fill":
 		err = p.hub.(filler).Fill(groupStalled)
-	}
-	u := usageNow()
-	if r.Op == "live" {
-		u = liveUsage()
 	}
 	u.Members = p.hub.Members()
 	if r.Op == "end" {

@@ -41,7 +41,7 @@ var grpcRows = []row{
 	{
 		name: "grpcfan", title: "gRPC: one message to 1,000 server streams on 10 connections, and the next when all have it", wants: wantsGRPCStreams,
 		target: target{ratio: 1, among: bare}, columns: hubColumns,
-		spec: spec{Scenario: "broadcast", Conns: 1000, Streams: 100, Groups: 1, Size: 128, Messages: 1, Rounds: 300},
+		spec: spec{Scenario: "broadcast", Conns: 1000, Streams: 100, Groups: 1, Size: 128, Messages: 1, Rounds: 2000},
 	},
 	{
 		name: "grpcfanburst", title: "gRPC: 200 messages to the same streams", wants: wantsGRPCStreams,

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"log"
 	"net/http"
 	"sync"
 
 	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
@@ -82,6 +84,7 @@ type streamLoop struct {
 
 	mu      sync.Mutex
 	streams []grpc.ServerStream
+	sent    uint64
 }
 
 // GRPCStreams serves the streams.
@@ -118,9 +121,13 @@ func (h *streamLoop) Subscribe(_ *commv1.SubscribeRequest, out grpc.ServerStream
 func (h *streamLoop) Publish(group int, payload []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sent++
 	m := &commv1.SubscribeResponse{Frames: []*commv1.Frame{{
-		Op:      commv1.Op_OP_MESSAGE,
-		Message: &commv1.Message{Type: "event", Content: payload, ContentType: "application/json", To: "group:" + groupName(group)},
+		Op: commv1.Op_OP_MESSAGE, Id: rand.Text(),
+		Message: &commv1.Message{
+			Type: "event", Content: payload, ContentType: "application/json", To: "group:" + groupName(group), Timestamp: timestamppb.Now(),
+		},
+		Log: &commv1.LogPosition{Log: "group:" + groupName(group), Epoch: "aaaaaaaa.aaaaaaaa", Offset: h.sent},
 	}}}
 	var prepared grpc.PreparedMsg
 	for i, stream := range h.streams {

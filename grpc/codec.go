@@ -3,9 +3,10 @@ package commgrpc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"sync/atomic"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
@@ -44,37 +45,34 @@ func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 // shared with all streams that send the same. gRPC keeps the parts until they are written, but not the batch.
 type batch struct {
 	parts mem.BufferSlice
-	size  int // with what gRPC puts before it
+	size  int               // with what gRPC puts before it
+	ready *grpc.PreparedMsg // the same, where it is one frame that another stream has sent already; else nil
+}
+
+// message is what gRPC sends.
+func (b *batch) message() any {
+	if b.ready != nil {
+		return b.ready
+	}
+	return b
+}
+
+// with is the batch with a mark behind it. b itself may be another stream's too.
+func (b *batch) with(m *mark) *batch {
+	parts := append(slices.Clip(b.parts), mem.NewBuffer(&markMemory, m))
+	return &batch{parts: parts, size: b.size}
 }
 
 // messageHeader is what gRPC puts before each message.
 const messageHeader = 5
 
-// reset makes the batch an empty one, with room for n frames and a mark.
-func (b *batch) reset(n int) { *b = batch{parts: make(mem.BufferSlice, 0, n+1), size: messageHeader} }
+// reset makes the batch an empty one, with room for n frames.
+func (b *batch) reset(n int) { *b = batch{parts: make(mem.BufferSlice, 0, n), size: messageHeader} }
 
 // add appends the bytes of a frame in frameFormat.
 func (b *batch) add(frame []byte) {
 	b.parts = append(b.parts, mem.SliceBuffer(frame))
 	b.size += len(frame)
-}
-
-// lone is the parts of batches that are one frame, which many streams send one after the other.
-type lone struct{ last atomic.Pointer[loneParts] }
-
-type loneParts struct {
-	frame []byte
-	parts mem.BufferSlice
-}
-
-// of returns the parts of a batch with that frame. They are shared, and full.
-func (l *lone) of(frame []byte) mem.BufferSlice {
-	if p := l.last.Load(); p != nil && len(p.frame) == len(frame) && &p.frame[0] == &frame[0] {
-		return p.parts
-	}
-	p := &loneParts{frame, mem.BufferSlice{mem.SliceBuffer(frame)}}
-	l.last.Store(p)
-	return p.parts
 }
 
 // framesField is the number of the one field of all messages that carry frames.

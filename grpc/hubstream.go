@@ -14,27 +14,28 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
+	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
 // transport carries the frames of one stream. What gRPC holds for a client that does not read is bounded: beyond that
 // SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
 // takes too long ends the stream.
 type transport struct {
-	hub     *hub
+	below  grpc.ServerStream // what the stream sends on
+	turn   turn              // to send
+	unsent unsent
+	shut   atomic.Bool               // over is closed
+	wrote  atomic.Bool               // since the last beat
+	plain  bool                      // gRPC does not mean to compress on the stream
+	conn   atomic.Pointer[comm.Conn] // nil until the manager has made it
+	hub    *hub
+	out    batch // room for one that is not shared; of whose turn it is
+
 	stream  grpc.ServerStream
+	waiter  comm.Waiter   // told before Write waits
+	over    chan struct{} // closed when the handler is to return
 	helloID string
 	holders atomic.Int32 // of the stream's place
-
-	waiter comm.Waiter // told before Write waits
-	turn   turn        // to send
-	out    batch       // of whose turn it is
-	unsent unsent
-	sends  atomic.Uint32 // begun and ended: while one is under way it is odd
-	wrote  atomic.Bool   // since the last beat
-
-	over chan struct{}             // closed when the handler is to return
-	shut atomic.Bool               // over is closed
-	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
 
 	mu       sync.Mutex            // guards the fields below
 	early    struct{ in, out int } // bytes before there was a conn
@@ -46,13 +47,27 @@ type transport struct {
 }
 
 func newTransport(h *hub, s grpc.ServerStream) *transport {
-	t := &transport{hub: h, stream: s, turn: newTurn(), over: make(chan struct{})}
+	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), turn: newTurn(), over: make(chan struct{})}
 	t.unsent.most = heldByStream
 	if s.Context().Value(http.ServerContextKey) != nil {
 		t.unsent.most = 1 // net/http writes, and holds nothing
 	}
 	t.holders.Store(1)
 	return t
+}
+
+// below is the stream without what only gives it types and a context, as each layer is a miss of the cache for every
+// message to many.
+func below(s grpc.ServerStream) grpc.ServerStream {
+	switch w := s.(type) {
+	case *grpc.GenericServerStream[commv1.ConnectRequest, commv1.ConnectResponse]:
+		return below(w.ServerStream)
+	case *grpc.GenericServerStream[commv1.SubscribeRequest, commv1.SubscribeResponse]:
+		return below(w.ServerStream)
+	case *guardedStream:
+		return below(w.ServerStream)
+	}
+	return s
 }
 
 // hold shares the stream's place, and leave gives up a share.
@@ -97,44 +112,76 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {
 	t.takeTurn()
 	defer t.turn.give()
-	if n, err = t.gather(frames); err != nil {
+	b, n, err := t.gather(frames)
+	if err != nil {
 		return 0, err
 	}
 	if t.unsent.full() {
 		t.waiter.Waiting()
 	}
-	if err := t.send(deadline); err != nil {
+	if err := t.pass(b, deadline); err != nil {
 		return 0, err
-	}
-	if !t.wrote.Load() {
-		t.wrote.Store(true)
 	}
 	return n, nil
 }
 
-// gather makes the message of as many frames as it may hold. The turn is taken.
-func (t *transport) gather(frames []comm.Outbound) (n int, err error) {
-	first, err := t.encode(frames[0])
-	if err != nil {
-		return 0, err
+// WritesDirectly implements comm.DirectWriter. net/http would write on the sender's goroutine.
+func (t *transport) WritesDirectly() bool { return t.unsent.most > 1 }
+
+// TryWrite implements comm.TryWriter.
+func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
+	if !t.WritesDirectly() || !t.turn.try() {
+		return false, nil
 	}
-	if len(frames) == 1 && frames[0].Shared() {
-		t.out = batch{t.hub.lone.of(first), messageHeader + len(first)}
-		return 1, nil
+	defer t.turn.give()
+	if t.unsent.full() {
+		return false, nil
+	}
+	b, err := t.one(o)
+	if err == nil {
+		err = t.pass(b, time.Time{}) // there is room, so it does not wait
+	}
+	return err == nil, err
+}
+
+// pass sends frames of the hub's. The turn is taken.
+func (t *transport) pass(b *batch, deadline time.Time) error {
+	err := t.send(b, deadline)
+	if err == nil && !t.wrote.Load() {
+		t.wrote.Store(true)
+	}
+	return err
+}
+
+// gather makes the message of as many frames as it may hold. The turn is taken.
+func (t *transport) gather(frames []comm.Outbound) (b *batch, n int, err error) {
+	if len(frames) == 1 {
+		b, err = t.one(frames[0])
+		return b, 1, err
 	}
 	t.out.reset(len(frames))
-	t.out.add(first)
-	for n = 1; n < len(frames); n++ {
-		b, err := t.encode(frames[n])
+	for n, o := range frames {
+		frame, err := t.encode(o)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		if t.out.size+len(b) > t.hub.maxSend {
-			break
+		if n > 0 && t.out.size+len(frame) > t.hub.maxSend {
+			return &t.out, n, nil
 		}
-		t.out.add(b)
+		t.out.add(frame)
 	}
-	return n, nil
+	return &t.out, len(frames), nil
+}
+
+// one makes the message of one frame. The turn is taken.
+func (t *transport) one(o comm.Outbound) (*batch, error) {
+	if o.Shared() {
+		return t.hub.lone.of(o, t)
+	}
+	frame, err := t.encode(o)
+	t.out.reset(1)
+	t.out.add(frame)
+	return &t.out, err
 }
 
 // takeTurn takes the turn to send, in Write.
@@ -162,21 +209,21 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	return format.Append(nil, &own)
 }
 
-// send sends t.out, and ends the stream if the client does not take it by the deadline. The turn is taken.
-func (t *transport) send(deadline time.Time) error {
+// send sends a message, and ends the stream if the client does not take it by the deadline. The turn is taken.
+func (t *transport) send(b *batch, deadline time.Time) error {
 	waits := t.unsent.full()
 	if t.shut.Load() || waits && !t.startDeadline(deadline) {
 		return comm.ErrClosed
 	}
-	t.unsent.add(&t.out)
-	t.sends.Add(1)
-	err := t.stream.SendMsg(&t.out)
-	t.sends.Add(1)
+	if m := t.unsent.add(b.size); m != nil {
+		b = b.with(m)
+	}
+	err := t.below.SendMsg(b.message())
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
 	}
 	if err == nil {
-		t.traffic(0, t.out.size)
+		t.traffic(0, b.size)
 	}
 	return err
 }
@@ -256,7 +303,7 @@ func (t *transport) say(f *comm.Frame, deadline time.Time) error {
 	}
 	t.out.reset(1)
 	t.out.add(b)
-	return t.send(deadline)
+	return t.send(&t.out, deadline)
 }
 
 // refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.
@@ -311,8 +358,9 @@ type pulse struct {
 	t      *transport
 	c      *comm.Conn
 	client greeter
-	asked  bool   // the client was silent at the last beat, and has been asked for a sign of life
-	sends  uint32 // at the last beat
+	asked  bool  // the client was silent at the last beat, and has been asked for a sign of life
+	busy   bool  // something was being sent at the last beat
+	sent   int64 // bytes at the last beat
 }
 
 // beat is called at every heartbeat.
@@ -335,9 +383,9 @@ func (p *pulse) beat() {
 // stuck reports whether the same send is under way as at the last beat. Its own deadline has ended it long before, as
 // long as gRPC holds as much for a stream as unsent expects of it.
 func (p *pulse) stuck() bool {
-	before := p.sends
-	p.sends = p.t.sends.Load()
-	return p.sends%2 == 1 && p.sends == before
+	busy, sent := p.busy, p.sent
+	p.busy, p.sent = p.t.turn.taken(), p.c.Stats().BytesOut
+	return busy && p.busy && sent == p.sent
 }
 
 // ask sends a ping, unless something is being sent, which is as good a sign of life.

@@ -21,6 +21,9 @@ func (t *turn) take() {
 	}
 }
 
+// taken reports whether somebody has the turn.
+func (t *turn) taken() bool { return t.wanted.Load() > 0 }
+
 func (t *turn) give() {
 	if t.wanted.Add(-1) > 0 {
 		t.next <- struct{}{}

@@ -3,8 +3,6 @@ package commgrpc
 import (
 	"sync"
 	"sync/atomic"
-
-	"google.golang.org/grpc/mem"
 )
 
 const (
@@ -19,24 +17,24 @@ const (
 // that is given back when all that is before it has left. What is compressed would be freed before, so streams of the
 // hub are not compressed.
 type unsent struct {
-	most  int64
-	bytes atomic.Int64
-	since int64 // bytes since the last mark; the sender's own
+	most   int64
+	marked atomic.Int64 // bytes up to the last mark
+	since  int64        // bytes since then; the sender's own
 }
 
 // full reports whether the next send may wait.
-func (u *unsent) full() bool { return u.bytes.Load() >= u.most }
+func (u *unsent) full() bool { return u.marked.Load()+u.since >= u.most }
 
-// add counts a message that is to be sent.
-func (u *unsent) add(b *batch) {
-	u.bytes.Add(int64(b.size))
-	if u.since += int64(b.size); u.since < min(markEvery, u.most) {
-		return
+// add counts a message that is to be sent. With a mark, that must go behind it.
+func (u *unsent) add(size int) *mark {
+	if u.since += int64(size); u.since < min(markEvery, u.most) {
+		return nil
 	}
 	m := marks.Get().(*mark)
 	m.of, m.size = u, u.since
+	u.marked.Add(u.since)
 	u.since = 0
-	b.parts = append(b.parts, mem.NewBuffer(&markMemory, m)) // lone parts are full, and so copied
+	return m
 }
 
 // mark is the end of a message under way. It is the pool that its memory is given back to.
@@ -58,7 +56,7 @@ func (m *mark) Get(n int) *[]byte {
 
 // Put implements mem.BufferPool: the message has left, or its stream has ended.
 func (m *mark) Put(*[]byte) {
-	m.of.bytes.Add(-m.size)
+	m.of.marked.Add(-m.size)
 	m.of = nil
 	marks.Put(m)
 }

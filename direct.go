@@ -1,0 +1,46 @@
+package comm
+
+import "time"
+
+// A message to many is written by its sender's goroutine where that is little work, to those to whom nothing else is
+// being written: what must be read of a connection is then in the processor's cache, and a writer would have to read
+// it once more. Of messages that follow one another closely a writer takes some together, which is less work still.
+
+// DirectWriter is a TryWriter whose TryWrite does no I/O, but leaves that to a goroutine that is there already.
+type DirectWriter interface {
+	TryWriter
+	// WritesDirectly reports whether TryWrite is as cheap as that. It is called before the first Write.
+	WritesDirectly() bool
+}
+
+// quietFor is for how long nothing may have been published to a topic whose next message is written directly: of
+// many that follow one another, a writer takes some together.
+const quietFor = 50 * time.Microsecond
+
+// direct reports whether the sender is to write what it publishes, and notes that something is published.
+func (t *topic) direct(p *publication, e *envelope) bool {
+	now := p.now.UnixNano()
+	quiet := now-t.busy.Swap(now) >= int64(quietFor)
+	if !quiet || p.seen != nil {
+		return false
+	}
+	p.topic, p.e = t, e
+	return true
+}
+
+// writeDirect writes to the connections whose writer the sender is. It holds no lock.
+func (p *publication) writeDirect() {
+	if len(p.direct) == 0 {
+		return
+	}
+	batch := [1]Outbound{{p.e}}
+	for _, c := range p.direct {
+		if !c.tryWrite(batch[:]) {
+			s := batches.Get().(*scratch)
+			s.envelopes = append(s.envelopes[:0], p.e)
+			rest := s.batch()
+			p.manager.warm.Go(func() { c.writeRest(s, rest) })
+		}
+	}
+	p.topic.busy.Store(time.Now().UnixNano())
+}
