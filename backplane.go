@@ -75,8 +75,10 @@ func (b *backplane) receive(r RemoteMessage) {
 	if r.Node == b.manager.node || b.manager.closed.Load() || r.Target.check() != nil {
 		return
 	}
-	o := sendOptions{priority: r.Priority, key: r.Key, unlogged: r.Unlogged}
+	p := b.manager.publication()
+	defer p.free()
+	p.options = sendOptions{priority: r.Priority, key: r.Key, unlogged: r.Unlogged}
 	ctx, cancel := context.WithTimeout(b.manager.ctx, time.Second)
 	defer cancel()
-	_, _ = b.manager.publish(ctx, r.Target, r.Message, o)
+	_, _ = b.manager.publish(ctx, p, r.Target, r.Message)
 }

@@ -25,7 +25,8 @@ type envelope struct {
 	lane     string
 	key      string
 	unrel    bool
-	sole     bool // for one connection alone: its bytes are worth keeping for nobody
+	sole     bool    // for one connection alone: its bytes are worth keeping for nobody
+	letter   *letter // what it is part of, if that is used again once it has left
 
 	encodings atomic.Pointer[encoding]
 	encode    sync.Mutex // serialises the first encoding of each format

@@ -22,6 +22,7 @@ type outbox struct {
 	shared  bool        // it is written by one of the manager's writers
 	tries   bool        // the transport is a TryWriter
 	direct  bool        // it is a DirectWriter
+	forgets bool        // it is a Forgetter
 	prompt  atomic.Bool // with tries: what a handler sends now is the answer to all that the client has sent
 	writer  *writer     // which of the manager's is in the transport's Write; its own
 	last    *ending     // with closing: say this and end when empty
@@ -414,8 +415,7 @@ func (o *outbox) endReplay(m *member) {
 func (c *Conn) writeAll(batch []Outbound) error {
 	for len(batch) > 0 {
 		n, err := c.transport.Write(batch, time.Now().Add(c.manager.settings.WriteTimeout))
-		c.countOut(batch[:n])
-		c.tapOut(batch[:n])
+		c.left(batch[:n])
 		if err != nil {
 			return err
 		}
@@ -425,6 +425,14 @@ func (c *Conn) writeAll(batch []Outbound) error {
 		batch = batch[n:]
 	}
 	return nil
+}
+
+// left takes note of what has been written.
+func (c *Conn) left(batch []Outbound) {
+	c.countOut(batch)
+	if !c.tapOut(batch) {
+		reuse(batch)
+	}
 }
 
 var errStuck = errors.New("comm: the transport accepted nothing")

@@ -14,7 +14,7 @@ type publication struct {
 	seq      uint64
 	now      time.Time
 	only     *filter
-	unlogged bool
+	options  sendOptions
 	delivery Delivery
 	wake     []*Conn            // writers to start once no lock is held
 	direct   []*Conn            // to be written e by the sender, once no lock is held
@@ -22,9 +22,17 @@ type publication struct {
 	topic    *topic             // of those
 	kill     []*Conn            // connections whose queue was full under Disconnect
 	seen     map[*Conn]struct{} // plural targets: who has it already; nil otherwise
+	letters  *letter            // to be used by the sends to come
 }
 
 var publications = sync.Pool{New: func() any { return new(publication) }}
+
+// publication returns one to be filled. Its user frees it.
+func (m *Manager) publication() *publication {
+	p := publications.Get().(*publication)
+	p.manager = m
+	return p
+}
 
 // Send sends m to everyone t names and returns at once: what happened to each is in the Delivery.
 //
@@ -32,23 +40,25 @@ var publications = sync.Pool{New: func() any { return new(publication) }}
 // exist (a group or user with nobody there is no error), ErrOrdered for options that would break
 // the order of a log, ErrBlocked, ErrClosed after Close, and with WithBlock the context's error.
 func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...SendOption) (Delivery, error) {
-	var o sendOptions
-	for _, opt := range opts {
-		if opt == nil {
-			return Delivery{}, &OptionError{Option: "Send", Value: nil, Allowed: "options"}
-		}
-		opt(&o)
-	}
-	if err := m.checkSend(t, msg, &o); err != nil {
+	p := m.publication()
+	defer p.free()
+	o := &p.options
+	if err := o.apply(opts); err != nil {
 		return Delivery{}, err
 	}
-	msg = stampTrace(ctx, addressed(msg, t))
-	d, err := m.publish(ctx, t, msg, o)
+	if err := m.checkSend(t, msg, o); err != nil {
+		return Delivery{}, err
+	}
+	msg = stampTrace(ctx, msg)
+	if !t.oneConn() || m.backplane != nil { // else letters address it
+		msg = addressed(msg, t)
+	}
+	d, err := m.publish(ctx, p, t, msg)
 	if m.backplane == nil || !m.crossesNodes(t, d, err) {
 		return d, err
 	}
 	d.Remote = true
-	return d, m.backplane.publish(ctx, t, msg, &o)
+	return d, m.backplane.publish(ctx, t, msg, o)
 }
 
 // crossesNodes reports whether other nodes may have someone whom t names: for connections, if they
@@ -128,10 +138,9 @@ func addressed(msg *Message, t Target) *Message {
 
 // publish resolves the target and hands the message to every connection, in the steps of
 // ARCHITECTURE.md: resolve without a lock, publish under each topic's lock, then wake.
-func (m *Manager) publish(ctx context.Context, t Target, msg *Message, o sendOptions) (Delivery, error) {
-	p := publications.Get().(*publication)
-	defer p.free()
-	p.manager, p.now, p.only, p.unlogged = m, time.Now(), t.only, o.unlogged
+func (m *Manager) publish(ctx context.Context, p *publication, t Target, msg *Message) (Delivery, error) {
+	o := &p.options
+	p.now, p.only = time.Now(), t.only
 	p.delivery = Delivery{ID: msg.id}
 	if len(t.more) > 0 {
 		p.seen = make(map[*Conn]struct{})
@@ -139,7 +148,7 @@ func (m *Manager) publish(ctx context.Context, t Target, msg *Message, o sendOpt
 	if o.ack {
 		p.delivery.Pending = newPending(msg.id)
 	}
-	err := m.deliver(ctx, p, t, msg, &o)
+	err := m.deliver(ctx, p, t, msg, o)
 	m.settle(p, o.ack)
 	return p.delivery, err
 }
@@ -149,10 +158,11 @@ func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Me
 	case t.where != nil:
 		m.deliverWhere(p, t, m.envelope(t, msg, o))
 		return nil
+	case t.oneConn():
+		return m.deliverConn(ctx, p, t, msg, o)
 	case t.kind == targetConn:
-		e := m.envelope(t, msg, o)
-		e.sole = len(t.more) == 0
-		return m.deliverConns(ctx, p, t, e, o)
+		m.deliverConns(p, t, m.envelope(t, msg, o))
+		return nil
 	}
 	logged := m.logged(t, o)
 	var earlier []LogPosition
@@ -185,38 +195,44 @@ func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *enve
 }
 
 func (m *Manager) envelope(t Target, msg *Message, o *sendOptions) *envelope {
-	e := &envelope{
-		frame:    Frame{Op: OpMessage, ID: msg.id, Message: msg, Ack: o.ack},
-		filter:   t.only,
-		size:     msg.Size(),
-		priority: o.priority, lane: o.lane, unrel: o.unreliable, key: o.key,
-	}
+	e := new(envelope)
+	e.seal(t, msg, o)
 	return e
 }
 
-// deliverConns sends to connections by id.
-func (m *Manager) deliverConns(ctx context.Context, p *publication, t Target, e *envelope, o *sendOptions) error {
-	for id := range t.names {
-		c := m.conns.find(id)
-		if c == nil {
-			if len(t.more) == 0 {
-				return fmt.Errorf("%w: connection %q", ErrNotFound, shorten(id))
-			}
-			continue
-		}
-		if !p.wants(c) {
-			continue
-		}
-		p.delivery.Matched++
-		if o.block {
-			if err := m.pushBlocking(ctx, p, c, e); err != nil {
-				return err
-			}
-			continue
-		}
-		p.push(c, queued{e: e})
+// seal fills an envelope that is new.
+func (e *envelope) seal(t Target, msg *Message, o *sendOptions) {
+	e.frame.Op, e.frame.ID, e.frame.Message, e.frame.Ack = OpMessage, msg.id, msg, o.ack
+	e.filter, e.size = t.only, msg.Size()
+	e.priority, e.lane, e.unrel, e.key = o.priority, o.lane, o.unreliable, o.key
+}
+
+// deliverConn sends to one connection by its id.
+func (m *Manager) deliverConn(ctx context.Context, p *publication, t Target, msg *Message, o *sendOptions) error {
+	c := m.conns.find(t.name())
+	if c == nil {
+		return fmt.Errorf("%w: connection %q", ErrNotFound, shorten(t.name()))
 	}
+	if !p.wants(c) {
+		return nil
+	}
+	p.delivery.Matched++
+	e := p.letterTo(c, t, msg, o)
+	if o.block {
+		return m.pushBlocking(ctx, p, c, e)
+	}
+	p.push(c, queued{e: e})
 	return nil
+}
+
+// deliverConns sends to several connections by their ids.
+func (m *Manager) deliverConns(p *publication, t Target, e *envelope) {
+	for id := range t.names {
+		if c := m.conns.find(id); c != nil && p.wants(c) {
+			p.delivery.Matched++
+			p.push(c, queued{e: e})
+		}
+	}
 }
 
 // deliverWhere resolves the target to connections, asks Where about each with no lock held, and
@@ -341,6 +357,6 @@ func (p *publication) free() {
 	clear(p.wake)
 	clear(p.direct)
 	clear(p.kill)
-	*p = publication{wake: p.wake[:0], direct: p.direct[:0], kill: p.kill[:0]}
+	*p = publication{wake: p.wake[:0], direct: p.direct[:0], kill: p.kill[:0], letters: p.letters}
 	publications.Put(p)
 }

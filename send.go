@@ -215,6 +215,9 @@ func (f *filter) match(c *Conn) bool {
 	return true
 }
 
+// oneConn reports whether t is one connection by its id, and no more.
+func (t *Target) oneConn() bool { return t.kind == targetConn && len(t.more) == 0 && t.where == nil }
+
 // name returns the first name.
 func (t Target) name() string { return t.first[len(kindPrefix[t.kind]):] }
 
@@ -293,6 +296,16 @@ type sendOptions struct {
 	ack         bool
 	block       bool
 	unlogged    bool
+}
+
+func (o *sendOptions) apply(opts []SendOption) error {
+	for _, opt := range opts {
+		if opt == nil {
+			return &OptionError{Option: "Send", Value: nil, Allowed: "options"}
+		}
+		opt(o)
+	}
+	return nil
 }
 
 // WithPriority sets the priority. On a send to a log it must be that of the log (ErrOrdered).

@@ -141,21 +141,22 @@ func (s *taps) end() {
 	}
 }
 
-// tapIn and tapOut are called on the hot paths.
+// tapIn and tapOut are called on the hot paths. tapOut reports whether somebody may keep what it was given.
 func (c *Conn) tapIn(f *Frame) {
 	if list := c.manager.taps.list.Load(); list != nil {
 		c.tap(*list, f, true)
 	}
 }
 
-func (c *Conn) tapOut(batch []Outbound) {
+func (c *Conn) tapOut(batch []Outbound) (seen bool) {
 	list := c.manager.taps.list.Load()
 	if list == nil {
-		return
+		return false
 	}
 	for _, o := range batch {
 		c.tap(*list, &o.e.frame, false)
 	}
+	return true
 }
 
 func (c *Conn) tap(list []*Tap, f *Frame, in bool) {

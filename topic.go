@@ -23,7 +23,7 @@ type topic struct {
 	log      Log       // nil without history
 	dead     bool      // removed from the directory: look it up again
 	priority Priority
-	keep     int64 // Unix nanoseconds until when then a client that was lost may come back for the log
+	keep     int64        // Unix nanoseconds until when then a client that was lost may come back for the log
 	busy     atomic.Int64 // Unix nanoseconds when something was last published
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
@@ -171,7 +171,7 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 		return false
 	}
 	p.seq = p.manager.order.Add(1)
-	logged := t.log != nil && !p.unlogged
+	logged := t.log != nil && !p.options.unlogged
 	if logged {
 		_, next := t.log.Bounds()
 		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}

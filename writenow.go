@@ -39,8 +39,7 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 	case !ok:
 		return false
 	default:
-		c.countOut(batch)
-		c.tapOut(batch)
+		c.left(batch)
 		if !c.out.rest() {
 			c.startWriter()
 		}

@@ -190,6 +190,9 @@ func (lineFormat) Append(dst []byte, f *comm.Frame) ([]byte, error) {
 	return append(dst, '\n'), err
 }
 
+// Forgets implements comm.Forgetter.
+func (t *pipeTransport) Forgets() bool { return true }
+
 // Write sends the batch as one write.
 func (t *pipeTransport) Write(batch []comm.Outbound, deadline time.Time) (int, error) {
 	t.writing <- struct{}{}

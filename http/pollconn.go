@@ -61,6 +61,9 @@ func newPollConn(s *pollServer) *pollConn {
 	return &pollConn{server: s}
 }
 
+// Forgets implements comm.Forgetter: what waits for a poll is bytes.
+func (c *pollConn) Forgets() bool { return true }
+
 // Write implements comm.Transport. It takes what there is room for, and waits for a poll to make
 // room for the first. A client that does not poll until the deadline is slow.
 func (c *pollConn) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {

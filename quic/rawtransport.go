@@ -84,6 +84,9 @@ func (t *transport) waits() {
 	}
 }
 
+// Forgets implements comm.Forgetter: lanes and datagrams are given bytes.
+func (t *transport) Forgets() bool { return true }
+
 // Write implements comm.Transport.
 func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
 	t.writing <- struct{}{}

@@ -68,6 +68,9 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 	return true
 }
 
+// Forgets implements comm.Forgetter: the connection is given bytes.
+func (t *transport) Forgets() bool { return true }
+
 // frameLists are the writers' scratch.
 var frameLists = sync.Pool{New: func() any { return new([][]byte) }}
 
