@@ -322,6 +322,7 @@ function isForm(err) {
 class Wire {
   #writer = null;
   #over = false;
+  #self; // the address of this connection
 
   constructor(transport, { max, hello, up }) {
     this.transport = transport;
@@ -359,6 +360,8 @@ class Wire {
 
   #take(frame, lane) {
     if (this.#over || frame.op === 'unknown' || (lane && frame.op !== undefined)) return;
+    if (frame.op === 'welcome') this.#self = `conn:${frame.conn}`;
+    if (!lane && frame.op === undefined) frame.to ??= this.#self; // what is to this end alone does not say so
     this.up.frame(frame);
   }
 

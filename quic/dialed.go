@@ -157,6 +157,9 @@ func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 		case err == nil && f.Op == comm.OpClosing:
 			d.closing.Store(f)
 		case err == nil:
+			if f.Op == comm.OpWelcome {
+				d.frames.alone = connPrefix + f.Welcome.Conn
+			}
 			d.turns.normal++
 			return f, nil
 		case isPoke(err):

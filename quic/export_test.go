@@ -101,6 +101,9 @@ func padded(typ uint64, fields []byte, size int) []byte {
 // ParseOwned parses a frame that may keep its bytes.
 func ParseOwned(b []byte) (*comm.Frame, error) { return parseFrame(b, true) }
 
+// ForgetSelf has a client forget its own address, so that what comes shows what the wire says.
+func ForgetSelf(c comm.Carrier) { c.(*dialed).frames.alone = "" }
+
 // ReadFrames reads a stream of frames to its end, and says how it ended: "eof", "unexpected", "large" or "form".
 func ReadFrames(r io.Reader, most int, lane bool) (frames int, end string) {
 	s := newFrameStream(r, most)

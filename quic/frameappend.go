@@ -13,11 +13,14 @@ import (
 
 // appendFrame appends one frame. Fields stand in the order of their keys, but for the content, which is last so
 // that a reader can take all that stands before it together.
-func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) {
+func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) { return appendFrameTo(dst, f, false) }
+
+// appendFrameTo leaves out where a message was sent, if that is the receiver alone.
+func appendFrameTo(dst []byte, f *comm.Frame, alone bool) ([]byte, error) {
 	if int(f.Op) >= len(frameTypes) {
 		return dst, fmt.Errorf("quic: a frame of op %d", f.Op)
 	}
-	w := fieldWriter{b: grow(dst, f)}
+	w := fieldWriter{b: grow(dst, f), alone: alone}
 	w.b = quicvarint.Append(w.b, frameTypes[f.Op])
 	at := len(w.b)
 	w.b = append(w.b, lengthRoom(f)...)
@@ -28,6 +31,19 @@ func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) {
 	}
 	return closeLength(w.b, at, start), nil
 }
+
+// aloneFormat is the format of a message to the receiver alone, on the default lane.
+type aloneFormat struct{}
+
+func (aloneFormat) Append(dst []byte, f *comm.Frame) ([]byte, error) {
+	return appendFrameTo(dst, f, true)
+}
+
+// toAlone is the one aloneFormat, boxed once.
+var toAlone comm.Format = aloneFormat{}
+
+// connPrefix begins the address of a connection.
+const connPrefix = "conn:"
 
 // lengthRoom is the room for the length of a frame's payload while the payload is written: two bytes, or what its
 // content needs alone.
@@ -88,8 +104,9 @@ func closeLengthOf(b []byte, at, start, length int) []byte {
 
 // fieldWriter appends the fields of one frame.
 type fieldWriter struct {
-	b   []byte
-	err error
+	b     []byte
+	alone bool // the message is to the receiver alone
+	err   error
 }
 
 func (w *fieldWriter) fields(f *comm.Frame) {
@@ -123,7 +140,9 @@ func (w *fieldWriter) members(f *comm.Frame) {
 	w.text(keyType, m.Type)
 	w.text(keyContentType, m.ContentType)
 	w.text(keyFrom, m.From)
-	w.text(keyTo, m.To)
+	if !w.alone {
+		w.text(keyTo, m.To)
+	}
 	w.time(keyTimestamp, m.Timestamp)
 	w.pairs(keyHeader, m.Headers)
 	if m.Metadata != nil {

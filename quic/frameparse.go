@@ -29,10 +29,14 @@ type frameParser struct {
 	headers int // fields of that key
 	facts   int
 	groups  int
+	alone   string // the address of a message without one
 }
 
 // parseFrame decodes a frame. With own, the frame may keep data.
-func parseFrame(data []byte, own bool) (*comm.Frame, error) {
+func parseFrame(data []byte, own bool) (*comm.Frame, error) { return parseFrameTo(data, own, "") }
+
+// parseFrameTo gives a message without an address the one of the receiver alone.
+func parseFrameTo(data []byte, own bool, alone string) (*comm.Frame, error) {
 	typ, head, size, err := frameSize(data)
 	if err != nil {
 		return nil, badFrame("", "%v", err)
@@ -40,7 +44,7 @@ func parseFrame(data []byte, own bool) (*comm.Frame, error) {
 	if size != uint64(len(data)) {
 		return nil, badFrame("", "a frame of %d bytes in %d", size, len(data))
 	}
-	p := frameParser{payload: data[head:]}
+	p := frameParser{payload: data[head:], alone: alone}
 	if err := p.scan(); err != nil {
 		return nil, p.explain(err)
 	}
@@ -194,6 +198,9 @@ func (p *frameParser) message(f *comm.Frame, own bool) error {
 		return err
 	}
 	v.Type, v.From, v.To = p.str(keyType), p.str(keyFrom), p.str(keyTo)
+	if v.To == "" && f.Op == comm.OpMessage {
+		v.To = p.alone
+	}
 	v.Metadata = p.bytes(keyMetadata, own)
 	if v.Timestamp, err = p.time(keyTimestamp); err != nil {
 		return err

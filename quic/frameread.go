@@ -36,7 +36,8 @@ type frameStream struct {
 	start, end int
 	part       []byte // of a large frame, whose size partSize is
 	partSize   int
-	taken      int // bytes read since it was last asked
+	taken      int    // bytes read since it was last asked
+	alone      string // the address of a message without one: the receiver's, on the default lane
 }
 
 func newFrameStream(r io.Reader, most int) *frameStream {
@@ -50,7 +51,7 @@ func (s *frameStream) parse() (*comm.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseFrame(b, own)
+	return parseFrameTo(b, own, s.alone)
 }
 
 // next returns the next frame's bytes, which are valid until the next call, or for ever with own. A call that a

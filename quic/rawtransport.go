@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,7 +115,7 @@ func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
 		return false, nil // a ping is being written
 	}
 	defer func() { <-t.writing }()
-	b, err := o.Append(t.buf[:0], wireFormat)
+	b, err := o.Append(t.buf[:0], t.format(o))
 	if err != nil {
 		return false, t.reason(err)
 	}
@@ -179,7 +180,7 @@ func (t *transport) plain(o comm.Outbound) bool {
 // gather puts a frame to those that leave together.
 func (t *transport) gather(o comm.Outbound, deadline time.Time) error {
 	before := len(t.buf)
-	b, err := o.Append(t.buf, wireFormat)
+	b, err := o.Append(t.buf, t.format(o))
 	if err != nil {
 		return err
 	}
@@ -189,6 +190,19 @@ func (t *transport) gather(o comm.Outbound, deadline time.Time) error {
 		return nil
 	}
 	return t.flush(deadline)
+}
+
+// format is that of a frame on the default lane, where every client knows who it is.
+func (t *transport) format(o comm.Outbound) comm.Format {
+	f := o.Frame()
+	if f.Op != comm.OpMessage || o.Shared() {
+		return wireFormat
+	}
+	id, isConn := strings.CutPrefix(f.Message.To(), connPrefix)
+	if c := t.attached.Load(); isConn && c != nil && c.ID() == id {
+		return toAlone
+	}
+	return wireFormat
 }
 
 // encode returns the shared bytes of a frame, and by itself the content of a large one.
