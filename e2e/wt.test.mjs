@@ -131,7 +131,8 @@ test('hello, messages both ways, a call, a lane, a datagram, and a goodbye', asy
     s.say(welcome);
   }, { token: 'secret', groups: ['lobby'], serverCertificateHashes: [{ algorithm: 'sha-256', value: new Uint8Array(32) }] });
   const got = [];
-  c.on('note', (m) => got.push(m.content));
+  const to = [];
+  c.on('note', (m) => { got.push(m.content); to.push(m.to); });
   await c.ready();
   const [s] = sessions;
   assert.equal(c.carrier, 'wt');
@@ -150,6 +151,7 @@ test('hello, messages both ways, a call, a lane, a datagram, and a goodbye', asy
   s.packets.enqueue(encode({ type: 'note', content: 3 }));
   await settle();
   assert.deepEqual(got.slice(0, 1), [{ n: 1 }]); // between lanes there is no order
+  assert.equal(to[0], 'conn:c1'); // what is to this end alone does not say so
   assert.deepEqual(got.slice(1).sort(), [2, 3]);
   const sum = c.call('sum', [1, 2]);
   await settle();
