@@ -43,12 +43,6 @@ type call struct {
 	begun  bool // nothing has refused it before its handler
 }
 
-// asked is what the authenticator and the authorizer are shown.
-type asked struct {
-	comm.Handshake
-	hello comm.Hello
-}
-
 // Value finds the caller; the rest is the transport's.
 func (c *call) Value(key any) any {
 	if key == (callerKey{}) {

@@ -3,12 +3,10 @@ package commgrpc
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
-	"github.com/anasamu/comm/internal/limit"
 )
 
 // Config is what the section "grpc" of a configuration file, the variables GRPC_KEY and the options of [New] set. The
@@ -82,28 +80,6 @@ func (p *Provider) check() error {
 		errs = append(errs, errors.New("commgrpc: WithTLS: needs an address of the provider's own; use comm.WithTLS for the manager's"))
 	}
 	return errors.Join(errs...)
-}
-
-// maxRateKeys bounds the addresses whose calls are counted.
-const maxRateKeys = 1 << 16
-
-// makeRate makes the limiter of calls, where there is to be one.
-func (p *Provider) makeRate() error {
-	c := &p.conf
-	if c.CallRate <= 0 {
-		if c.CallBurst > 0 {
-			return errors.New("commgrpc: call_burst: needs call_rate")
-		}
-		return nil
-	}
-	rate, err := limit.NewRate(c.CallRate, time.Second, orElse(c.CallBurst, 2*c.CallRate))
-	if err == nil {
-		p.rate, err = limit.NewLimiter[netip.Prefix](rate, maxRateKeys)
-	}
-	if err != nil {
-		return fmt.Errorf("commgrpc: call_rate: %w", err)
-	}
-	return nil
 }
 
 func orElse[T comparable](v, otherwise T) T {

@@ -276,7 +276,7 @@ func TestOptionsWin(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for want, opt := range map[string]commgrpc.Option{
-		"an option is nil":             nil,
+		"an option is nil, number 2":   nil,
 		"Register(nil)":                commgrpc.Register(nil),
 		"registered twice":             commgrpc.Register(func(r grpc.ServiceRegistrar) { twice(r); twice(r) }),
 		"Register panicked":            commgrpc.Register(func(grpc.ServiceRegistrar) { panic("no idea") }),

@@ -96,13 +96,13 @@ func TestBadDialOptions(t *testing.T) {
 	t.Parallel()
 	cc := client(t, newGateway(t))
 	for want, d := range map[string]comm.Dialer{
-		"target is empty":      commgrpc.Dialer(""),
-		"WithTLS":              commgrpc.Dialer("a:1", commgrpc.WithTLS(nil)),
-		"WithDialContext(nil)": commgrpc.Dialer("a:1", commgrpc.WithDialContext(nil)),
-		"WithDialOptions":      commgrpc.Dialer("a:1", commgrpc.WithDialOptions(nil)),
-		"WithConn(nil)":        commgrpc.Dialer("a:1", commgrpc.WithConn(nil)),
-		"option is nil":        commgrpc.Dialer("a:1", nil),
-		"WithConn together":    commgrpc.Dialer("a:1", commgrpc.WithConn(cc), commgrpc.WithDialOptions(grpc.WithUserAgent("x"))),
+		"target is empty":         commgrpc.Dialer(""),
+		"WithTLS":                 commgrpc.Dialer("a:1", commgrpc.WithTLS(nil)),
+		"WithDialContext(nil)":    commgrpc.Dialer("a:1", commgrpc.WithDialContext(nil)),
+		"WithDialOptions":         commgrpc.Dialer("a:1", commgrpc.WithDialOptions(nil)),
+		"WithConn(nil)":           commgrpc.Dialer("a:1", commgrpc.WithConn(nil)),
+		"option is nil, number 1": commgrpc.Dialer("a:1", nil),
+		"WithConn together":       commgrpc.Dialer("a:1", commgrpc.WithConn(cc), commgrpc.WithDialOptions(grpc.WithUserAgent("x"))),
 	} {
 		_, err := d.Dial(t.Context(), &comm.Frame{Op: comm.OpHello})
 		r, ok := errors.AsType[comm.CloseReason](err)

@@ -18,16 +18,14 @@ const contentType = "application/grpc"
 type webOptions struct {
 	// services are what the gRPC server has registered.
 	services map[string]grpc.ServiceInfo
-	// checkOrigin refuses requests of web pages by their Origin header; nil allows every page.
+	// checkOrigin refuses requests of web pages by their Origin header.
 	checkOrigin func(*http.Request) error
-	// maxReceive bounds one message of a client, in bytes; 0 means 4 MiB, as in the gRPC server.
+	// maxReceive bounds one message of a client, in bytes, as in the gRPC server.
 	maxReceive int
-	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request; 0 means 10 s.
+	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request.
 	bodyTimeout time.Duration
-	// writeTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its response; 0 means 10 s.
+	// writeTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its response.
 	writeTimeout time.Duration
-	// disabled refuses gRPC-Web and leaves gRPC.
-	disabled bool
 }
 
 // mixed is gRPC that comes in requests of net/http: from clients of gRPC-Web, and from those whose
@@ -42,30 +40,14 @@ type mixed struct {
 // newMixed serves gRPC requests by native and translates gRPC-Web to it. The stream interceptor
 // paceStream must be installed in the server behind native.
 func newMixed(native http.Handler, opts webOptions) http.Handler {
-	m := &mixed{native: native, opts: opts.withDefaults(), methods: make(map[string]grpc.MethodInfo)}
-	m.origins = crossorigin.New(m.opts.checkOrigin, http.MethodPost, crossorigin.AnyHeader)
+	m := &mixed{native: native, opts: opts, methods: make(map[string]grpc.MethodInfo)}
+	m.origins = crossorigin.New(opts.checkOrigin, http.MethodPost, crossorigin.AnyHeader)
 	for service, info := range opts.services {
 		for _, method := range info.Methods {
 			m.methods["/"+service+"/"+method.Name] = method
 		}
 	}
 	return m
-}
-
-func (o webOptions) withDefaults() webOptions {
-	if o.checkOrigin == nil {
-		o.checkOrigin = func(*http.Request) error { return nil }
-	}
-	if o.maxReceive == 0 {
-		o.maxReceive = 4 << 20
-	}
-	if o.bodyTimeout == 0 {
-		o.bodyTimeout = 10 * time.Second
-	}
-	if o.writeTimeout == 0 {
-		o.writeTimeout = 10 * time.Second
-	}
-	return o
 }
 
 // ServeHTTP tells the kinds of requests apart by their media type.
@@ -77,7 +59,7 @@ func (m *mixed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST, OPTIONS")
 		http.Error(w, "gRPC needs the method POST", http.StatusMethodNotAllowed)
-	case ok && !m.opts.disabled:
+	case ok:
 		m.serveWeb(w, r, kind)
 	case isNative(r.Header.Get("Content-Type")):
 		m.serveNative(w, r)

@@ -97,14 +97,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	}
 	p.resolved = true
 	p.conf = defaultConfig()
-	errs := []error{src.Decode(&p.conf)}
-	for _, o := range p.opts {
-		if o == nil {
-			errs = append(errs, errors.New("commgrpc: New: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.apply(p))
-	}
+	errs := []error{src.Decode(&p.conf), conf.Apply("commgrpc.New", p.opts, func(o Option) error { return o.apply(p) })}
 	p.registerOwn()
 	return errors.Join(slices.Concat(errs, p.services.errs, []error{p.check()})...)
 }

@@ -83,7 +83,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
 	g := s.newGuard(native)
 	opts := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(newServerCodec()),
+		grpc.ForceServerCodecV2(callCodec{newServerCodec()}),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
