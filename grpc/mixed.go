@@ -18,6 +18,8 @@ const contentType = "application/grpc"
 type webOptions struct {
 	// services are what the gRPC server has registered.
 	services map[string]grpc.ServiceInfo
+	// unknown says that it serves methods that are not registered too, as streams of both sides.
+	unknown bool
 	// checkOrigin refuses requests of web pages by their Origin header.
 	checkOrigin func(*http.Request) error
 	// maxReceive bounds one message of a client, in bytes, as in the gRPC server.
@@ -50,6 +52,27 @@ func newMixed(native http.Handler, opts webOptions) http.Handler {
 	return m
 }
 
+// isCall reports whether a request is a call, or what a browser asks before it makes one, wherever it leads.
+func isCall(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodPost:
+		media := r.Header.Get("Content-Type")
+		return len(media) >= len(contentType) && strings.EqualFold(media[:len(contentType)], contentType)
+	case http.MethodOptions: // clients of gRPC-Web name themselves by a header
+		return r.Header.Get("Access-Control-Request-Method") == http.MethodPost &&
+			strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), "x-grpc-web")
+	}
+	return false
+}
+
+// method is what is known of the method that a request calls.
+func (m *mixed) method(r *http.Request) (info grpc.MethodInfo, registered bool) {
+	if info, registered = m.methods[r.URL.Path]; !registered && m.opts.unknown {
+		info.IsClientStream, info.IsServerStream = true, true
+	}
+	return info, registered
+}
+
 // ServeHTTP tells the kinds of requests apart by their media type.
 func (m *mixed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, ok := webKindOf(r.Header.Get("Content-Type"))
@@ -80,7 +103,7 @@ func (m *mixed) serveNative(w http.ResponseWriter, r *http.Request) {
 		refusePage(w, contentType, err)
 		return
 	}
-	info := m.methods[r.URL.Path]
+	info, _ := m.method(r)
 	if !info.IsClientStream {
 		r.Body = newPacedBody(r.Body, m.opts.maxReceive, false)
 		m.native.ServeHTTP(w, r)

@@ -127,6 +127,11 @@ func (s *server) start() error {
 			return err
 		}
 	}
+	if s.p.unknown != nil {
+		if err := s.host.ClaimRequests(isCall, h); err != nil {
+			return err
+		}
+	}
 	s.work.Go(func() {
 		if err := s.native.Serve(s.door); err != nil && s.ctx.Err() == nil {
 			s.host.Fail(fmt.Errorf("commgrpc: serve: %w", err))
@@ -162,6 +167,7 @@ func (s *server) routed() http.Handler {
 	settings := s.host.Settings()
 	mixed := newMixed(s.web, webOptions{
 		services:     s.web.GetServiceInfo(),
+		unknown:      s.p.unknown != nil,
 		checkOrigin:  s.host.CheckOrigin,
 		maxReceive:   int(s.p.conf.MaxRecvMsgSize),
 		bodyTimeout:  settings.HandshakeTimeout,

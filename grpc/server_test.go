@@ -1,8 +1,12 @@
 package commgrpc_test
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -13,6 +17,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
+	"github.com/anasamu/comm/http"
 )
 
 // The user's interceptors run inside the guard, the first outermost; a stats handler is told; what is not wrapped
@@ -114,4 +119,118 @@ func TestUnknownServiceByServerOption(t *testing.T) {
 	wantCode(t, "an unknown service", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.Unimplemented)
 	m = guarded(t, commgrpc.New(commgrpc.WithUnknownService(reached)))
 	wantCode(t, "one that is handled", client(t, m).Invoke(t.Context(), "/x.S/M", payload(1), payload(1)), codes.PermissionDenied)
+}
+
+// Calls of what is not registered reach the handler by whatever connection they come, past a page for every path, under
+// the same guard; what is no call does not.
+func TestUnknownServiceOverHTTP(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Value
+	p := commgrpc.New(with(new(service)), commgrpc.WithUnknownService(echoRaw))
+	m := guardedBeside(t, commhttp.New(
+		commhttp.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") }),
+		commhttp.HandleFunc("POST /taken.Service/Any", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "taken") }),
+	), p, comm.WithAuthenticator(byToken), comm.WithAuthorizer(func(_ context.Context, c *comm.Conn, a comm.Access) error {
+		asked.Store(c.User() + " " + a.Method)
+		if strings.HasPrefix(a.Method, "/allowed.") {
+			return nil
+		}
+		return comm.ErrForbidden
+	}))
+	w := newWeb(t, m, true)
+	token := func(name string) http.Header { return http.Header{"Authorization": {"Bearer " + name}} }
+	var out grpc_testing.SimpleRequest
+	if err := w.call(t, "/allowed.Service/Any", payload(3), &out, token("ann")); err != nil || len(out.GetPayload().GetBody()) != 3 {
+		t.Errorf("%v, %v", &out, err)
+	}
+	if got := asked.Load(); got != "ann /allowed.Service/Any" {
+		t.Errorf("asked about %v", got)
+	}
+	wantCode(t, "a forbidden one", w.call(t, "/other.Service/Any", payload(3), nil, token("ann")), codes.PermissionDenied)
+	wantCode(t, "a stranger", w.call(t, "/allowed.Service/Any", payload(3), nil, token("bad")), codes.Unauthenticated)
+	wantCode(t, "an unknown method", w.call(t, "/grpc.testing.TestService/None", payload(3), nil, token("ann")), codes.PermissionDenied)
+	wantCode(t, "a registered one", w.call(t, unaryCall, payload(3), nil, token("ann")), codes.PermissionDenied)
+	for path, want := range map[string]string{"/taken.Service/Any": "taken", "/any": "a page"} {
+		resp, err := w.Post(w.scheme+"://localhost"+path, "text/plain", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(b) != want {
+			t.Errorf("%s is answered by %q", path, b)
+		}
+	}
+	if err := w.call(t, "/taken.Service/Any", payload(1), nil, token("ann")); err == nil {
+		t.Error("the route of another provider gave way")
+	}
+	if s, err := m.Stats("grpc"); err != nil || s.Calls["unknown"].Calls != 4 {
+		t.Errorf("counted as %v, %v", s.Calls, err)
+	}
+	if p.NativeConns() != 0 || w.conns != 1 {
+		t.Errorf("%d native connections, %d in all", p.NativeConns(), w.conns)
+	}
+}
+
+// echoRaw sends every message back as it came.
+func echoRaw(_ any, ss grpc.ServerStream) error {
+	for {
+		var raw []byte
+		switch err := ss.RecvMsg(&raw); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+		if err := ss.SendMsg(&raw); err != nil {
+			return err
+		}
+	}
+}
+
+// A stream of both sides that nobody has registered goes back and forth over net/http too, and pages reach unknown
+// services by gRPC-Web, with what their browsers ask before.
+func TestUnknownStreamOverHTTP(t *testing.T) {
+	t.Parallel()
+	m := gateway(t, commgrpc.New(commgrpc.WithUnknownService(echoRaw), commgrpc.WithNative(false)), comm.WithAllowedOrigins("https://app.example"))
+	s, err := client(t, m).NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/any.Service/Any")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 { // many more than may wait for the handler
+		if err := s.SendMsg(payload(n)); err != nil {
+			t.Fatal(err)
+		}
+		var in grpc_testing.SimpleRequest
+		if err := s.RecvMsg(&in); err != nil || len(in.GetPayload().GetBody()) != n {
+			t.Fatalf("message %d: %v", n, err)
+		}
+	}
+	w := newWeb(t, m, false)
+	page := func(method, media string, body io.Reader, more ...string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), method, w.scheme+"://localhost/any.Service/Any", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", media)
+		r.Header.Set("Origin", "https://app.example")
+		for i := 0; i < len(more); i += 2 {
+			r.Header.Set(more[i], more[i+1])
+		}
+		resp, err := w.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	resp := page(http.MethodOptions, "", http.NoBody, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-grpc-web")
+	if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example" {
+		t.Errorf("preflight: %s, %v", resp.Status, resp.Header)
+	}
+	f := readWeb(t, page(http.MethodPost, "application/grpc-web", bytes.NewReader(rawFrame(0, []byte("hi")))))
+	if len(f.messages) != 1 || string(f.messages[0]) != "hi" || f.trailers["grpc-status"] != "0" {
+		t.Errorf("%q, %q", f.messages, f.trailers)
+	}
 }

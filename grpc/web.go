@@ -87,8 +87,8 @@ func (m *mixed) serveWeb(w http.ResponseWriter, r *http.Request, kind webKind) {
 	defer cancel()
 	ww := newWebWriter(w, answer, m.opts.writeTimeout, cancel)
 	defer ww.finish()
-	info := m.methods[r.URL.Path]
-	if info.IsClientStream {
+	info, registered := m.method(r)
+	if registered && info.IsClientStream {
 		leaveBody(w, r)
 		ww.refuse(status.Newf(codes.Unimplemented, "%s takes a stream of messages, which gRPC-Web cannot send", r.URL.Path))
 		return
