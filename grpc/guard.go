@@ -46,6 +46,7 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		if p := recover(); p != nil {
 			resp, err = nil, g.panicked(c, m, p)
 		}
+		g.returned(ctx)
 		g.ended(c, m, start, false, err)
 	}()
 	if err = g.begin(c, m); err != nil {
@@ -63,6 +64,7 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 		if p := recover(); p != nil {
 			err = g.panicked(c, m, p)
 		}
+		g.returned(ss.Context())
 		g.ended(c, m, start, true, err)
 	}()
 	if err = g.begin(c, m); err != nil {
@@ -110,6 +112,16 @@ func (g *guard) newCall(ctx context.Context, full string) *call {
 	c := &call{Context: ctx, caller: Caller{Method: full, Manager: g.manager, leaving: g.leaving}}
 	c.caller.Addr, c.caller.TLS = whence(ctx)
 	return c
+}
+
+// returned says that the handler has returned, to what carries its answer.
+func (g *guard) returned(ctx context.Context) {
+	if !g.overWeb {
+		return
+	}
+	if x := exchangeOf(ctx); x != nil {
+		x.reply.end()
+	}
 }
 
 // begin lets a call through, or says why not.

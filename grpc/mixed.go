@@ -26,7 +26,8 @@ type webOptions struct {
 	maxReceive int
 	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request.
 	bodyTimeout time.Duration
-	// writeTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its response.
+	// writeTimeout bounds how long a client may take for each 64 KiB of its response: one of gRPC-Web at all times, and
+	// others once their handler has returned.
 	writeTimeout time.Duration
 }
 
@@ -104,15 +105,13 @@ func (m *mixed) serveNative(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	info, _ := m.method(r)
-	if !info.IsClientStream {
-		r.Body = newPacedBody(r.Body, m.opts.maxReceive, false)
-		m.native.ServeHTTP(w, r)
-		return
+	x := &exchange{newPacedBody(r.Body, m.opts.maxReceive, info.IsClientStream), newReply(w, m.opts.writeTimeout)}
+	defer x.reply.close()
+	if info.IsClientStream {
+		comm.MarkStreaming(r.Context())
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream may be silent for as long as it likes
 	}
-	comm.MarkStreaming(r.Context())
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream may be silent for as long as it likes
-	body := newPacedBody(r.Body, m.opts.maxReceive, true)
-	r = r.WithContext(withPace(r.Context(), body))
-	r.Body = body
-	m.native.ServeHTTP(w, r)
+	r = r.WithContext(withExchange(r.Context(), x))
+	r.Body = x.body
+	m.native.ServeHTTP(x.reply, r)
 }
