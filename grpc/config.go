@@ -41,6 +41,10 @@ type Config struct {
 	EnableReflection bool `json:"enable_reflection"`
 	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false.
 	EnableChannelz bool `json:"enable_channelz"`
+	// EnableHubCompression compresses what the hub's streams send, by gzip, to clients of the native transport that take
+	// it. It is done anew for each stream, which costs far more processor time than what it sends does. The default is
+	// false.
+	EnableHubCompression bool `json:"enable_hub_compression"`
 	// KeepaliveTime is after how long a silence the client is pinged, 1 s or more. The default is the manager's heartbeat.
 	KeepaliveTime time.Duration `json:"keepalive_time" min:"0s"`
 	// KeepaliveTimeout is how long the client then has to answer. The default is the manager's write timeout.

@@ -40,8 +40,8 @@
 //
 //	cd grpc && buf generate
 //
-// Each message is encoded once for all streams. gRPC compresses for each stream anew, so what the hub sends is not
-// compressed.
+// Each message is encoded once for all streams. gRPC compresses for each stream anew, so what the hub sends is
+// compressed only with [WithHubCompression].
 //
 // # Who may call
 //

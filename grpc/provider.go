@@ -48,10 +48,12 @@ func New(opts ...Option) *Provider {
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
 
-// Features lists what this provider serves.
+// Features lists what this provider serves, beside what the manager adds to each: HTTP and CORS for gRPC-Web, metadata
+// as headers, interceptors as middleware, and, with the hub, sending to one, some and all.
 func (p *Provider) Features() []comm.Feature {
 	list := []comm.Feature{
-		comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureHeaders, comm.FeatureCompression, comm.FeatureMiddleware,
+		comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureCompression,
+		comm.FeatureMiddleware, comm.FeatureHealthChecks,
 	}
 	if p.hub != nil {
 		list = append(list, comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting)
