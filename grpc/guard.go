@@ -70,10 +70,11 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	if err = g.begin(c, m); err != nil {
 		return err
 	}
-	if ss, err = streamInCodec(ss, m); err != nil {
+	coded, err := streamInCodec(ss, m)
+	if err != nil {
 		return err
 	}
-	guarded := &guardedStream{ServerStream: ss, ctx: c}
+	guarded := &guardedStream{ServerStream: coded, ctx: c}
 	if m.endless {
 		return g.untilLeaving(c, m, func() error { return next(srv, guarded) })
 	}

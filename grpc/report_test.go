@@ -45,7 +45,7 @@ func TestPanic(t *testing.T) {
 	}
 	wantCode(t, "stream", err, codes.Internal)
 	eventually(t, "three lines", func() bool { return len(logged.lines("no idea")) == 3 })
-	contains(t, logged.lines("no idea")[0], "level=ERROR", "method="+unaryCall, "guard_test.go", "provider=grpc")
+	contains(t, logged.lines("no idea")[0], "level=ERROR", "method="+unaryCall, "report_test.go", "provider=grpc")
 	if list := logged.lines("call failed"); len(list) != 0 {
 		t.Errorf("logged twice: %q", list)
 	}
