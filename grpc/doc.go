@@ -19,8 +19,9 @@
 // by gRPC-Web. A client that opens a connection and says nothing for five seconds is net/http's as well. On a
 // connection of the native transport nothing but gRPC is served: another request is answered with 415.
 //
-// Messages are those of Protocol Buffers, whatever subtype application/grpc+name names: other codecs that are registered
-// with grpc-go are not used.
+// Messages are in Protocol Buffers, or in the codec that a call's content type names, application/grpc+name, where one
+// of that name is registered with grpc-go; where none is, the call is UNIMPLEMENTED. The hub's streams are in Protocol
+// Buffers only.
 //
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
@@ -86,4 +87,11 @@
 // look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager. What [Config] says of
 // connections, metadata, streams at once, keepalive and age is for the native transport: connections of net/http have the
 // manager's limits, 64 KiB of metadata and 250 calls at once.
+//
+// A handler that sends waits for its client as long as its own context lets it, as everywhere in gRPC. What is left of an
+// answer when the handler has returned must leave within the manager's write timeout on connections of net/http. The
+// native transport knows no such bound: up to 64 KiB of a call that its client does not read, and its status behind
+// them, stay until the client reads or its connection ends. Such a call still counts against
+// [WithMaxConcurrentStreams] of its connection, and that against [WithMaxConnectionsPerAddr]; [WithMaxConnectionAge] with
+// a grace ends it in the end.
 package commgrpc

@@ -92,12 +92,17 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	for _, h := range s.p.stats {
 		opts = append(opts, grpc.StatsHandler(h))
 	}
-	if !native {
-		return append(opts, grpc.ChainStreamInterceptor(paceStream))
+	if native {
+		return append(opts, s.nativeOptions()...)
 	}
-	settings := s.host.Settings()
-	return append(opts,
-		grpc.NumStreamWorkers(workersPerProc*uint32(runtime.GOMAXPROCS(0))),
+	return append(opts, grpc.ChainStreamInterceptor(paceStream))
+}
+
+// nativeOptions are about connections.
+func (s *server) nativeOptions() []grpc.ServerOption {
+	c, settings := &s.p.conf, s.host.Settings()
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(workersPerProc * uint32(runtime.GOMAXPROCS(0))),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
 		grpc.MaxHeaderListSize(uint32(c.MaxHeaderSize)),
 		grpc.ConnectionTimeout(settings.HandshakeTimeout),
@@ -106,7 +111,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 			MaxConnectionIdle: c.MaxConnectionIdle, MaxConnectionAge: c.MaxConnectionAge, MaxConnectionAgeGrace: c.MaxConnectionAgeGrace,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.MinPingInterval, PermitWithoutStream: true}),
-	)
+	}
 }
 
 // lastOptions are those that nobody may replace: the guard lets everybody call what is not registered because it is
