@@ -88,10 +88,10 @@
 // connections, metadata, streams at once, keepalive and age is for the native transport: connections of net/http have the
 // manager's limits, 64 KiB of metadata and 250 calls at once.
 //
-// A handler that sends waits for its client as long as its own context lets it, as everywhere in gRPC. What is left of an
-// answer when the handler has returned must leave within the manager's write timeout on connections of net/http. The
-// native transport knows no such bound: up to 64 KiB of a call that its client does not read, and its status behind
-// them, stay until the client reads or its connection ends. Such a call still counts against
-// [WithMaxConcurrentStreams] of its connection, and that against [WithMaxConnectionsPerAddr]; [WithMaxConnectionAge] with
-// a grace ends it in the end.
+// A handler that sends waits for its client as long as its own context lets it, as everywhere in gRPC. What is left of
+// an answer when the handler has returned must leave within the manager's write timeout on connections of net/http. The
+// native transport knows no such bound: of a call that its client does not read, up to 64 KiB, a message, and the status
+// behind them stay until the client reads or its connection ends. Such a call still counts against
+// [WithMaxConcurrentStreams], and its connection against [WithMaxConnectionsPerAddr]; [WithMaxConnectionAge] with a grace
+// ends both.
 package commgrpc

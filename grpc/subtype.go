@@ -2,6 +2,7 @@ package commgrpc
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,7 +33,7 @@ func (c callCodec) Marshal(v any) (mem.BufferSlice, error) {
 	case *foreign:
 		return v.codec.Marshal(v.message)
 	case *[]byte:
-		return mem.BufferSlice{mem.SliceBuffer(*v)}, nil
+		return rawCodec{}.Marshal(v)
 	}
 	return c.CodecV2.Marshal(v)
 }
@@ -43,10 +44,34 @@ func (c callCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	case *foreign:
 		return v.codec.Unmarshal(data, v.message)
 	case *[]byte:
-		*v = data.Materialize()
-		return nil
+		return rawCodec{}.Unmarshal(data, v)
 	}
 	return c.CodecV2.Unmarshal(data, v)
+}
+
+// rawCodec passes messages of type *[]byte on as they are, under the name of the codec that they are in.
+type rawCodec struct{ name string }
+
+// Name implements encoding.CodecV2.
+func (c rawCodec) Name() string { return c.name }
+
+// Marshal implements encoding.CodecV2.
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	b, ok := v.(*[]byte)
+	if !ok {
+		return nil, fmt.Errorf("commgrpc: %T is no *[]byte", v)
+	}
+	return mem.BufferSlice{mem.SliceBuffer(*b)}, nil
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	b, ok := v.(*[]byte)
+	if !ok {
+		return fmt.Errorf("commgrpc: %T is no *[]byte", v)
+	}
+	*b = data.Materialize()
+	return nil
 }
 
 // subtypeOf is the content subtype of a call: "" for Protocol Buffers.
