@@ -67,7 +67,9 @@
 // A call that fails by the service's fault (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS) is logged as a
 // warning, one that fails otherwise as information. For debugging is what succeeds, what its client cancels, and what
 // a stranger can do as often as he likes: calls that are refused before it is known who makes them, of methods that do
-// not exist, of health, reflection and the hub. Manager.Stats and /metrics count all calls by method and code. A traceparent in the metadata makes the call part of that trace, and what its handler sends.
+// not exist, of health, reflection and the hub; and streams that end as UNAVAILABLE because the gateway does.
+// Manager.Stats and /metrics count all calls by method and code. A traceparent in the metadata makes the call part of that
+// trace, and what its handler sends.
 //
 // grpc.health.v1 says NOT_SERVING for "" while the gateway is not ready, as /readyz does, and for each service from the
 // moment that a drain begins; [Provider.SetServingStatus] holds beside that. With grpcurl and grpc-health-probe:
