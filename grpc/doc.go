@@ -26,6 +26,13 @@
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
 //
+// # Browsers
+//
+// Pages call every unary method and every one that streams from the server by gRPC-Web, as application/grpc-web or
+// application/grpc-web-text, over HTTP/1.1 and HTTP/2, with no proxy between; a method that takes a stream is
+// UNIMPLEMENTED for them. Pages of other origins than the gateway's own need [comm.WithAllowedOrigins]; the
+// answers to what their browsers ask before (CORS) come with it.
+//
 // # The hub
 //
 // comm.v1.HubService, in the package [github.com/anasamu/comm/grpc/comm/v1], comes along unless [WithoutHub] is given.
