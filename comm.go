@@ -80,6 +80,10 @@ type Host interface {
 	// Route serves a ServeMux pattern on the provider's address while the provider runs. A bad or
 	// conflicting pattern is a *RouteError that names both sides.
 	Route(pattern string, h http.Handler) error
+	// ClaimRequests serves requests of the provider's address that no pattern can tell from others, such as by their
+	// content type: those for which match is true and that have no route, or only one for every path ("/"). match is
+	// asked about every request; it must be quick, and neither change the request nor read its body.
+	ClaimRequests(match func(r *http.Request) bool, h http.Handler) error
 	// Handler is all routes of the provider's address.
 	Handler() http.Handler
 	// ClaimConns offers every new connection of the provider's address to claim, after TLS and off

@@ -31,12 +31,13 @@ type endpoint struct {
 	inside *listen.Server          // in process: HandleRequest and HandleWebSocket, never TLS
 	memory *listen.Server          // DialContext where the address is a socket; nil in memory, where it is front
 
-	mu      sync.Mutex
-	routes  []*route
-	claims  []*claim
-	owners  map[*providerState]bool // running providers
-	serving sync.WaitGroup
-	failed  error
+	mu       sync.Mutex
+	routes   []*route
+	claims   []*claim
+	requests []*requestClaim
+	owners   map[*providerState]bool // running providers
+	serving  sync.WaitGroup
+	failed   error
 }
 
 // route is one pattern of one provider. It stays after its provider stops, and answers 503.
@@ -193,6 +194,7 @@ func (e *endpoint) leave(owner *providerState) (last bool) {
 		}
 	}
 	e.claims = slices.DeleteFunc(e.claims, func(c *claim) bool { return c.owner == owner })
+	e.requests = slices.DeleteFunc(e.requests, func(c *requestClaim) bool { return c.owner == owner })
 	delete(e.owners, owner)
 	e.share()
 	return len(e.owners) == 0

@@ -184,6 +184,15 @@ func (h *host) Route(pattern string, handler http.Handler) error {
 	return e.handle(h.p, pattern, handler)
 }
 
+func (h *host) ClaimRequests(match func(*http.Request) bool, handler http.Handler) error {
+	e, err := h.endpoint()
+	if err != nil {
+		return err
+	}
+	e.claimRequests(h.p, match, handler)
+	return nil
+}
+
 func (h *host) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.p.mu.Lock()

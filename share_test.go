@@ -1,7 +1,9 @@
 package comm_test
 
 import (
+	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -80,4 +82,55 @@ func TestAltService(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A claim gets requests that have no route, or one for every path alone, until its provider stops; at an address that
+// shares the manager's routes too.
+func TestClaimRequests(t *testing.T) {
+	for _, every := range []string{"/", "/{path...}"} {
+		t.Run(every, func(t *testing.T) {
+			bubble(t, func(t *testing.T) { claimBeside(t, every) })
+		})
+	}
+}
+
+func claimBeside(t *testing.T, every string) {
+	claimer := &fake{name: "claimer", onStart: func(_ context.Context, h comm.Host) error {
+		return h.ClaimRequests(func(r *http.Request) bool { return r.Header.Get("Content-Type") == "text/odd" }, text("claimed"))
+	}}
+	own := routed("own", "/own")
+	own.addr = "127.0.0.1:7001"
+	main := routed("main", every, "/a", "GET /b", "POST /{$}", "/c/{rest...}")
+	m := newManager(t, comm.WithAddr("127.0.0.1:7000"), comm.WithProvider(main, claimer, &sharer{own}))
+	if err := m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"127.0.0.1:7000/any/thing": "claimed", "127.0.0.1:7000/b": "claimed", "127.0.0.1:7001/any/thing": "claimed",
+		"127.0.0.1:7000/a": "main /a", "127.0.0.1:7000/": "main POST /{$}", "127.0.0.1:7000/c/d": "main /c/{rest...}", "127.0.0.1:7001/own": "own /own",
+	} {
+		same(t, url, post(t, m, url, "text/odd"), want)
+		if want == "claimed" {
+			same(t, url+" of another kind", post(t, m, url, "text/plain"), "main "+every)
+		}
+	}
+	if err := m.Stop(t.Context(), "claimer"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "after its end", post(t, m, "127.0.0.1:7000/any/thing", "text/odd"), "main "+every)
+}
+
+// post sends an empty body of a kind, and returns the answer's.
+func post(t *testing.T, m *comm.Manager, url, media string) string {
+	t.Helper()
+	resp, err := httpClient(m).Post("http://"+url, media, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -25,13 +25,19 @@ type Caller struct {
 }
 
 // Leaving is closed when the server is about to end: a stream that would go on for ever ends itself then, since what
-// has not ended when the time to drain is over is cut.
+// has not ended when the time to drain is over is cut. UNAVAILABLE is the status by which clients come back elsewhere.
 func (c *Caller) Leaving() <-chan struct{} { return c.leaving }
 
 // FromContext returns who calls, given the context of a call that a [Provider] serves, and else nil.
 func FromContext(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c
+}
+
+// NewContext returns a context in which [FromContext] finds c, for tests of handlers without a gateway. That c never
+// leaves.
+func NewContext(ctx context.Context, c *Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
 }
 
 type callerKey struct{}
@@ -41,12 +47,6 @@ type call struct {
 	context.Context
 	caller Caller
 	begun  bool // nothing has refused it before its handler
-}
-
-// asked is what the authenticator and the authorizer are shown.
-type asked struct {
-	comm.Handshake
-	hello comm.Hello
 }
 
 // Value finds the caller; the rest is the transport's.

@@ -10,13 +10,12 @@ import (
 // gRPC, and a connection cannot change hands later. So it takes those connections on which a gRPC library speaks itself.
 // Proxies, and HTTP clients that happen to call gRPC, may follow with anything else.
 type candidate struct {
-	contentType string // the last of each
+	contentType string // the last of them
 	userAgent   string
 	proxied     bool
 }
 
 // field notes a field. It does no more, for a block can repeat one field tens of thousands of times, a byte each.
-
 func (c *candidate) field(f hpack.HeaderField) {
 	switch f.Name {
 	case "content-type":
@@ -29,13 +28,7 @@ func (c *candidate) field(f hpack.HeaderField) {
 }
 
 func (c *candidate) native() bool {
-	return !c.proxied && isGRPC(c.contentType) && fromLibrary(c.userAgent)
-}
-
-// isGRPC reports whether a content type is gRPC's own, and not gRPC-Web's.
-func isGRPC(contentType string) bool {
-	rest, ok := strings.CutPrefix(contentType, "application/grpc")
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+	return !c.proxied && isNative(c.contentType) && fromLibrary(c.userAgent)
 }
 
 // libraries are the products that gRPC's own libraries name in User-Agent: each has connections of its own.

@@ -53,15 +53,20 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		return false, nil // net/http says what is wrong with a short one
 	}
 	conn := c.Replay()
-	look, err := look(ctx, conn, firstSettings(s.p.conf.MaxConcurrentStreams, int(s.p.conf.MaxHeaderSize)))
+	seen, err := look(ctx, conn, firstSettings(s.p.conf.MaxConcurrentStreams, int(s.p.conf.MaxHeaderSize)))
 	if err != nil {
 		return false, err
 	}
-	var whole net.Conn = &rewound{Conn: bare(conn), first: look.seen}
-	if look.acked > 0 {
-		whole = newAcknowledged(whole, look.acked, look.again)
+	return s.handOver(c, conn, seen)
+}
+
+// handOver gives a connection that was looked at to who is to serve it.
+func (s *server) handOver(c comm.PeekConn, conn net.Conn, seen *lookahead) (taken bool, err error) {
+	var whole net.Conn = &rewound{Conn: bare(conn), first: seen.seen}
+	if seen.acked > 0 {
+		whole = newAcknowledged(whole, seen.acked, seen.again)
 	}
-	if s.isNative(look.verdict) {
+	if s.isNative(seen.verdict) {
 		switch s.door.put(whole, c.TLS()) {
 		case entered:
 			return true, nil
@@ -71,7 +76,7 @@ func (s *server) claim(ctx context.Context, c comm.PeekConn) (taken bool, err er
 		case shut: // net/http's answers tell the client to go
 		}
 	}
-	if !look.again {
+	if !seen.again {
 		whole = &ackless{Conn: whole}
 	}
 	c.Pass(whole)

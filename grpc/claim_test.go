@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -104,33 +103,6 @@ func TestCallThroughProxy(t *testing.T) {
 			t.Errorf("%q over %d connections, %d native", got, w.conns, p.NativeConns())
 		}
 	})
-}
-
-// peer is the client's end of an HTTP/2 connection, frame by frame.
-type peer struct {
-	*http2.Framer
-	conn net.Conn
-}
-
-func newPeer(t testing.TB, m *comm.Manager, addr string) *peer {
-	t.Helper()
-	c := dial(t, m, addr, "h2")
-	io.WriteString(c, commgrpc.Preface)
-	return &peer{http2.NewFramer(c, bufio.NewReader(c)), c}
-}
-
-// until reads to the first frame of a kind.
-func until[F http2.Frame](t testing.TB, p *peer) (f F) {
-	t.Helper()
-	for {
-		got, err := p.ReadFrame()
-		if err != nil {
-			t.Fatalf("the connection ended without %T: %v", f, err)
-		}
-		if f, ok := got.(F); ok {
-			return f
-		}
-	}
 }
 
 // A client that waits for the server's SETTINGS before its first request gets them at once.

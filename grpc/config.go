@@ -3,12 +3,10 @@ package commgrpc
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
-	"github.com/anasamu/comm/internal/limit"
 )
 
 // Config is what the section "grpc" of a configuration file, the variables GRPC_KEY and the options of [New] set. The
@@ -43,6 +41,10 @@ type Config struct {
 	EnableReflection bool `json:"enable_reflection"`
 	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false.
 	EnableChannelz bool `json:"enable_channelz"`
+	// EnableHubCompression compresses what the hub's streams send, by gzip, to clients of the native transport that take
+	// it. It is done anew for each stream, which costs far more processor time than what it sends does. The default is
+	// false.
+	EnableHubCompression bool `json:"enable_hub_compression"`
 	// KeepaliveTime is after how long a silence the client is pinged, 1 s or more. The default is the manager's heartbeat.
 	KeepaliveTime time.Duration `json:"keepalive_time" min:"0s"`
 	// KeepaliveTimeout is how long the client then has to answer. The default is the manager's write timeout.
@@ -82,28 +84,6 @@ func (p *Provider) check() error {
 		errs = append(errs, errors.New("commgrpc: WithTLS: needs an address of the provider's own; use comm.WithTLS for the manager's"))
 	}
 	return errors.Join(errs...)
-}
-
-// maxRateKeys bounds the addresses whose calls are counted.
-const maxRateKeys = 1 << 16
-
-// makeRate makes the limiter of calls, where there is to be one.
-func (p *Provider) makeRate() error {
-	c := &p.conf
-	if c.CallRate <= 0 {
-		if c.CallBurst > 0 {
-			return errors.New("commgrpc: call_burst: needs call_rate")
-		}
-		return nil
-	}
-	rate, err := limit.NewRate(c.CallRate, time.Second, orElse(c.CallBurst, 2*c.CallRate))
-	if err == nil {
-		p.rate, err = limit.NewLimiter[netip.Prefix](rate, maxRateKeys)
-	}
-	if err != nil {
-		return fmt.Errorf("commgrpc: call_rate: %w", err)
-	}
-	return nil
 }
 
 func orElse[T comparable](v, otherwise T) T {

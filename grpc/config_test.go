@@ -21,6 +21,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
+	"github.com/anasamu/comm/grpc/comm/v1"
 	"github.com/anasamu/comm/internal/conf/conftest"
 	"github.com/anasamu/comm/internal/memnet"
 )
@@ -160,6 +161,18 @@ var configRows = map[string]configRow{
 		_, err := grpc_channelz_v1.NewChannelzClient(client(t, m)).GetServers(t.Context(), new(grpc_channelz_v1.GetServersRequest))
 		wantCode(t, "channelz", err, codes.OK)
 	}),
+	"enable_hub_compression": key("enable_hub_compression", "true", func(t *testing.T, m *comm.Manager) {
+		got := new(received)
+		p := connect(t, hubClient(t, m, grpc.WithStatsHandler(got)), hello())
+		id := p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
+		if _, err := m.Send(t.Context(), comm.ToConn(id), newMessage(t, "n", strings.Repeat("x", 10_000))); err != nil {
+			t.Fatal(err)
+		}
+		p.expect(commv1.Op_OP_MESSAGE)
+		if got.plain.Load() < 10_000 || got.wire.Load() > 2_000 {
+			t.Errorf("%d bytes came as %d", got.plain.Load(), got.wire.Load())
+		}
+	}),
 	"keepalive_time": key("keepalive_time", "3s", func(t *testing.T, m *comm.Manager) {
 		c, start := open(t, m), time.Now()
 		until[*http2.PingFrame](t, c)
@@ -252,19 +265,19 @@ func TestOptionsWin(t *testing.T) {
 	keys := configured("environment", map[string]string{
 		"host": "127.0.0.3", "port": "9091", "max_recv_msg_size": "1", "max_send_msg_size": "1", "max_header_size": "1KiB", "max_concurrent_streams": "7",
 		"max_connections": "7", "max_connections_per_addr": "7", "call_rate": "1", "call_burst": "1", "enable_reflection": "false", "enable_native": "true",
-		"enable_channelz": "false", "keepalive_time": "7s", "keepalive_timeout": "7s", "min_ping_interval": "7s", "max_connection_idle": "7s",
+		"enable_channelz": "false", "enable_hub_compression": "false", "keepalive_time": "7s", "keepalive_timeout": "7s", "min_ping_interval": "7s", "max_connection_idle": "7s",
 		"max_connection_age": "7s", "max_connection_age_grace": "7s",
 	})
 	p := commgrpc.New(
 		commgrpc.WithHost("127.0.0.1"), commgrpc.WithPort(9090), commgrpc.WithMaxRecvMsgSize(2), commgrpc.WithMaxSendMsgSize(2),
 		commgrpc.WithMaxHeaderSize(2<<10), commgrpc.WithMaxConcurrentStreams(2), commgrpc.WithMaxConnections(2), commgrpc.WithMaxConnectionsPerAddr(2),
-		commgrpc.WithCallRate(2, 2), commgrpc.WithReflection(true), commgrpc.WithNative(false), commgrpc.WithChannelz(true), commgrpc.WithKeepalive(2*time.Second, 2*time.Second),
+		commgrpc.WithCallRate(2, 2), commgrpc.WithReflection(true), commgrpc.WithNative(false), commgrpc.WithChannelz(true), commgrpc.WithHubCompression(true), commgrpc.WithKeepalive(2*time.Second, 2*time.Second),
 		commgrpc.WithMinPingInterval(2*time.Second), commgrpc.WithMaxConnectionIdle(2*time.Second), commgrpc.WithMaxConnectionAge(2*time.Second, 2*time.Second),
 	)
 	gateway(t, p, keys)
 	if got, want := commgrpc.ConfigOf(p), (commgrpc.Config{
 		Host: "127.0.0.1", Port: 9090, MaxRecvMsgSize: 2, MaxSendMsgSize: 2, MaxHeaderSize: 2 << 10, MaxConcurrentStreams: 2, MaxConnections: 2,
-		MaxConnectionsPerAddr: 2, CallRate: 2, CallBurst: 2, EnableReflection: true, EnableChannelz: true, KeepaliveTime: 2 * time.Second,
+		MaxConnectionsPerAddr: 2, CallRate: 2, CallBurst: 2, EnableReflection: true, EnableChannelz: true, EnableHubCompression: true, KeepaliveTime: 2 * time.Second,
 		KeepaliveTimeout: 2 * time.Second, MinPingInterval: 2 * time.Second, MaxConnectionIdle: 2 * time.Second, MaxConnectionAge: 2 * time.Second,
 		MaxConnectionAgeGrace: 2 * time.Second,
 	}); got != want {
@@ -276,7 +289,7 @@ func TestOptionsWin(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for want, opt := range map[string]commgrpc.Option{
-		"an option is nil":             nil,
+		"an option is nil, number 2":   nil,
 		"Register(nil)":                commgrpc.Register(nil),
 		"registered twice":             commgrpc.Register(func(r grpc.ServiceRegistrar) { twice(r); twice(r) }),
 		"Register panicked":            commgrpc.Register(func(grpc.ServiceRegistrar) { panic("no idea") }),

@@ -15,6 +15,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
+	"github.com/anasamu/comm/internal/conf"
 )
 
 // Dialer returns the carrier for a [comm.Client] on comm.v1.HubService: a stream of Connect, or with
@@ -28,15 +29,8 @@ import (
 // dead, and Receive returns [ErrIdle]. One message may be 16 MiB. Bad options are what every Dial returns.
 func Dialer(target string, opts ...DialOption) comm.Dialer {
 	d := &dialer{target: target}
-	var errs []error
-	for _, o := range opts {
-		if o == nil {
-			errs = append(errs, errors.New("commgrpc: Dialer: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.applyDial(d))
-	}
-	d.err = errors.Join(append(errs, d.check())...)
+	applied := conf.Apply("commgrpc.Dialer", opts, func(o DialOption) error { return o.applyDial(d) })
+	d.err = errors.Join(applied, d.check())
 	return d
 }
 

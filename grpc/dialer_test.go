@@ -29,7 +29,7 @@ func run(t testing.TB, c *comm.Client) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = c.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	settled(t, "the client to connect", func() bool { return c.State() == comm.ClientConnected })
+	eventually(t, "the client to connect", func() bool { return c.State() == comm.ClientConnected })
 }
 
 // TestSubscribingClient: a comm.Client that only listens gets what its groups are sent, and goes on after a cut.
@@ -50,12 +50,12 @@ func TestSubscribingClient(t *testing.T) {
 	got := make(chan string, 10)
 	c.On("n", func(_ context.Context, m *comm.Message) error { got <- string(m.Content()); return nil })
 	run(t, c)
-	settled(t, "the group", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 1 })
+	eventually(t, "the group", func() bool { return m.ConnectionCount(comm.ToGroup("g")) == 1 })
 	for i, want := range []string{"1", "2", "3"} {
 		if i == 1 {
 			first := c.Welcome().Conn
 			(*cut.Load()).Close()
-			settled(t, "the cut", func() bool { return m.Connection(first) == nil })
+			eventually(t, "the cut", func() bool { return m.Connection(first) == nil })
 		}
 		if _, err := m.Send(t.Context(), comm.ToGroup("g"), newMessage(t, "n", i+1)); err != nil {
 			t.Fatal(err)
@@ -96,13 +96,13 @@ func TestBadDialOptions(t *testing.T) {
 	t.Parallel()
 	cc := client(t, newGateway(t))
 	for want, d := range map[string]comm.Dialer{
-		"target is empty":      commgrpc.Dialer(""),
-		"WithTLS":              commgrpc.Dialer("a:1", commgrpc.WithTLS(nil)),
-		"WithDialContext(nil)": commgrpc.Dialer("a:1", commgrpc.WithDialContext(nil)),
-		"WithDialOptions":      commgrpc.Dialer("a:1", commgrpc.WithDialOptions(nil)),
-		"WithConn(nil)":        commgrpc.Dialer("a:1", commgrpc.WithConn(nil)),
-		"option is nil":        commgrpc.Dialer("a:1", nil),
-		"WithConn together":    commgrpc.Dialer("a:1", commgrpc.WithConn(cc), commgrpc.WithDialOptions(grpc.WithUserAgent("x"))),
+		"target is empty":         commgrpc.Dialer(""),
+		"WithTLS":                 commgrpc.Dialer("a:1", commgrpc.WithTLS(nil)),
+		"WithDialContext(nil)":    commgrpc.Dialer("a:1", commgrpc.WithDialContext(nil)),
+		"WithDialOptions":         commgrpc.Dialer("a:1", commgrpc.WithDialOptions(nil)),
+		"WithConn(nil)":           commgrpc.Dialer("a:1", commgrpc.WithConn(nil)),
+		"option is nil, number 1": commgrpc.Dialer("a:1", nil),
+		"WithConn together":       commgrpc.Dialer("a:1", commgrpc.WithConn(cc), commgrpc.WithDialOptions(grpc.WithUserAgent("x"))),
 	} {
 		_, err := d.Dial(t.Context(), &comm.Frame{Op: comm.OpHello})
 		r, ok := errors.AsType[comm.CloseReason](err)

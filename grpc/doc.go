@@ -19,11 +19,19 @@
 // by gRPC-Web. A client that opens a connection and says nothing for five seconds is net/http's as well. On a
 // connection of the native transport nothing but gRPC is served: another request is answered with 415.
 //
-// Messages are those of Protocol Buffers, whatever subtype application/grpc+name names: other codecs that are registered
-// with grpc-go are not used.
+// Messages are in Protocol Buffers, or in the codec that a call's content type names, application/grpc+name, where one
+// of that name is registered with grpc-go; where none is, the call is UNIMPLEMENTED. The hub's streams are in Protocol
+// Buffers only.
 //
 // With [WithAddr] or [WithPort] it listens alone, with the manager's TLS or that of [WithTLS]. There whoever has not
 // called yet after those five seconds is the native transport's.
+//
+// # Browsers
+//
+// Pages call every unary method and every one that streams from the server by gRPC-Web, as application/grpc-web or
+// application/grpc-web-text, over HTTP/1.1 and HTTP/2, with no proxy between; a method that takes a stream is
+// UNIMPLEMENTED for them. Pages of other origins than the gateway's own need [comm.WithAllowedOrigins]; the
+// answers to what their browsers ask before (CORS) come with it.
 //
 // # The hub
 //
@@ -40,8 +48,8 @@
 //
 //	cd grpc && buf generate
 //
-// Each message is encoded once for all streams. gRPC compresses for each stream anew, so what the hub sends is not
-// compressed.
+// Each message is encoded once for all streams. gRPC compresses for each stream anew, so what the hub sends is
+// compressed only with [WithHubCompression].
 //
 // # Who may call
 //
@@ -66,7 +74,9 @@
 // A call that fails by the service's fault (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS) is logged as a
 // warning, one that fails otherwise as information. For debugging is what succeeds, what its client cancels, and what
 // a stranger can do as often as he likes: calls that are refused before it is known who makes them, of methods that do
-// not exist, of health, reflection and the hub. Manager.Stats and /metrics count all calls by method and code. A traceparent in the metadata makes the call part of that trace, and what its handler sends.
+// not exist, of health, reflection and the hub; and streams that end as UNAVAILABLE because the gateway does.
+// Manager.Stats and /metrics count all calls by method and code. A traceparent in the metadata makes the call part of that
+// trace, and what its handler sends.
 //
 // grpc.health.v1 says NOT_SERVING for "" while the gateway is not ready, as /readyz does, and for each service from the
 // moment that a drain begins; [Provider.SetServingStatus] holds beside that. With grpcurl and grpc-health-probe:
@@ -86,4 +96,11 @@
 // look at a connection, in bytes, frames and time. Failed authentications are bounded by the manager. What [Config] says of
 // connections, metadata, streams at once, keepalive and age is for the native transport: connections of net/http have the
 // manager's limits, 64 KiB of metadata and 250 calls at once.
+//
+// A handler that sends waits for its client as long as its own context lets it, as everywhere in gRPC. What is left of
+// an answer when the handler has returned must leave within the manager's write timeout on connections of net/http. The
+// native transport knows no such bound: of a call that its client does not read, up to 64 KiB, a message, and the status
+// behind them stay until the client reads or its connection ends. Such a call still counts against
+// [WithMaxConcurrentStreams], and its connection against [WithMaxConnectionsPerAddr]; [WithMaxConnectionAge] with a grace
+// ends both.
 package commgrpc

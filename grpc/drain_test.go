@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
@@ -162,6 +163,42 @@ func TestLeaving(t *testing.T) {
 		wantCode(t, "its last word", err, codes.OK)
 		if _, err = s.Recv(); !errors.Is(err, io.EOF) {
 			t.Errorf("its end: %v", err)
+		}
+	})
+}
+
+// A stream that ends because the gateway does is no failure of its service. One that is unavailable before is.
+func TestLeavingIsNoFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		logged := new(journal)
+		m := gateway(t, commgrpc.New(with(&service{duplex: func(s grpc.BidiStreamingServer[grpc_testing.StreamingOutputCallRequest, grpc_testing.StreamingOutputCallResponse]) error {
+			if _, err := s.Recv(); err != nil { // nothing more is asked
+				return status.Error(codes.Unavailable, "no store")
+			}
+			<-commgrpc.FromContext(s.Context()).Leaving()
+			return status.Error(codes.Unavailable, "going away")
+		}})), comm.WithLogger(slog.New(slog.NewTextHandler(logged, nil))))
+		c := testClient(t, m)
+		broken, err := c.FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken.CloseSend()
+		_, err = broken.Recv()
+		wantCode(t, "a failure", err, codes.Unavailable)
+		lasting, err := c.FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lasting.Send(new(grpc_testing.StreamingOutputCallRequest))
+		synctest.Wait()
+		if err := m.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_, err = lasting.Recv()
+		wantCode(t, "its end", err, codes.Unavailable)
+		if list := logged.lines("call failed"); len(list) != 1 || !strings.Contains(list[0], "no store") {
+			t.Errorf("%q", list)
 		}
 	})
 }

@@ -107,6 +107,43 @@ func ExampleFromContext() {
 	// PermissionDenied
 }
 
+// A handler is tested without a gateway by telling it who calls.
+func ExampleNewContext() {
+	greet := func(ctx context.Context) string { return "hello, " + commgrpc.FromContext(ctx).Identity.User }
+
+	ctx := commgrpc.NewContext(context.Background(), &commgrpc.Caller{Identity: comm.Identity{User: "ann"}})
+	fmt.Println(greet(ctx))
+	// Output: hello, ann
+}
+
+// A gateway before a server that is not its own: calls of what is registered nowhere go there, of whoever may make them.
+func ExampleForward() {
+	users := started(comm.WithOpenAccess(), comm.WithProvider(commgrpc.New(commgrpc.Register(register))))
+	defer users.Close()
+	upstream := connectTo(users, insecure.NewCredentials())
+	defer upstream.Close()
+
+	gw := started(comm.WithProvider(commgrpc.New(commgrpc.WithUnknownService(commgrpc.Forward(upstream)))),
+		comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
+			if a.Method == "/grpc.testing.TestService/EmptyCall" {
+				return nil
+			}
+			return comm.ErrForbidden
+		}))
+	defer gw.Close()
+	conn := connectTo(gw, insecure.NewCredentials())
+	defer conn.Close()
+
+	client := grpc_testing.NewTestServiceClient(conn)
+	_, err := client.EmptyCall(context.Background(), new(grpc_testing.Empty))
+	fmt.Println(status.Code(err))
+	_, err = client.UnaryCall(context.Background(), new(grpc_testing.SimpleRequest))
+	fmt.Println(status.Code(err))
+	// Output:
+	// OK
+	// PermissionDenied
+}
+
 // Methods that everybody may call, without an authorizer.
 func ExampleWithPublicMethods() {
 	gw := started(comm.WithProvider(commgrpc.New(

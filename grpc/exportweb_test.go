@@ -9,19 +9,21 @@ import (
 	"google.golang.org/grpc"
 )
 
-// WebSettings are the options of NewMixed.
+// WebSettings are the options of NewMixed. The zero value allows every page, messages of 4 MiB, and 10 s.
 type WebSettings struct {
 	CheckOrigin               func(*http.Request) error
 	MaxReceive                int
 	BodyTimeout, WriteTimeout time.Duration
-	Disabled                  bool
 }
 
 // NewMixed is newMixed for a server with its services. The server needs PaceStream.
 func NewMixed(s *grpc.Server, o WebSettings) http.Handler {
+	if o.CheckOrigin == nil {
+		o.CheckOrigin = func(*http.Request) error { return nil }
+	}
 	return newMixed(s, webOptions{
-		services: s.GetServiceInfo(), checkOrigin: o.CheckOrigin, maxReceive: o.MaxReceive,
-		bodyTimeout: o.BodyTimeout, writeTimeout: o.WriteTimeout, disabled: o.Disabled,
+		services: s.GetServiceInfo(), checkOrigin: o.CheckOrigin, maxReceive: orElse(o.MaxReceive, 4<<20),
+		bodyTimeout: orElse(o.BodyTimeout, 10*time.Second), writeTimeout: orElse(o.WriteTimeout, 10*time.Second),
 	})
 }
 

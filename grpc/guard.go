@@ -3,15 +3,18 @@ package commgrpc
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/limit"
+	"github.com/anasamu/comm/internal/trace"
 )
 
 // guard is what stands around every call of one start: recovery, statistics, log, trace, identity, rights and rates, in
@@ -43,6 +46,7 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		if p := recover(); p != nil {
 			resp, err = nil, g.panicked(c, m, p)
 		}
+		g.returned(ctx)
 		g.ended(c, m, start, false, err)
 	}()
 	if err = g.begin(c, m); err != nil {
@@ -60,12 +64,17 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 		if p := recover(); p != nil {
 			err = g.panicked(c, m, p)
 		}
+		g.returned(ss.Context())
 		g.ended(c, m, start, true, err)
 	}()
 	if err = g.begin(c, m); err != nil {
 		return err
 	}
-	guarded := &guardedStream{ServerStream: ss, ctx: c}
+	coded, err := streamInCodec(ss, m)
+	if err != nil {
+		return err
+	}
+	guarded := &guardedStream{ServerStream: coded, ctx: c}
 	if m.endless {
 		return g.untilLeaving(c, m, func() error { return next(srv, guarded) })
 	}
@@ -102,8 +111,18 @@ func (g *guard) untilLeaving(ctx context.Context, m *method, handle func() error
 
 func (g *guard) newCall(ctx context.Context, full string) *call {
 	c := &call{Context: ctx, caller: Caller{Method: full, Manager: g.manager, leaving: g.leaving}}
-	c.whence(ctx)
+	c.caller.Addr, c.caller.TLS = whence(ctx)
 	return c
+}
+
+// returned says that the handler has returned, to what carries its answer.
+func (g *guard) returned(ctx context.Context) {
+	if !g.overWeb {
+		return
+	}
+	if x := exchangeOf(ctx); x != nil {
+		x.reply.end()
+	}
 }
 
 // begin lets a call through, or says why not.
@@ -126,4 +145,22 @@ func (g *guard) begin(c *call, m *method) error {
 	}
 	c.begun = true
 	return nil
+}
+
+// trace makes the call part of the trace that its metadata names (W3C Trace Context). h is the metadata as a header, or
+// nil where nobody has made one: to look for what is not there costs more in metadata.
+func (c *call) trace(h http.Header) {
+	parent, state := h["Traceparent"], h["Tracestate"]
+	if h == nil {
+		parent = metadata.ValueFromIncomingContext(c.Context, trace.Traceparent)
+	}
+	if len(parent) != 1 {
+		return
+	}
+	if h == nil {
+		state = metadata.ValueFromIncomingContext(c.Context, trace.Tracestate)
+	}
+	if tc, err := trace.Parse(parent[0], state...); err == nil {
+		c.Context = trace.With(c.Context, tc.Child())
+	}
 }

@@ -90,8 +90,14 @@ func gateway(t testing.TB, p *commgrpc.Provider, opts ...comm.Option) *comm.Mana
 // guarded is gateway without open access.
 func guarded(t testing.TB, p *commgrpc.Provider, opts ...comm.Option) *comm.Manager {
 	t.Helper()
+	return guardedBeside(t, pages(), p, opts...)
+}
+
+// guardedBeside is guarded with other pages.
+func guardedBeside(t testing.TB, pages *commhttp.Provider, p *commgrpc.Provider, opts ...comm.Option) *comm.Manager {
+	t.Helper()
 	all := append([]comm.Option{
-		comm.WithInMemory(), comm.WithAddr("gateway:80"), comm.WithProvider(pages(), p), comm.WithLogger(slog.New(slog.DiscardHandler)),
+		comm.WithInMemory(), comm.WithAddr("gateway:80"), comm.WithProvider(pages, p), comm.WithLogger(slog.New(slog.DiscardHandler)),
 	}, opts...)
 	m, err := comm.New(all...)
 	if err != nil {

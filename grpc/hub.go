@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/encoding"
 
 	"github.com/anasamu/comm"
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
@@ -22,6 +21,7 @@ type hub struct {
 	settings   comm.Settings
 	maxReceive int // of the server, in bytes of one gRPC message
 	maxSend    int
+	compresses bool // what it sends, for clients that take that
 	lone       lone
 	ctx        context.Context // ends handshakes under way
 	cancel     context.CancelFunc
@@ -114,7 +114,7 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	}
 	t := newTransport(h, s)
 	defer t.leave()
-	if err := grpc.SetSendCompressor(s.Context(), encoding.Identity); err != nil {
+	if err := h.compress(t); err != nil {
 		if s.Context().Err() != nil { // the stream is over already
 			err = errGone
 		}

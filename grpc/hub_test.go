@@ -3,13 +3,13 @@ package commgrpc_test
 import (
 	"context"
 	"errors"
-	"io"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
@@ -182,7 +182,7 @@ func TestSubscribe(t *testing.T) {
 			t.Fatal("closed: it cannot show signs of life")
 		}
 		p.cancel()
-		settled(t, "the end of the connection", func() bool { return m.Connection(w.GetConn()) == nil })
+		eventually(t, "the end of the connection", func() bool { return m.Connection(w.GetConn()) == nil })
 		send := func(content string) {
 			if _, err := m.Send(t.Context(), comm.ToGroup("g"), newMessage(t, "n", content)); err != nil {
 				t.Fatal(err)
@@ -290,7 +290,7 @@ func TestWithoutHub(t *testing.T) {
 	t.Parallel()
 	m := guarded(t, commgrpc.New(commgrpc.WithoutHub()))
 	_, err := hubClient(t, m).GetStats(t.Context(), new(commv1.GetStatsRequest))
-	if codeOf(err) != codes.Unimplemented {
+	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("%v, want UNIMPLEMENTED", err)
 	}
 	c, err := comm.NewClient([]comm.Dialer{dialIn(m)})
@@ -300,11 +300,4 @@ func TestWithoutHub(t *testing.T) {
 	if err := c.Run(t.Context()); comm.ReasonOf(err) != comm.ReasonProtocol {
 		t.Errorf("a client: %v, want the end", err)
 	}
-}
-
-func codeOf(err error) codes.Code {
-	if errors.Is(err, io.EOF) {
-		return codes.OK
-	}
-	return statusCode(err)
 }

@@ -17,8 +17,6 @@ import (
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
 )
 
-func statusCode(err error) codes.Code { return status.Code(err) }
-
 // TestSend: to a handler, to others, and what is wrong with it.
 func TestSend(t *testing.T) {
 	t.Parallel()
@@ -81,7 +79,7 @@ func TestSend(t *testing.T) {
 			t.Errorf("%s: the caller is told %v", name, err)
 		}
 	}
-	settled(t, "the callers to go", func() bool { return m.ConnectionCount(comm.ToAll()) == 1 })
+	eventually(t, "the callers to go", func() bool { return m.ConnectionCount(comm.ToAll()) == 1 })
 }
 
 // TestManyCalls: calls are no handshakes, whose rates are for connections. Those of a user count as connections of it
@@ -242,7 +240,7 @@ func TestCallsAndTime(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "slow"}})
-		if statusCode(err) != codes.DeadlineExceeded || time.Since(start) != 3*time.Second {
+		if status.Code(err) != codes.DeadlineExceeded || time.Since(start) != 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		synctest.Wait()
@@ -260,7 +258,7 @@ func TestCallsAndTime(t *testing.T) {
 		if err := m.Drain(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		if err := <-done; statusCode(err) != codes.Unavailable {
+		if err := <-done; status.Code(err) != codes.Unavailable {
 			t.Errorf("a call under way at the end: %v, want UNAVAILABLE", err)
 		}
 	})

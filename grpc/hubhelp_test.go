@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -119,16 +118,6 @@ func refused(t testing.TB, what string, err error, want codes.Code, code comm.Co
 	s := status.Convert(err)
 	if s.Code() != want || detail(s).GetCode() != string(code) || s.Message() == "" {
 		t.Errorf("%s: %v with %v, want %v with %s", what, s, detail(s), want, code)
-	}
-}
-
-// settled waits until ok.
-func settled(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for: %s", what)
-		}
 	}
 }
 

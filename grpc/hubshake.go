@@ -2,12 +2,6 @@ package commgrpc
 
 import (
 	"context"
-	"net/http"
-	"strings"
-
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
 	"github.com/anasamu/comm"
 )
@@ -15,22 +9,9 @@ import (
 // handshakeOf is what is known of a caller before it has said anything: its metadata, as headers, its address
 // and its certificate.
 func handshakeOf(ctx context.Context) *comm.Handshake {
-	hs := &comm.Handshake{Header: make(http.Header), Hello: &comm.Hello{}}
-	md, _ := metadata.FromIncomingContext(ctx)
-	for name, values := range md {
-		if !strings.HasPrefix(name, ":") {
-			hs.Header[http.CanonicalHeaderKey(name)] = values
-		}
-	}
+	hs := &comm.Handshake{Header: header(ctx), Hello: &comm.Hello{}}
 	hs.Token = comm.BearerToken(hs.Header.Get("Authorization"))
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return hs
-	}
-	hs.RemoteAddr = p.Addr
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-		hs.TLS = &info.State
-	}
+	hs.RemoteAddr, hs.TLS = whence(ctx)
 	return hs
 }
 

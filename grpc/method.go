@@ -22,6 +22,7 @@ func splitMethod(full string) (service, method string, ok bool) {
 // method is what is known of a method before it is called.
 type method struct {
 	label   string // of logs and statistics: what clients make up is none
+	unknown bool   // it is registered nowhere
 	own     bool   // it sees to identity and rights by itself
 	public  bool   // everybody may call it
 	missing bool   // nothing serves it
@@ -46,7 +47,7 @@ var endless = []string{healthName, reflectionName}
 const hubName = "comm.v1.HubService"
 
 func (p *Provider) methods() *methods {
-	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", public: p.unknown == nil, missing: p.unknown == nil}}
+	all := &methods{known: make(map[string]*method), unknown: &method{label: "unknown", unknown: true, public: p.unknown == nil, missing: p.unknown == nil}}
 	for _, s := range p.services.list {
 		name := s.desc.ServiceName
 		add := func(m string) {

@@ -18,16 +18,17 @@ const contentType = "application/grpc"
 type webOptions struct {
 	// services are what the gRPC server has registered.
 	services map[string]grpc.ServiceInfo
-	// checkOrigin refuses requests of web pages by their Origin header; nil allows every page.
+	// unknown says that it serves methods that are not registered too, as streams of both sides.
+	unknown bool
+	// checkOrigin refuses requests of web pages by their Origin header.
 	checkOrigin func(*http.Request) error
-	// maxReceive bounds one message of a client, in bytes; 0 means 4 MiB, as in the gRPC server.
+	// maxReceive bounds one message of a client, in bytes, as in the gRPC server.
 	maxReceive int
-	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request; 0 means 10 s.
+	// bodyTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its request.
 	bodyTimeout time.Duration
-	// writeTimeout bounds how long a gRPC-Web client may take for each 64 KiB of its response; 0 means 10 s.
+	// writeTimeout bounds how long a client may take for each 64 KiB of its response: one of gRPC-Web at all times, and
+	// others once their handler has returned.
 	writeTimeout time.Duration
-	// disabled refuses gRPC-Web and leaves gRPC.
-	disabled bool
 }
 
 // mixed is gRPC that comes in requests of net/http: from clients of gRPC-Web, and from those whose
@@ -42,8 +43,8 @@ type mixed struct {
 // newMixed serves gRPC requests by native and translates gRPC-Web to it. The stream interceptor
 // paceStream must be installed in the server behind native.
 func newMixed(native http.Handler, opts webOptions) http.Handler {
-	m := &mixed{native: native, opts: opts.withDefaults(), methods: make(map[string]grpc.MethodInfo)}
-	m.origins = crossorigin.New(m.opts.checkOrigin, http.MethodPost, crossorigin.AnyHeader)
+	m := &mixed{native: native, opts: opts, methods: make(map[string]grpc.MethodInfo)}
+	m.origins = crossorigin.New(opts.checkOrigin, http.MethodPost, crossorigin.AnyHeader)
 	for service, info := range opts.services {
 		for _, method := range info.Methods {
 			m.methods["/"+service+"/"+method.Name] = method
@@ -52,20 +53,25 @@ func newMixed(native http.Handler, opts webOptions) http.Handler {
 	return m
 }
 
-func (o webOptions) withDefaults() webOptions {
-	if o.checkOrigin == nil {
-		o.checkOrigin = func(*http.Request) error { return nil }
+// isCall reports whether a request is a call, or what a browser asks before it makes one, wherever it leads.
+func isCall(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodPost:
+		media := r.Header.Get("Content-Type")
+		return len(media) >= len(contentType) && strings.EqualFold(media[:len(contentType)], contentType)
+	case http.MethodOptions: // clients of gRPC-Web name themselves by a header
+		return r.Header.Get("Access-Control-Request-Method") == http.MethodPost &&
+			strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), "x-grpc-web")
 	}
-	if o.maxReceive == 0 {
-		o.maxReceive = 4 << 20
+	return false
+}
+
+// method is what is known of the method that a request calls.
+func (m *mixed) method(r *http.Request) (info grpc.MethodInfo, registered bool) {
+	if info, registered = m.methods[r.URL.Path]; !registered && m.opts.unknown {
+		info.IsClientStream, info.IsServerStream = true, true
 	}
-	if o.bodyTimeout == 0 {
-		o.bodyTimeout = 10 * time.Second
-	}
-	if o.writeTimeout == 0 {
-		o.writeTimeout = 10 * time.Second
-	}
-	return o
+	return info, registered
 }
 
 // ServeHTTP tells the kinds of requests apart by their media type.
@@ -77,7 +83,7 @@ func (m *mixed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST, OPTIONS")
 		http.Error(w, "gRPC needs the method POST", http.StatusMethodNotAllowed)
-	case ok && !m.opts.disabled:
+	case ok:
 		m.serveWeb(w, r, kind)
 	case isNative(r.Header.Get("Content-Type")):
 		m.serveNative(w, r)
@@ -98,16 +104,14 @@ func (m *mixed) serveNative(w http.ResponseWriter, r *http.Request) {
 		refusePage(w, contentType, err)
 		return
 	}
-	info := m.methods[r.URL.Path]
-	if !info.IsClientStream {
-		r.Body = newPacedBody(r.Body, m.opts.maxReceive, false)
-		m.native.ServeHTTP(w, r)
-		return
+	info, _ := m.method(r)
+	x := &exchange{newPacedBody(r.Body, m.opts.maxReceive, info.IsClientStream), newReply(w, m.opts.writeTimeout)}
+	defer x.reply.close()
+	if info.IsClientStream {
+		comm.MarkStreaming(r.Context())
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream may be silent for as long as it likes
 	}
-	comm.MarkStreaming(r.Context())
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream may be silent for as long as it likes
-	body := newPacedBody(r.Body, m.opts.maxReceive, true)
-	r = r.WithContext(withPace(r.Context(), body))
-	r.Body = body
-	m.native.ServeHTTP(w, r)
+	r = r.WithContext(withExchange(r.Context(), x))
+	r.Body = x.body
+	m.native.ServeHTTP(x.reply, r)
 }

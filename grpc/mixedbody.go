@@ -1,7 +1,6 @@
 package commgrpc
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -165,17 +164,11 @@ func (b *pacedBody) Close() error {
 	return b.body.Close()
 }
 
-type paceKey struct{}
-
-func withPace(ctx context.Context, b *pacedBody) context.Context {
-	return context.WithValue(ctx, paceKey{}, b)
-}
-
 // paceStream is the interceptor that tells the body of a request which messages its handler has taken. On
 // connections of the gRPC server's own, HTTP/2's flow control does that.
 func paceStream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if b, ok := ss.Context().Value(paceKey{}).(*pacedBody); ok {
-		ss = &pacedStream{ss, b}
+	if x := exchangeOf(ss.Context()); x != nil && x.body.streamed {
+		ss = &pacedStream{ss, x.body}
 	}
 	return next(srv, ss)
 }

@@ -172,8 +172,12 @@ func WithStatsHandler(h stats.Handler) Option {
 }
 
 // WithUnknownService handles calls of services and methods that are not registered, for proxies. The authorizer is asked
-// about each. Without it their status is that of an unknown method, code 12, which is also what clients whose connection is
-// net/http's get for services that are not registered: there only paths of registered ones are gRPC's.
+// about each. Such calls go to the handler whatever connection they come on, unless another provider has a route for
+// their path, other than one for every path. [Forward] is a handler that passes them on to another server. One of your
+// own that receives and sends messages of type *[]byte has them as they are on the wire, in whatever codec.
+//
+// Without it the status of such calls is UNIMPLEMENTED. Clients whose connection is net/http's make that of the answer
+// 404, where the service is not registered.
 func WithUnknownService(h grpc.StreamHandler) Option {
 	return option(func(p *Provider) error {
 		if h == nil {

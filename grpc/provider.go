@@ -48,10 +48,12 @@ func New(opts ...Option) *Provider {
 // Name returns "grpc".
 func (p *Provider) Name() string { return "grpc" }
 
-// Features lists what this provider serves.
+// Features lists what this provider serves, beside what the manager adds to each: HTTP and CORS for gRPC-Web, metadata
+// as headers, interceptors as middleware, and, with the hub, sending to one, some and all.
 func (p *Provider) Features() []comm.Feature {
 	list := []comm.Feature{
-		comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureHeaders, comm.FeatureCompression, comm.FeatureMiddleware,
+		comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureCompression,
+		comm.FeatureMiddleware, comm.FeatureHealthChecks,
 	}
 	if p.hub != nil {
 		list = append(list, comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting)
@@ -97,14 +99,7 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	}
 	p.resolved = true
 	p.conf = defaultConfig()
-	errs := []error{src.Decode(&p.conf)}
-	for _, o := range p.opts {
-		if o == nil {
-			errs = append(errs, errors.New("commgrpc: New: an option is nil"))
-			continue
-		}
-		errs = append(errs, o.apply(p))
-	}
+	errs := []error{src.Decode(&p.conf), conf.Apply("commgrpc.New", p.opts, func(o Option) error { return o.apply(p) })}
 	p.registerOwn()
 	return errors.Join(slices.Concat(errs, p.services.errs, []error{p.check()})...)
 }

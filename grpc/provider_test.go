@@ -104,8 +104,15 @@ func TestFeatures(t *testing.T) {
 		has   []comm.Feature
 		lacks []comm.Feature
 	}{
-		{nil, []comm.Feature{comm.FeatureStreaming, comm.FeatureBroadcasting}, []comm.Feature{comm.FeatureHTTPS}},
-		{[]commgrpc.Option{commgrpc.WithoutHub()}, nil, []comm.Feature{comm.FeatureBroadcasting}},
+		{nil, []comm.Feature{
+			comm.FeatureHTTP, comm.FeatureCORS, comm.FeatureHeaders, comm.FeatureStreaming, comm.FeatureRealTime, comm.FeatureCompression,
+			comm.FeatureMiddleware, comm.FeatureHealthChecks, comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting,
+		}, []comm.Feature{comm.FeatureHTTPS, comm.FeatureWebSocket, comm.FeatureAuthentication}},
+		{
+			[]commgrpc.Option{commgrpc.WithoutHub()},
+			[]comm.Feature{comm.FeatureStreaming, comm.FeatureMiddleware},
+			[]comm.Feature{comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting},
+		},
 		{[]commgrpc.Option{commgrpc.WithAddr(":0"), commgrpc.WithTLS(serverConf)}, []comm.Feature{comm.FeatureHTTPS}, nil},
 	} {
 		m, err := comm.New(comm.WithProvider(commgrpc.New(row.opts...)))

@@ -86,6 +86,6 @@ func (r *registrations) call(register func(grpc.ServiceRegistrar)) (err error) {
 // on registers all services with s.
 func (r *registrations) on(s grpc.ServiceRegistrar) {
 	for _, reg := range r.list {
-		s.RegisterService(reg.desc, reg.impl)
+		s.RegisterService(unariesInCodec(reg.desc), reg.impl)
 	}
 }

@@ -35,7 +35,7 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 		counted = context.Background() // nothing that Served would look for is in the call's
 	}
 	failed, level := isFault(code), levelOf(code)
-	if stream && m.lasting() && code != codes.Internal { // it has to end somehow
+	if stream && (m.lasting() && code != codes.Internal || code == codes.Unavailable && c.left()) { // it has to end somehow
 		failed, level = false, slog.LevelDebug
 	}
 	if level < slog.LevelWarn && c.byStranger(m) || m.own && code != codes.Internal {
@@ -46,6 +46,16 @@ func (g *guard) ended(c *call, m *method, start time.Time, stream bool, err erro
 		return
 	}
 	g.report(c, level, m, code, took, err)
+}
+
+// left reports that the server is about to end.
+func (c *call) left() bool {
+	select {
+	case <-c.caller.leaving:
+		return true
+	default:
+		return false
+	}
 }
 
 // byStranger reports that a call has got no further than anybody's would: strangers must not be able to fill the log.

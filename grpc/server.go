@@ -83,7 +83,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	c := &s.p.conf
 	g := s.newGuard(native)
 	opts := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(newServerCodec()),
+		grpc.ForceServerCodecV2(callCodec{newServerCodec()}),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
@@ -92,12 +92,17 @@ func (s *server) options(native bool) []grpc.ServerOption {
 	for _, h := range s.p.stats {
 		opts = append(opts, grpc.StatsHandler(h))
 	}
-	if !native {
-		return append(opts, grpc.ChainStreamInterceptor(paceStream))
+	if native {
+		return append(opts, s.nativeOptions()...)
 	}
-	settings := s.host.Settings()
-	return append(opts,
-		grpc.NumStreamWorkers(workersPerProc*uint32(runtime.GOMAXPROCS(0))),
+	return append(opts, grpc.ChainStreamInterceptor(paceStream))
+}
+
+// nativeOptions are about connections.
+func (s *server) nativeOptions() []grpc.ServerOption {
+	c, settings := &s.p.conf, s.host.Settings()
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(workersPerProc * uint32(runtime.GOMAXPROCS(0))),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConcurrentStreams)),
 		grpc.MaxHeaderListSize(uint32(c.MaxHeaderSize)),
 		grpc.ConnectionTimeout(settings.HandshakeTimeout),
@@ -106,7 +111,7 @@ func (s *server) options(native bool) []grpc.ServerOption {
 			MaxConnectionIdle: c.MaxConnectionIdle, MaxConnectionAge: c.MaxConnectionAge, MaxConnectionAgeGrace: c.MaxConnectionAgeGrace,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.MinPingInterval, PermitWithoutStream: true}),
-	)
+	}
 }
 
 // lastOptions are those that nobody may replace: the guard lets everybody call what is not registered because it is
@@ -124,6 +129,11 @@ func (s *server) start() error {
 	h := s.routed()
 	for _, r := range s.p.services.list {
 		if err := s.host.Route("/"+r.desc.ServiceName+"/", h); err != nil {
+			return err
+		}
+	}
+	if s.p.unknown != nil {
+		if err := s.host.ClaimRequests(isCall, h); err != nil {
 			return err
 		}
 	}
@@ -162,6 +172,7 @@ func (s *server) routed() http.Handler {
 	settings := s.host.Settings()
 	mixed := newMixed(s.web, webOptions{
 		services:     s.web.GetServiceInfo(),
+		unknown:      s.p.unknown != nil,
 		checkOrigin:  s.host.CheckOrigin,
 		maxReceive:   int(s.p.conf.MaxRecvMsgSize),
 		bodyTimeout:  settings.HandshakeTimeout,

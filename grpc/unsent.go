@@ -14,8 +14,8 @@ const (
 
 // unsent counts the bytes that gRPC has taken for a stream and not given to its connection, and up to markEvery that
 // have left. grpc-go does not tell, but it frees what it has written: so a mark goes along now and then, empty memory
-// that is given back when all that is before it has left. What is compressed would be freed before, so streams of the
-// hub are not compressed.
+// that is given back when all that is before it has left. What is compressed is freed before, so for streams
+// that are every send counts as one that may wait.
 type unsent struct {
 	most   int64
 	marked atomic.Int64 // bytes up to the last mark

@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
 
 	"github.com/anasamu/comm"
 )
 
-// The media types of gRPC-Web (PROTOCOL-WEB, Content-Type). Each may have +proto after it.
+// The media types of gRPC-Web (PROTOCOL-WEB, Content-Type). Each may have +proto after it, or another codec.
 const (
 	webType     = "application/grpc-web"
 	webTextType = "application/grpc-web-text"
@@ -23,19 +24,20 @@ const (
 
 // webKind is one of the two forms of gRPC-Web.
 type webKind struct {
-	text   bool   // all bytes of a body as base64
-	suffix string // "+proto" or empty
+	text  bool   // all bytes of a body as base64
+	codec string // of the messages
 }
 
 // media is the content type of a response.
 func (k webKind) media() string {
 	if k.text {
-		return webTextType + "+proto"
+		return webTextType + "+" + k.codec
 	}
-	return webType + "+proto"
+	return webType + "+" + k.codec
 }
 
-// webKindOf reads the content type of a request; ok is false for what is not gRPC-Web with Protocol Buffers.
+// webKindOf reads the content type of a request; ok is false for what is not gRPC-Web, or in a codec that is not
+// registered.
 func webKindOf(media string) (k webKind, ok bool) {
 	media, _, _ = strings.Cut(media, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
@@ -48,8 +50,12 @@ func webKindOf(media string) (k webKind, ok bool) {
 	if k.text && rest == "-base64" { // the other name that the protocol gives it
 		rest = ""
 	}
-	k.suffix = rest
-	return k, rest == "" || rest == "+proto"
+	if rest == "" {
+		k.codec = proto.Name
+		return k, true
+	}
+	k.codec, ok = strings.CutPrefix(rest, "+")
+	return k, ok && codecNamed(k.codec) != nil
 }
 
 // answerTo is the form of the response: what the Accept header names, else that of the request.
@@ -57,7 +63,7 @@ func (k webKind) answerTo(r *http.Request) webKind {
 	named := k
 	for part := range strings.SplitSeq(strings.Join(r.Header["Accept"], ","), ",") {
 		accepted, ok := webKindOf(part)
-		if !ok {
+		if !ok || accepted.codec != k.codec {
 			continue
 		}
 		if accepted.text == k.text {
@@ -81,8 +87,8 @@ func (m *mixed) serveWeb(w http.ResponseWriter, r *http.Request, kind webKind) {
 	defer cancel()
 	ww := newWebWriter(w, answer, m.opts.writeTimeout, cancel)
 	defer ww.finish()
-	info := m.methods[r.URL.Path]
-	if info.IsClientStream {
+	info, registered := m.method(r)
+	if registered && info.IsClientStream {
 		leaveBody(w, r)
 		ww.refuse(status.Newf(codes.Unimplemented, "%s takes a stream of messages, which gRPC-Web cannot send", r.URL.Path))
 		return
@@ -103,7 +109,7 @@ func (m *mixed) serveWeb(w http.ResponseWriter, r *http.Request, kind webKind) {
 // asNative is the request as a client of gRPC over HTTP/2 would have sent it.
 func asNative(r *http.Request, kind webKind, frame []byte) *http.Request {
 	r.Header = r.Header.Clone()
-	r.Header.Set("Content-Type", contentType+kind.suffix)
+	r.Header.Set("Content-Type", contentType+"+"+kind.codec)
 	r.Header.Set("Te", "trailers")
 	for _, name := range []string{"Content-Length", "Connection", "Transfer-Encoding"} { // of the hop, not of the call
 		r.Header.Del(name)

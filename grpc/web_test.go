@@ -279,7 +279,7 @@ func rawCall(t *testing.T, addr net.Addr, request string) *http.Response {
 
 func TestMixedRefuses(t *testing.T) {
 	t.Parallel()
-	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{Disabled: true}), false)
+	s := startWeb(t, newWebHandler(t, &webService{}, commgrpc.WebSettings{}), false)
 	for _, c := range []struct {
 		method, media string
 		status        int
@@ -289,7 +289,6 @@ func TestMixedRefuses(t *testing.T) {
 		{"POST", "application/json", http.StatusUnsupportedMediaType},
 		{"POST", "application/grpc-web+json", http.StatusUnsupportedMediaType},
 		{"POST", "application/grpcweb", http.StatusUnsupportedMediaType},
-		{"POST", "application/grpc-web", http.StatusUnsupportedMediaType}, // disabled here
 		{"POST", "application/grpc", http.StatusHTTPVersionNotSupported},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+unaryPath, http.NoBody)

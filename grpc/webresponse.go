@@ -20,17 +20,14 @@ const maxRefusal = 1 << 10
 // methods are called by the goroutine that serves the request.
 type webWriter struct {
 	w       http.ResponseWriter
-	rc      *http.ResponseController
 	kind    webKind
 	text    *textWriter        // nil in binary
 	cancel  context.CancelFunc // ends the call when its client cannot be written to
 	streams bool               // each message leaves at once
-	limit   time.Duration
+	leaving replyDeadline
 
 	header  http.Header // what the server sets: headers, and trailers after them
 	begun   bool        // the headers have left
-	fresh   int         // bytes until the next write deadline
-	armed   time.Time   // when the last one was set
 	refusal struct {
 		code int // HTTP status of the server, which serves no call
 		text strings.Builder
@@ -38,7 +35,10 @@ type webWriter struct {
 }
 
 func newWebWriter(w http.ResponseWriter, kind webKind, limit time.Duration, cancel context.CancelFunc) *webWriter {
-	ww := &webWriter{w: w, rc: http.NewResponseController(w), kind: kind, cancel: cancel, limit: limit, header: make(http.Header)}
+	ww := &webWriter{
+		w: w, kind: kind, cancel: cancel, header: make(http.Header),
+		leaving: replyDeadline{rc: http.NewResponseController(w), limit: limit},
+	}
 	if kind.text {
 		ww.text = &textWriter{w: (*webBytes)(ww)}
 	}
@@ -90,8 +90,8 @@ func (w *webWriter) Flush() {
 }
 
 func (w *webWriter) flush() {
-	w.arm(0)
-	if w.rc.Flush() != nil {
+	w.leaving.arm(0)
+	if w.leaving.rc.Flush() != nil {
 		w.cancel()
 	}
 }
@@ -100,26 +100,7 @@ func (w *webWriter) flush() {
 type webBytes webWriter
 
 // Write writes p.
-func (b *webBytes) Write(p []byte) (written int, err error) {
-	for len(p) > 0 && err == nil {
-		n := min(len(p), bodyUnit)
-		(*webWriter)(b).arm(n)
-		n, err = b.w.Write(p[:n])
-		written, p = written+n, p[n:]
-	}
-	return written, err
-}
-
-// arm sets a write deadline before the next n bytes. The last one stays: it bounds what net/http writes after
-// the handler, and the manager clears it for the connection's next request.
-func (w *webWriter) arm(n int) {
-	now := time.Now()
-	if w.fresh -= n; w.fresh > 0 && now.Sub(w.armed) < w.limit/8 {
-		return
-	}
-	_ = w.rc.SetWriteDeadline(now.Add(w.limit)) // a connection without deadlines has the manager's limits
-	w.fresh, w.armed = bodyUnit, now
-}
+func (b *webBytes) Write(p []byte) (int, error) { return writePieces(b.w.Write, b.leaving.arm, p) }
 
 // hopHeaders are of the connection, and no metadata may set them.
 var hopHeaders = []string{"Connection", "Content-Length", "Content-Type", "Date", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}

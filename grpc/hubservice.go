@@ -14,6 +14,14 @@ func WithoutHub() Option {
 	return option(func(p *Provider) error { p.hub = nil; return nil })
 }
 
+// WithHubCompression compresses what the hub's streams send, by gzip, to clients that say they take it
+// (grpc-accept-encoding), on connections of the native transport. It is worth its price where bytes are dear: gRPC
+// compresses each message anew for each stream, while without it a message is encoded once for all. The default is
+// false. Calls of other services are compressed where their clients compress, as in grpc-go.
+func WithHubCompression(on bool) Option {
+	return set(func(c *Config) { c.EnableHubCompression = on })
+}
+
 // hubService is the service as it is registered: once, for all starts. Calls go to the hub of the current one.
 type hubService struct {
 	commv1.UnimplementedHubServiceServer
@@ -33,6 +41,7 @@ func (s *hubService) start(of *server) *hub {
 		return nil
 	}
 	h := newHub(of.host, int(of.p.conf.MaxRecvMsgSize), int(of.p.conf.MaxSendMsgSize))
+	h.compresses = of.p.conf.EnableHubCompression
 	s.current.Store(h)
 	return h
 }
