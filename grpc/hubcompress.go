@@ -19,6 +19,7 @@ func (h *hub) compress(t *transport) error {
 	if err != nil || !slices.Contains(accepted, gzip.Name) {
 		return grpc.SetSendCompressor(ctx, encoding.Identity)
 	}
+	t.compressed = true
 	t.unsent.most = 0 // what is compressed is freed before it has left, so that every send may wait
 	return grpc.SetSendCompressor(ctx, gzip.Name)
 }
