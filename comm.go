@@ -237,8 +237,13 @@ type Identity struct {
 	Claims any
 }
 
-// Authenticator decides who a client is. An error refuses it; wrap ErrUnauthenticated or return a
-// *PeerError to choose the text it is told. It is called without a lock, concurrently.
+// Authenticator decides who a client is, for each handshake and each token refresh. It is called without
+// a lock, concurrently; ctx ends after the handshake timeout at the latest.
+//
+// An error refuses the client for good: it is told unauthenticated, or what a *PeerError in the error says, and
+// counts against its address (WithFailedAuthBurst). Where the service cannot decide just now, return a *LimitError:
+// the client is then told to come again, after Retry, and nothing is counted. An error that wraps
+// context.DeadlineExceeded means the same.
 type Authenticator func(ctx context.Context, hs *Handshake) (Identity, error)
 
 // Action is what a client wants to do to others.

@@ -49,7 +49,7 @@ func remoteAddr(r *http.Request) net.Addr {
 }
 
 // HTTPStatus is the status with which a carrier on HTTP refuses what err says, before a stream has
-// begun: 400, 401, 403, 404, 413, 429 or 503.
+// begun: 400, 401, 403, 404, 413, 429, 500, 503 or 504.
 func HTTPStatus(err error) int {
 	code, _ := codeOf(err)
 	if status, ok := statuses[code]; ok {
@@ -111,8 +111,10 @@ func RefusalReason(err error) CloseReason {
 		r.Kind = ReasonProtocol
 	case CodeTooLarge:
 		r.Kind = ReasonTooLarge
-	case CodeInternal: // OnConnect's own error: it refuses
-		r.Text = "refused"
+	case CodeRateLimited:
+		r.Kind = ReasonRateLimited
+	case CodeInternal: // the service's own failure, such as a panic in a hook
+		r.Kind = ReasonInternal
 	}
 	return r
 }

@@ -184,7 +184,12 @@ func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 }
 
 // WithOnConnect sets the hook that may refuse a client, and that sets its user, labels, metadata
-// and groups. It runs before the connection is registered.
+// and groups. It runs behind the authenticator and before the connection is registered, for returning clients
+// too, within the handshake timeout. It is called without a lock, concurrently.
+//
+// An error refuses the client for good: it is told what a *PeerError in the error, or a sentinel of this package,
+// says, and else forbidden; the error itself is then logged as a warning. A
+// *LimitError, or one that wraps context.DeadlineExceeded, has it come again instead, as in Authenticator.
 func WithOnConnect(f func(ctx context.Context, hs *Handshake, a *Admission) error) Option {
 	return required("on_connect", "WithOnConnect", f == nil, func(c *Config) { c.OnConnect = f })
 }
