@@ -10,8 +10,8 @@ import (
 )
 
 // Provider is one protocol. A provider stores its options in its own New and never fails there;
-// what else it can do is said by small optional interfaces (Configurable, Restartable carriers of
-// their own), never by methods that answer "not supported".
+// what else it can do is said by small optional interfaces (Configurable, Addresser, TLSProvider,
+// IdleTimeouter, RouteSharer, AltServicer), never by methods that answer "not supported".
 //
 // All methods may be called from any goroutine. The manager never runs two Starts, or a Start and
 // a restart, of one provider at once.

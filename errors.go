@@ -25,7 +25,7 @@ var (
 	// ErrOrdered means that a send to a log asks for a priority, lane or reliability that would
 	// break the order of that log.
 	ErrOrdered = errors.New("comm: a logged message keeps the order of its log")
-	// ErrBlocked means that the Block policy was asked for on anything but one connection.
+	// ErrBlocked means that WithBlock was given for anything but one connection.
 	ErrBlocked = errors.New("comm: only a send to one connection can block")
 	// ErrDisconnected is what waiting for an ack or a reply ends with when the peer goes away first.
 	ErrDisconnected = errors.New("comm: the connection closed first")

@@ -287,7 +287,8 @@ func WithQueue(messages, bytes int) Option {
 		func(c *Config) { c.QueueMessages, c.QueueBytes = messages, bytes })
 }
 
-// WithOverflow says what happens when that queue is full. The default is Disconnect.
+// WithOverflow says what happens to a message that finds the queue of its connection (WithQueue) full. The
+// default is Disconnect.
 func WithOverflow(p Policy) Option {
 	return checked("WithOverflow", p, "Disconnect, DropOldest, DropNewest or LatestByKey", p <= LatestByKey,
 		func(c *Config) { c.Overflow = p })
