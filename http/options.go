@@ -133,7 +133,8 @@ func WithBodyLimit(bytes int64) Option {
 	return set(func(s *settings) { s.MaxBodySize = ByteSize(bytes) })
 }
 
-// WithTrustedProxies sets Config.TrustedProxies.
+// WithTrustedProxies sets Config.TrustedProxies. The proxies of a gateway are [comm.WithTrustedProxies], whose limits
+// hold for every protocol; this option is for NewHandler, and beside it for the proxies' X-Request-Id.
 func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	return set(func(s *settings) { s.TrustedProxies = slices.Clone(prefixes) })
 }
