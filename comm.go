@@ -33,7 +33,8 @@ type Provider interface {
 // Addresser is a provider with an address of its own. One without it, or with an empty Address,
 // serves on the manager's address.
 type Addresser interface {
-	// Address is host:port; a port of 0 lets the system choose.
+	// Address is host:port; a port of 0 lets the system choose. Providers that spell the same address share one
+	// listener, also with port 0; addresses that overlap otherwise are an error of Start.
 	Address() string
 }
 
@@ -265,7 +266,7 @@ const (
 // Access is one request to an Authorizer.
 type Access struct {
 	Action  Action
-	Target  Target   // whom it would reach
+	Target  Target   // whom it would reach; zero for ActionInvoke
 	Group   string   // ActionJoin and ActionPresence
 	Message *Message // ActionSend and ActionCall
 	Method  string   // ActionInvoke: "/pkg.Service/Method"

@@ -18,7 +18,8 @@ const (
 	EventMessage    EventKind = "message" // a handler has returned; Err is its error
 )
 
-// Event is one thing that happened. Which fields are set depends on Kind.
+// Event is one thing that happened. Which fields are set depends on Kind; those that do not apply are zero. Conn is a
+// connection's id.
 type Event struct {
 	Kind     EventKind
 	Provider string
