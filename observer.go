@@ -7,7 +7,7 @@ type EventKind string
 const (
 	EventConnect    EventKind = "connect"    // a connection was admitted
 	EventDisconnect EventKind = "disconnect" // a connection has ended
-	EventRefused    EventKind = "refused"    // a handshake was refused
+	EventRefused    EventKind = "refused"    // a handshake was refused by a hook or a limit; Err says why, for the service
 	EventJoin       EventKind = "join"
 	EventLeave      EventKind = "leave"
 	EventStart      EventKind = "start"   // a provider has started
