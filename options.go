@@ -145,7 +145,8 @@ func WithClientCAs(pool *x509.CertPool) Option {
 	return checked("WithClientCAs", nil, "a pool", pool != nil, func(c *Config) { c.clientCAs = pool })
 }
 
-// WithTLS12 lowers the minimum of WithCertificate and WithDevelopmentCertificate from TLS 1.3 to 1.2.
+// WithTLS12 lowers the minimum of WithCertificate and WithDevelopmentCertificate from TLS 1.3 to 1.2. It needs one of
+// them; with WithTLS set it there.
 func WithTLS12() Option { return set(func(c *Config) { c.insecureTLS12 = true }) }
 
 // WithAuthenticator sets who decides who a client is. Without one every client is anonymous, and its token is not
