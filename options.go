@@ -375,7 +375,8 @@ func WithDrainSpread(d time.Duration) Option {
 	return graceful("WithDrainSpread", d, func(c *Config) { c.DrainSpread = d })
 }
 
-// WithHealthInterval sets how often health is checked. The default is 10 s.
+// WithHealthInterval sets how often health is checked, and what has expired (messages of quiet logs, sessions that nobody
+// resumed) is forgotten. The default is 10 s.
 func WithHealthInterval(d time.Duration) Option {
 	return lasting("WithHealthInterval", d, func(c *Config) { c.HealthInterval = d })
 }
