@@ -243,8 +243,8 @@ type Identity struct {
 //
 // An error refuses the client for good: it is told unauthenticated, or what a *PeerError in the error says, and
 // counts against its address (WithFailedAuthBurst). Where the service cannot decide just now, return a *LimitError:
-// the client is then told to come again, after Retry, and nothing is counted. An error that wraps
-// context.DeadlineExceeded means the same.
+// the client is then told to come again, after Retry where its carrier can say that, and nothing is counted. An error
+// that wraps context.DeadlineExceeded means the same.
 type Authenticator func(ctx context.Context, hs *Handshake) (Identity, error)
 
 // Action is what a client wants to do to others.

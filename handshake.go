@@ -100,13 +100,17 @@ var statuses = map[Code]int{
 	CodeClosing: 503, CodeInternal: 500, CodeTimeout: 504,
 }
 
-// RefusalReason is the reason with which a carrier closes a connection that was not admitted.
+// RefusalReason is the reason with which a carrier closes a connection that was not admitted; its After is the Retry of
+// a *LimitError.
 func RefusalReason(err error) CloseReason {
 	code, text := codeOf(err)
 	r := CloseReason{Kind: ReasonUnauthorized, Text: text, Err: err}
 	switch code {
 	case CodeLimit, CodeClosing:
 		r.Kind = ReasonTryLater
+		if le, ok := errors.AsType[*LimitError](err); ok {
+			r.After = le.Retry
+		}
 	case CodeUnsupportedVersion, CodeBadFrame, CodeBadMessage, CodeBadPosition, CodeUnknownOp:
 		r.Kind = ReasonProtocol
 	case CodeTooLarge:

@@ -69,7 +69,11 @@ func TestRefusalsThatPass(t *testing.T) {
 						}
 						same(t, "code", comm.RefusalFrame("", err).Code, tt.code)
 						same(t, "status", comm.HTTPStatus(err), tt.status)
-						same(t, "reason", comm.RefusalReason(err).Kind, tt.kind)
+						reason := comm.RefusalReason(err)
+						same(t, "reason", reason.Kind, tt.kind)
+						if limit, ok := errors.AsType[*comm.LimitError](err); ok {
+							same(t, "time to wait", reason.After, limit.Retry)
+						}
 					}
 				})
 			})
