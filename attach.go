@@ -30,12 +30,18 @@ type Admission struct {
 func (m *Manager) attach(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
 	c, err := m.handshake(ctx, p, t, hs)
 	if err != nil {
-		m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
+		m.refused(p, hs, err)
 		if t := trustedFrom(ctx, hs); t != nil {
 			t.refuse(err)
 		}
 	}
 	return c, err
+}
+
+// refused tells the service of a handshake that was refused, with the hooks' own words.
+func (m *Manager) refused(p *providerState, hs *Handshake, err error) {
+	m.log.Debug("refused", "provider", p.name, "addr", hs.RemoteAddr, "error", err)
+	m.observe(Event{Kind: EventRefused, Provider: p.name, Err: err})
 }
 
 func (m *Manager) handshake(ctx context.Context, p *providerState, t Transport, hs *Handshake) (*Conn, error) {
@@ -85,7 +91,8 @@ func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handsh
 	return nil
 }
 
-// identify asks the authenticator, unless the address has failed too often.
+// identify asks the authenticator, unless the address has failed too often. One that cannot decide says
+// nothing about the client, so that is no failure of its address.
 func (m *Manager) identify(ctx context.Context, hs *Handshake) (Identity, error) {
 	key, now := limit.NetAddrKey(hs.RemoteAddr), time.Now()
 	if ok, retry := m.limits.failedAuth.Ready(key, 1, now); !ok {
@@ -95,12 +102,17 @@ func (m *Manager) identify(ctx context.Context, hs *Handshake) (Identity, error)
 	if err == nil || errors.Is(err, errPanic) {
 		return id, err
 	}
+	if later := undecided(err); later != nil {
+		return id, later
+	}
 	m.limits.failedAuth.Allow(key, 1, now)
 	return id, unauthenticated(err)
 }
 
 func (m *Manager) askAuthenticator(ctx context.Context, hs *Handshake) (id Identity, err error) {
 	defer m.recoverAs(&err, "authenticator", nil)
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.HandshakeTimeout)
+	defer cancel()
 	return m.cfg.Authenticator(ctx, hs)
 }
 
@@ -110,6 +122,21 @@ func unauthenticated(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+}
+
+// undecided is what a client is told about whom the authenticator or OnConnect could not decide, now or in
+// time: to come again. It is nil for every other error.
+func undecided(err error) error {
+	if _, said := errors.AsType[*PeerError](err); said {
+		return nil
+	}
+	if _, later := errors.AsType[*LimitError](err); later {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", &LimitError{Limit: "time for admission", Retry: time.Second}, err)
+	}
+	return nil
 }
 
 const (
@@ -172,18 +199,24 @@ func (m *Manager) callOnConnect(ctx context.Context, hs *Handshake, a *Admission
 		return nil
 	}
 	defer m.recoverAs(&err, "OnConnect", nil)
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.HandshakeTimeout)
+	defer cancel()
 	if err := m.cfg.OnConnect(ctx, hs, a); err != nil {
-		return unwanted(err)
+		return m.unwanted(hs, err)
 	}
 	return nil
 }
 
 // unwanted makes an error of OnConnect one that tells the client that it is not wanted, unless it
-// says something for the client itself.
-func unwanted(err error) error {
+// says something for the client itself. What does not may be a failure of the service: it is logged.
+func (m *Manager) unwanted(hs *Handshake, err error) error {
+	if later := undecided(err); later != nil {
+		return later
+	}
 	if code, _ := codeOf(err); code != CodeInternal {
 		return err
 	}
+	m.log.Warn("OnConnect failed", "provider", hs.provider, "user", hs.identity.User, "error", err)
 	return fmt.Errorf("%w: %w", ErrForbidden, err)
 }
 

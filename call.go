@@ -75,11 +75,12 @@ func (w *waiters) fail(err error) {
 }
 
 // Call sends m to one connection and waits for its reply. Without a deadline on ctx it waits for
-// the configured timeout (30 s by default). It may be called from a handler, for the handler's own
+// the configured timeout (WithTimeout, 30 s by default). It may be called from a handler, for the handler's own
 // connection too.
 //
 // Errors: ErrNotFound, *PeerError when the client answers with an error, ErrDisconnected when it
-// goes away first, a *LimitError for too many pending calls, and the context's error.
+// goes away first, ErrSlowConsumer when its queue is full, a *LimitError with 1,024 calls and acks pending on the
+// connection, and the context's error.
 func (m *Manager) Call(ctx context.Context, connID string, msg *Message) (*Message, error) {
 	c := m.conns.find(connID)
 	if c == nil {
@@ -88,7 +89,8 @@ func (m *Manager) Call(ctx context.Context, connID string, msg *Message) (*Messa
 	return m.call(ctx, c, msg)
 }
 
-// CallAs is Call with content that is marshalled from a Req and a reply that is decoded as a Resp.
+// CallAs is Call with content that is marshalled from a Req and a reply that is decoded as a Resp. Errors: those of
+// NewMessage, Call and Decode.
 func CallAs[Resp, Req any](ctx context.Context, m *Manager, connID, typ string, req Req) (Resp, error) {
 	var zero Resp
 	msg, err := NewMessage(typ, req)

@@ -112,7 +112,7 @@ type clientOptions struct {
 }
 
 // WithTokenSource sets where the client gets its token for each connection, and for the refresh
-// before it expires.
+// before it expires. An error of f counts as a failed attempt: the client waits and tries again. The default is no token.
 func WithTokenSource(f func(ctx context.Context) (string, error)) ClientOption {
 	return func(o *clientOptions) { o.token = f }
 }
@@ -122,7 +122,8 @@ func WithGroups(groups ...string) ClientOption {
 	return func(o *clientOptions) { o.groups = append(o.groups, groups...) }
 }
 
-// WithHelloMetadata sets the metadata that the connection shows.
+// WithHelloMetadata sets the metadata that the connection shows: at most 16 members and 2 KiB. Anybody may claim
+// anything in it.
 func WithHelloMetadata(md map[string]string) ClientOption {
 	return func(o *clientOptions) { o.metadata = maps.Clone(md) }
 }
@@ -135,10 +136,11 @@ func WithResume(session string, p Position) ClientOption {
 // WithBackoff sets the waits between attempts. The default is the zero Backoff.
 func WithBackoff(b Backoff) ClientOption { return func(o *clientOptions) { o.backoff = b } }
 
-// WithOnState is told of every step, one after the other.
+// WithOnState sets what is told of every step, one after the other, on the goroutine of Run: it must not wait for the
+// client.
 func WithOnState(f func(StateChange)) ClientOption { return func(o *clientOptions) { o.onState = f } }
 
-// WithOnGap is told of every range that is lost, in its place between the messages.
+// WithOnGap sets what is told of every range that is lost, in its place between the messages, on their goroutine.
 func WithOnGap(f func(Gap)) ClientOption { return func(o *clientOptions) { o.onGap = f } }
 
 // WithClientLogger sets the logger. The default discards.
@@ -149,7 +151,9 @@ func WithConnectTimeout(d time.Duration) ClientOption {
 	return func(o *clientOptions) { o.timeout = d }
 }
 
-// NewClient makes a client that tries the dialers in order. Run connects it.
+// NewClient makes a client that tries the dialers in order: the next one whenever a connection does not come to
+// stand. Register handlers, then call Run, which connects. Errors: *OptionError, and a *MessageError for metadata or
+// the name of a group.
 func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	c := &Client{dialers: slices.Clone(dialers), groups: make(map[string]bool)}
 	c.opts = clientOptions{log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second}
@@ -158,6 +162,9 @@ func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 			return nil, &OptionError{Option: "NewClient", Value: nil, Allowed: "options"}
 		}
 		o(&c.opts)
+	}
+	if err := c.opts.check(); err != nil {
+		return nil, err
 	}
 	if len(dialers) == 0 || slices.Contains(dialers, nil) {
 		return nil, &OptionError{Option: "NewClient", Value: len(dialers), Allowed: "one dialer or more"}
@@ -174,9 +181,22 @@ func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	return c, nil
 }
 
-// On registers f for messages of a type, "*" for all that have no other. Messages are handled one
-// after the other in the order of arrival; the position moves on when f has returned. An error is
-// told to a sender that wants an ack.
+// check refuses what the client, or the server later, could not work with.
+func (o *clientOptions) check() error {
+	if o.log == nil {
+		return &OptionError{Option: "WithClientLogger", Value: o.log, Allowed: "a logger"}
+	}
+	if o.timeout <= 0 {
+		return &OptionError{Option: "WithConnectTimeout", Value: o.timeout, Allowed: "more than 0"}
+	}
+	return checkMetadata(o.metadata)
+}
+
+// On registers f for messages of a type, "*" for all that have no other, in the place of what was registered for it
+// before. It may be called at any time; what comes before it, and has no handler, is dropped with a line in the log.
+// Messages are handled one after the other in the order of arrival; the position moves on when f has returned. An
+// error is told to a sender that wants an ack: a *PeerError's code and text, "internal" for most else. The context
+// ends with the connection. A panic is not recovered.
 //
 // f may use the client, with the context that it is given: Call, Join and the others return
 // ErrDisconnected when the connection that f holds up is lost, and that connection is given up for
@@ -185,7 +205,9 @@ func (c *Client) On(typ string, f func(ctx context.Context, m *Message) error) {
 	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) { return nil, f(ctx, m) }))
 }
 
-// OnCall registers f for calls of a type; it returns the reply's content.
+// OnCall registers f for calls of a type; it returns the reply's content, or a *Message for the reply itself. An
+// error is told to the caller, as On tells it. Each call has a goroutine of its own, beside the messages and one
+// another; the gateway has at most 1,024 pending at a client.
 func (c *Client) OnCall(typ string, f func(ctx context.Context, m *Message) (any, error)) {
 	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) {
 		v, err := f(ctx, m)
@@ -227,8 +249,13 @@ func (c *Client) Welcome() Welcome {
 	return c.welcome
 }
 
-// Send sends a message, waiting for a connection if there is none. It returns when the carrier has
-// taken it; SendAck waits for the handler.
+// Send sends a message, waiting for a connection if there is none: until ctx ends, so also while nobody has called
+// Run. It returns when the carrier has taken it; SendAck waits for the handler. What the server then refuses is told
+// to nobody.
+//
+// Errors: ErrClosed once the client has ended, a *PeerError with too_large for more than Welcome.MaxMessage (over
+// carriers that can know), ErrDisconnected in a handler whose connection is lost, the carrier's, and the context's.
+// A message whose sending failed may have arrived all the same.
 //
 // WithLane, WithPriority and WithUnreliable choose the way on carriers that have several (QUIC); others send
 // everything in order. Any other option is an *OptionError.
@@ -245,7 +272,9 @@ func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error
 }
 
 // SendAck sends a message and returns when the server's handler has returned: nil, or the *PeerError
-// it was answered with. It takes the options that Send takes; for a message that is lost it waits until ctx ends.
+// it was answered with. It takes the options that Send takes; for a message that is lost on an unreliable way it waits
+// until ctx ends. Errors besides: those of Send, ErrDisconnected when the connection is lost before the answer (whether
+// the message was handled is then not known), and a *LimitError with 1,024 answers pending.
 func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) error {
 	route, err := routeOf(opts)
 	if err != nil {
@@ -273,13 +302,15 @@ func routeOf(opts []SendOption) (*Route, error) {
 	return &Route{Lane: o.lane, Priority: o.priority, Unreliable: o.unreliable}, nil
 }
 
-// Call sends a message and waits for the reply.
+// Call sends a message and waits for the reply: until ctx ends, for it has no timeout of its own. The server's handler
+// does not learn that the caller has given up. Errors: those of SendAck.
 func (c *Client) Call(ctx context.Context, m *Message) (*Message, error) {
 	return c.request(ctx, m.id, &Frame{Op: OpCall, ID: m.id, Message: stampTrace(ctx, m)})
 }
 
 // Join joins a group, now and with every later connection, and waits until the server has said yes
-// or no. A refusal is a *PeerError, and the group is not asked for again.
+// or no. A refusal is a *PeerError, and the group is not asked for again. After any other error, such as
+// ErrDisconnected or the context's, the group is asked for with the next connection; Leave takes that back.
 func (c *Client) Join(ctx context.Context, group string) error {
 	if err := checkGroup(group); err != nil {
 		return err
@@ -297,7 +328,7 @@ func (c *Client) Join(ctx context.Context, group string) error {
 	return err
 }
 
-// Leave leaves a group for good.
+// Leave leaves a group for good, and waits for the server's word. After an error the next connection does not join it.
 func (c *Client) Leave(ctx context.Context, group string) error {
 	c.mu.Lock()
 	delete(c.groups, group)
@@ -306,7 +337,8 @@ func (c *Client) Leave(ctx context.Context, group string) error {
 	return err
 }
 
-// Refresh renews the identity in place with a fresh token.
+// Refresh renews the identity in place with a fresh token. With WithTokenSource the client does so by itself, when a
+// fifth of the time is left. A refusal is a *PeerError; the connection then lives until the old identity has ended.
 func (c *Client) Refresh(ctx context.Context, token string) error {
 	_, err := c.request(ctx, "", &Frame{Op: OpAuth, Token: token})
 	return err

@@ -29,7 +29,8 @@ type requests struct{ atomic.Int32 }
 func (r *requests) any() bool { return r.Load() > 0 }
 
 // Run connects and stays connected until ctx ends (it says goodbye and returns nil) or the server
-// says not to return (it returns the CloseReason or *PeerError). A Client runs once.
+// says not to return (it returns an error that holds the CloseReason, or the *PeerError of a refused hello, by whichever
+// the carrier says it). A Client runs once; a second Run is ErrRunning.
 func (c *Client) Run(ctx context.Context) error {
 	c.mu.Lock()
 	if c.running || c.state == ClientClosed {

@@ -10,8 +10,8 @@ import (
 )
 
 // Provider is one protocol. A provider stores its options in its own New and never fails there;
-// what else it can do is said by small optional interfaces (Configurable, Restartable carriers of
-// their own), never by methods that answer "not supported".
+// what else it can do is said by small optional interfaces (Configurable, Addresser, TLSProvider,
+// IdleTimeouter, RouteSharer, AltServicer), never by methods that answer "not supported".
 //
 // All methods may be called from any goroutine. The manager never runs two Starts, or a Start and
 // a restart, of one provider at once.
@@ -33,7 +33,8 @@ type Provider interface {
 // Addresser is a provider with an address of its own. One without it, or with an empty Address,
 // serves on the manager's address.
 type Addresser interface {
-	// Address is host:port; a port of 0 lets the system choose.
+	// Address is host:port; a port of 0 lets the system choose. Providers that spell the same address share one
+	// listener, also with port 0; addresses that overlap otherwise are an error of Start.
 	Address() string
 }
 
@@ -241,8 +242,13 @@ type Identity struct {
 	Claims any
 }
 
-// Authenticator decides who a client is. An error refuses it; wrap ErrUnauthenticated or return a
-// *PeerError to choose the text it is told. It is called without a lock, concurrently.
+// Authenticator decides who a client is, for each handshake and each token refresh. It is called without
+// a lock, concurrently; ctx ends after the handshake timeout at the latest.
+//
+// An error refuses the client for good: it is told unauthenticated, or what a *PeerError in the error says, and
+// counts against its address (WithFailedAuthBurst). Where the service cannot decide just now, return a *LimitError:
+// the client is then told to come again, after Retry where its carrier can say that, and nothing is counted. An error
+// that wraps context.DeadlineExceeded means the same.
 type Authenticator func(ctx context.Context, hs *Handshake) (Identity, error)
 
 // Action is what a client wants to do to others.
@@ -264,7 +270,7 @@ const (
 // Access is one request to an Authorizer.
 type Access struct {
 	Action  Action
-	Target  Target   // whom it would reach
+	Target  Target   // whom it would reach; zero for ActionInvoke
 	Group   string   // ActionJoin and ActionPresence
 	Message *Message // ActionSend and ActionCall
 	Method  string   // ActionInvoke: "/pkg.Service/Method"

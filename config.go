@@ -98,7 +98,7 @@ type Config struct {
 	// HealthInterval is how often health is checked. The default is 10 s.
 	HealthInterval time.Duration `json:"health_interval" min:"10ms"`
 
-	// What only options can set.
+	// What only options can set: WithOverflow, WithAuthenticator and so on.
 	Overflow      Policy                                                       `json:"-"`
 	Authenticator Authenticator                                                `json:"-"`
 	Authorizer    Authorizer                                                   `json:"-"`

@@ -1,7 +1,7 @@
 // Package comm is one gateway for every way in which a service talks to its clients: HTTP (with long
-// polling), WebSocket and Server-Sent Events. Each client, whatever its protocol, is one [Conn] in one
-// registry; one [Manager.Send] reaches a connection, a user, a group or everyone; what clients send
-// passes the same [Middleware] and reaches the same handlers.
+// polling), WebSocket, Server-Sent Events, GraphQL, gRPC, QUIC, HTTP/3 and WebTransport. Each client, whatever
+// its protocol, is one [Conn] in one registry; one [Manager.Send] reaches a connection, a user, a group or
+// everyone; what clients send passes the same [Middleware] and reaches the same handlers.
 //
 //	gw, err := comm.New(
 //		comm.WithAddr(":8080"),
@@ -19,10 +19,14 @@
 //
 // # Where to go
 //
-//   - To serve: [New], [Manager.Run], and a provider from the packages commhttp (folder http), ws and sse.
+//   - To serve: [New], [Manager.Run], and a provider from the packages commhttp (folder http), ws, sse, graphql,
+//     commgrpc (folder grpc) and commquic (folder quic).
 //   - To send: [Manager.Send] with a [Target]; what became of it is a [Delivery].
 //   - To receive: [On], [OnCall].
 //   - To decide who may do what: [WithAuthenticator], [WithAuthorizer], [WithOnConnect].
+//   - To configure: options; [WithConfigFile] and [WithEnvironment] for what operators set, with the keys of [Config]
+//     and of each provider's Config.
+//   - To see: [Manager.Stats], [WithObserver], and the metrics and health that package commhttp serves.
 //   - To be a client: [NewClient] with the dialers of those packages.
 //   - To test: [WithInMemory] and [Manager.DialContext]; package commtest for a provider of your own.
 //   - To use WebSocket or Server-Sent Events without the gateway: packages ws and sse alone.

@@ -25,7 +25,7 @@ var (
 	// ErrOrdered means that a send to a log asks for a priority, lane or reliability that would
 	// break the order of that log.
 	ErrOrdered = errors.New("comm: a logged message keeps the order of its log")
-	// ErrBlocked means that the Block policy was asked for on anything but one connection.
+	// ErrBlocked means that WithBlock was given for anything but one connection.
 	ErrBlocked = errors.New("comm: only a send to one connection can block")
 	// ErrDisconnected is what waiting for an ack or a reply ends with when the peer goes away first.
 	ErrDisconnected = errors.New("comm: the connection closed first")
@@ -65,13 +65,21 @@ func (e *OptionError) Unwrap() error { return e.Err }
 // LimitError says which limit a client or a caller ran into.
 type LimitError struct {
 	Limit string        // for example "connections per user"
-	Max   int           // the limit
+	Max   int           // the limit; 0 where it is no number
 	Retry time.Duration // when a new attempt may succeed; zero if unknown
 }
 
 // Error names the limit and its value.
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("comm: limit reached: %s (at most %d)", e.Limit, e.Max)
+	return "comm: limit reached: " + e.text(" (at most %d)")
+}
+
+// text is the limit, and its value where it has one.
+func (e *LimitError) text(most string) string {
+	if e.Max == 0 {
+		return e.Limit
+	}
+	return e.Limit + fmt.Sprintf(most, e.Max)
 }
 
 // ProviderError is a failure of one provider.
@@ -155,11 +163,8 @@ func codeOf(err error) (Code, string) {
 	if fe, ok := errors.AsType[*FrameError](err); ok {
 		return fe.Code, fe.Text
 	}
-	if fe, ok := errors.AsType[*FrameError](err); ok {
-		return fe.Code, fe.Text
-	}
 	if le, ok := errors.AsType[*LimitError](err); ok {
-		return CodeLimit, fmt.Sprintf("%s: at most %d", le.Limit, le.Max)
+		return CodeLimit, le.text(": at most %d")
 	}
 	if me, ok := errors.AsType[*MessageError](err); ok {
 		return CodeBadMessage, me.Error()

@@ -10,10 +10,15 @@ import (
 
 // Handler handles one message of a client. Handlers of one connection run one after the other in
 // the order of arrival (unless WithHandlerConcurrency says otherwise), on a goroutine of the
-// connection; those of different connections run at the same time. ctx ends with the connection.
+// connection; those of different connections run at the same time. So a handler that takes long holds up what its
+// own client sends behind it, and nobody else.
+//
+// ctx ends with the connection, and has no deadline: nothing bounds a handler but itself, and a client that has given
+// up its call is not heard of. Middleware is the place for a deadline of all.
 //
 // An error fails this message only: the client is told the code and text of a *PeerError, the code
-// of this package's sentinels, and "internal" for all else.
+// of this package's sentinels, and "internal" for all else, which is logged as a warning. A panic is the same, and
+// logged with its stack.
 type Handler func(ctx context.Context, c *Conn, m *Message) error
 
 // Middleware wraps every handler. The first one given is the outermost. It sees messages and calls
@@ -21,10 +26,13 @@ type Handler func(ctx context.Context, c *Conn, m *Message) error
 type Middleware func(next Handler) Handler
 
 // On registers f for messages of a type. T is what the JSON content is decoded into; *Message
-// hands the message itself. Content that does not decode is answered with bad_message.
-// The type "*" handles what no other handler does.
+// hands the message itself. Content that does not decode is answered with bad_message. JSON null decodes into the
+// zero T, and unknown members are ignored, as encoding/json does; what a value may be is f's to check.
+// The type "*" handles what no other handler does. A message with to is not for handlers: it goes to those that it
+// names, if the authorizer allows, through the middleware.
 //
-// It may be called at any time. A second handler for a type is an error of Start.
+// It may be called at any time, concurrently too. A second handler for a type, or a bad type, is an error of the next
+// Start; where the manager runs already, the first handler stays.
 func On[T any](m *Manager, typ string, f func(ctx context.Context, c *Conn, v T) error) {
 	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
 		v, err := decodeContent[T](msg)
@@ -35,7 +43,8 @@ func On[T any](m *Manager, typ string, f func(ctx context.Context, c *Conn, v T)
 	})
 }
 
-// OnCall registers f for messages and calls of a type; what it returns is the reply to a call.
+// OnCall registers f for messages and calls of a type, as On does; what it returns is the reply to a call: a *Message as
+// it is, anything else as the content of one. A call of a type that On has registered is answered with null.
 func OnCall[Req, Resp any](m *Manager, typ string, f func(ctx context.Context, c *Conn, req Req) (Resp, error)) {
 	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
 		req, err := decodeContent[Req](msg)

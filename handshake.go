@@ -49,7 +49,7 @@ func remoteAddr(r *http.Request) net.Addr {
 }
 
 // HTTPStatus is the status with which a carrier on HTTP refuses what err says, before a stream has
-// begun: 400, 401, 403, 404, 413, 429 or 503.
+// begun: 400, 401, 403, 404, 413, 429, 500, 503 or 504.
 func HTTPStatus(err error) int {
 	code, _ := codeOf(err)
 	if status, ok := statuses[code]; ok {
@@ -100,19 +100,25 @@ var statuses = map[Code]int{
 	CodeClosing: 503, CodeInternal: 500, CodeTimeout: 504,
 }
 
-// RefusalReason is the reason with which a carrier closes a connection that was not admitted.
+// RefusalReason is the reason with which a carrier closes a connection that was not admitted; its After is the Retry of
+// a *LimitError.
 func RefusalReason(err error) CloseReason {
 	code, text := codeOf(err)
 	r := CloseReason{Kind: ReasonUnauthorized, Text: text, Err: err}
 	switch code {
 	case CodeLimit, CodeClosing:
 		r.Kind = ReasonTryLater
+		if le, ok := errors.AsType[*LimitError](err); ok {
+			r.After = le.Retry
+		}
 	case CodeUnsupportedVersion, CodeBadFrame, CodeBadMessage, CodeBadPosition, CodeUnknownOp:
 		r.Kind = ReasonProtocol
 	case CodeTooLarge:
 		r.Kind = ReasonTooLarge
-	case CodeInternal: // OnConnect's own error: it refuses
-		r.Text = "refused"
+	case CodeRateLimited:
+		r.Kind = ReasonRateLimited
+	case CodeInternal: // the service's own failure, such as a panic in a hook
+		r.Kind = ReasonInternal
 	}
 	return r
 }

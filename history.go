@@ -40,7 +40,7 @@ type MemoryStore struct {
 	Messages int
 	// Bytes is the most counted bytes of one log. The default is 1 MiB.
 	Bytes int
-	// Age is how long a message is kept. The default is 5 minutes.
+	// Age is how long a message is kept; it is forgotten with the next check (WithHealthInterval). The default is 5 minutes.
 	Age time.Duration
 	// Logs is the most logs. The default is 100,000.
 	Logs int

@@ -290,7 +290,7 @@ func (h *host) Admit(remote net.Addr) (done func(), err error) {
 func (h *host) Authenticate(ctx context.Context, hs *Handshake) error {
 	err := h.p.manager.authenticate(ctx, h.p, hs)
 	if err != nil {
-		h.p.manager.observe(Event{Kind: EventRefused, Provider: h.p.name, Err: err})
+		h.p.manager.refused(h.p, hs, err)
 	}
 	return err
 }

@@ -63,8 +63,9 @@ func (m *Manager) Stop(ctx context.Context, names ...string) error {
 	return errors.Join(errs...)
 }
 
-// Run starts every provider, serves until ctx ends or a provider is given up, drains, closes the
-// manager and returns: nil after a clean drain.
+// Run starts every provider that does not run yet, serves until ctx ends or a provider is given up, drains within the
+// drain timeout (WithDrainTimeout), closes the manager and returns: nil after a clean drain, else the *ProviderError
+// of the provider, or what was cut. Call it once; it does not watch for signals (signal.NotifyContext does).
 func (m *Manager) Run(ctx context.Context) error {
 	err := m.Start(ctx)
 	if err == nil {
@@ -386,6 +387,9 @@ func (m *Manager) startTicking() {
 // /readyz answers 503, after the drain delay nothing new is accepted, every client is told when to
 // return, handlers finish and queues leave, requests under way are answered. What is left when ctx
 // ends is cut; the error then says so. A second call waits for the first.
+//
+// An HTTP/1.1 connection that a client keeps alive is given 2 s for a request that may be on its way (RFC 9112 9.5),
+// so a drain takes that long where there is one. Close does not wait.
 func (m *Manager) Drain(ctx context.Context) error {
 	if m.draining.Swap(true) {
 		select {

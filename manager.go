@@ -138,6 +138,12 @@ func (m *Manager) check() error {
 	limits, err := newLimits(&m.cfg)
 	m.limits, errs = limits, append(errs, err)
 	m.queues = queue.Limits{Messages: m.cfg.QueueMessages, Bytes: m.cfg.QueueBytes, Policy: m.cfg.Overflow.queue()}
+	if m.cfg.insecureTLS12 && m.cfg.certificates == nil && !m.cfg.developmentCA {
+		errs = append(errs, &OptionError{
+			Option: "WithTLS12", Err: errors.New("no certificate"),
+			Allowed: "beside WithCertificate or WithDevelopmentCertificate; with WithTLS set MinVersion there",
+		})
+	}
 	if m.cfg.clientCAs != nil && m.cfg.certificates == nil && !m.cfg.developmentCA {
 		errs = append(errs, &OptionError{
 			Option: "WithClientCAs", Err: errors.New("no certificate"),

@@ -7,7 +7,7 @@ type EventKind string
 const (
 	EventConnect    EventKind = "connect"    // a connection was admitted
 	EventDisconnect EventKind = "disconnect" // a connection has ended
-	EventRefused    EventKind = "refused"    // a handshake was refused
+	EventRefused    EventKind = "refused"    // a handshake was refused by a hook or a limit; Err says why, for the service
 	EventJoin       EventKind = "join"
 	EventLeave      EventKind = "leave"
 	EventStart      EventKind = "start"   // a provider has started
@@ -18,7 +18,8 @@ const (
 	EventMessage    EventKind = "message" // a handler has returned; Err is its error
 )
 
-// Event is one thing that happened. Which fields are set depends on Kind.
+// Event is one thing that happened. Which fields are set depends on Kind; those that do not apply are zero. Conn is a
+// connection's id.
 type Event struct {
 	Kind     EventKind
 	Provider string

@@ -111,7 +111,7 @@ func WithLogger(l *slog.Logger) Option {
 	return checked("WithLogger", l, "a logger", l != nil, func(c *Config) { c.Logger = l })
 }
 
-// WithObserver sets what is told of every event. It must not block.
+// WithObserver sets what is told of every event. It must not block. The default is nobody.
 func WithObserver(o Observer) Option { return set(func(c *Config) { c.Observer = o }) }
 
 // WithTLS serves the manager's address with TLS. The configuration is used as it is, with h2 and
@@ -145,10 +145,12 @@ func WithClientCAs(pool *x509.CertPool) Option {
 	return checked("WithClientCAs", nil, "a pool", pool != nil, func(c *Config) { c.clientCAs = pool })
 }
 
-// WithTLS12 lowers the minimum of WithCertificate and WithDevelopmentCertificate from TLS 1.3 to 1.2.
+// WithTLS12 lowers the minimum of WithCertificate and WithDevelopmentCertificate from TLS 1.3 to 1.2. It needs one of
+// them; with WithTLS set it there.
 func WithTLS12() Option { return set(func(c *Config) { c.insecureTLS12 = true }) }
 
-// WithAuthenticator sets who decides who a client is. Without one every client is anonymous.
+// WithAuthenticator sets who decides who a client is. Without one every client is anonymous, and its token is not
+// looked at.
 func WithAuthenticator(a Authenticator) Option {
 	return required("authenticator", "WithAuthenticator", a == nil, func(c *Config) { c.Authenticator = a })
 }
@@ -184,22 +186,29 @@ func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 }
 
 // WithOnConnect sets the hook that may refuse a client, and that sets its user, labels, metadata
-// and groups. It runs before the connection is registered.
+// and groups. It runs behind the authenticator and before the connection is registered, for returning clients
+// too, within the handshake timeout. It is called without a lock, concurrently.
+//
+// An error refuses the client for good: it is told what a *PeerError in the error, or a sentinel of this package,
+// says, and else forbidden; the error itself is then logged as a warning. A
+// *LimitError, or one that wraps context.DeadlineExceeded, has it come again instead, as in Authenticator.
 func WithOnConnect(f func(ctx context.Context, hs *Handshake, a *Admission) error) Option {
 	return required("on_connect", "WithOnConnect", f == nil, func(c *Config) { c.OnConnect = f })
 }
 
-// WithOnDisconnect sets the hook that is called last for every connection.
+// WithOnDisconnect sets the hook that is called last for every connection. The hooks of one connection are called one
+// after the other, without a lock; those of different connections run at the same time. A panic in one is logged. Close
+// and Drain wait for them.
 func WithOnDisconnect(f func(c *Conn, d Disconnection)) Option {
 	return required("on_disconnect", "WithOnDisconnect", f == nil, func(c *Config) { c.OnDisconnect = f })
 }
 
-// WithOnJoin sets the hook that is called after a connection has joined a group.
+// WithOnJoin sets the hook that is called after a connection has joined a group; see WithOnDisconnect.
 func WithOnJoin(f func(c *Conn, group string)) Option {
 	return required("on_join", "WithOnJoin", f == nil, func(c *Config) { c.OnJoin = f })
 }
 
-// WithOnLeave sets the hook that is called after a connection has left a group, or ended in it.
+// WithOnLeave sets the hook that is called after a connection has left a group, or ended in it; see WithOnDisconnect.
 func WithOnLeave(f func(c *Conn, group string)) Option {
 	return required("on_leave", "WithOnLeave", f == nil, func(c *Config) { c.OnLeave = f })
 }
@@ -282,7 +291,8 @@ func WithQueue(messages, bytes int) Option {
 		func(c *Config) { c.QueueMessages, c.QueueBytes = messages, bytes })
 }
 
-// WithOverflow says what happens when that queue is full. The default is Disconnect.
+// WithOverflow says what happens to a message that finds the queue of its connection (WithQueue) full. The
+// default is Disconnect.
 func WithOverflow(p Policy) Option {
 	return checked("WithOverflow", p, "Disconnect, DropOldest, DropNewest or LatestByKey", p <= LatestByKey,
 		func(c *Config) { c.Overflow = p })
@@ -308,22 +318,25 @@ func WithLogPriority(f func(log string) Priority) Option {
 	return set(func(c *Config) { c.LogPriority = f })
 }
 
-// WithResumeWindow sets how long a session can be resumed. The default is 5 minutes.
+// WithResumeWindow sets how long after its connection's end a session can be resumed. The default is 5 minutes. What a
+// resumed client has missed comes from the logs, which have bounds of their own: see MemoryStore.
 func WithResumeWindow(d time.Duration) Option {
 	return lasting("WithResumeWindow", d, func(c *Config) { c.ResumeWindow = d })
 }
 
-// WithExpiryGrace sets how long a connection outlives its identity. The default is 30 s.
+// WithExpiryGrace sets how long a connection outlives its identity (Identity.Expires), for a refresh that comes late.
+// The default is 30 s; 0 is none.
 func WithExpiryGrace(d time.Duration) Option {
 	return graceful("WithExpiryGrace", d, func(c *Config) { c.ExpiryGrace = d })
 }
 
-// WithHeartbeat sets how often a quiet connection gets a sign of life. The default is 25 s.
+// WithHeartbeat sets how often a quiet connection gets a sign of life. The default is 25 s. After how long a silence a
+// client is given up is the carrier's to say.
 func WithHeartbeat(d time.Duration) Option {
 	return lasting("WithHeartbeat", d, func(c *Config) { c.Heartbeat = d })
 }
 
-// WithWriteTimeout bounds one write to a client. The default is 10 s.
+// WithWriteTimeout bounds one write to a client; one that takes longer ends the connection. The default is 10 s.
 func WithWriteTimeout(d time.Duration) Option {
 	return lasting("WithWriteTimeout", d, func(c *Config) { c.WriteTimeout = d })
 }
@@ -345,33 +358,39 @@ func WithRetry(attempts int, delay time.Duration) Option {
 		func(c *Config) { c.RetryAttempts, c.RetryDelay = attempts, delay })
 }
 
-// WithDrainDelay sets how long /readyz answers 503 before anything closes. The default is 0.
+// WithDrainDelay sets how long /readyz answers 503 before anything closes, so that load balancers see it first. The
+// default is 0.
 func WithDrainDelay(d time.Duration) Option {
 	return graceful("WithDrainDelay", d, func(c *Config) { c.DrainDelay = d })
 }
 
-// WithDrainTimeout bounds the drain. The default is 30 s.
+// WithDrainTimeout bounds the drain of Run, the drain delay not counted. The default is 30 s.
 func WithDrainTimeout(d time.Duration) Option {
 	return lasting("WithDrainTimeout", d, func(c *Config) { c.DrainTimeout = d })
 }
 
-// WithDrainSpread sets the window over which clients are told to come back. The default is 5 s.
+// WithDrainSpread sets the window over which clients are told to come back, each at a random time of it, so that they do
+// not all come at once. The drain does not wait for it. The default is 5 s; 0 tells all to come at once.
 func WithDrainSpread(d time.Duration) Option {
 	return graceful("WithDrainSpread", d, func(c *Config) { c.DrainSpread = d })
 }
 
-// WithHealthInterval sets how often health is checked. The default is 10 s.
+// WithHealthInterval sets how often health is checked, and what has expired (messages of quiet logs, sessions that nobody
+// resumed) is forgotten. The default is 10 s.
 func WithHealthInterval(d time.Duration) Option {
 	return lasting("WithHealthInterval", d, func(c *Config) { c.HealthInterval = d })
 }
 
-// WithBackplane joins this manager with those of other nodes.
+// WithBackplane joins this manager with those of other nodes. The default is none: one node. This module has no engine
+// behind it, only commtest.Bus, for tests.
 func WithBackplane(b Backplane) Option {
 	return checked("WithBackplane", b, "a backplane", b != nil, func(c *Config) { c.backplane = b })
 }
 
 // WithConfigFile reads a JSON file: {"communication": {...}, "providers": {"http": {...}}}. Its
-// values go over the defaults; environment and options go over them.
+// values go over the defaults; environment and options go over them. The keys are those of Config and of each provider's
+// Config; durations are written "30s", sizes "1MiB". New reads it once, and reports every problem as a *ConfigError
+// with its place: unknown keys, wrong types, bad values. One file is allowed.
 func WithConfigFile(name string) Option {
 	return option(func(b *builder) error { return b.file(name, nil) })
 }

@@ -94,6 +94,11 @@ func TestClientCAsNeedACertificate(t *testing.T) {
 	t.Parallel()
 	_, err := comm.New(comm.WithClientCAs(x509.NewCertPool()))
 	contains(t, err, "WithClientCAs", "WithCertificate or WithDevelopmentCertificate")
+	_, err = comm.New(comm.WithTLS12())
+	contains(t, err, "WithTLS12", "WithCertificate or WithDevelopmentCertificate")
+	if _, err := comm.New(comm.WithTLS12(), comm.WithDevelopmentCertificate()); err != nil {
+		t.Error(err)
+	}
 	_, err = comm.New(comm.WithCertificate("nothing.pem", "nothing.key"))
 	contains(t, err, "certificate", "nothing.pem")
 }

@@ -20,7 +20,7 @@ const (
 	ReasonKicked                         // closed on purpose: the session is revoked
 	ReasonSuperseded                     // the session came back on another connection
 	ReasonExpired                        // the identity ended and was not refreshed
-	ReasonUnauthorized                   // authentication failed after the upgrade
+	ReasonUnauthorized                   // the client is refused: its credentials, or the service does not want it
 	ReasonProtocol                       // the peer broke the carrier's protocol
 	ReasonInvalidData                    // bytes that are not UTF-8 where they must be
 	ReasonTooLarge                       // a message over the limit

@@ -133,10 +133,18 @@ func (s *sessions) find(secret string) (*session, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.over(time.Now()) {
+		return nil, errSessionUnknown
+	}
 	if n.revoked {
 		return nil, errSessionRevoked
 	}
 	return n, nil
+}
+
+// over reports whether the window to resume has passed. n.mu is held.
+func (n *session) over(now time.Time) bool {
+	return n.conn == nil && !n.ends.IsZero() && now.After(n.ends)
 }
 
 // take binds the session to c and returns the connection that had it, or nil.
@@ -170,7 +178,7 @@ func (s *sessions) sweep(now time.Time) {
 	defer s.mu.Unlock()
 	for k, n := range s.bySum {
 		n.mu.Lock()
-		gone := n.conn == nil && !n.ends.IsZero() && now.After(n.ends)
+		gone := n.over(now)
 		n.mu.Unlock()
 		if gone {
 			delete(s.bySum, k)

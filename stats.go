@@ -34,9 +34,9 @@ type connCounters struct {
 type ConnStats struct {
 	MessagesIn, MessagesOut int64
 	BytesIn, BytesOut       int64 // on the wire, as far as the carrier counts them
-	FailedIn                int64
-	Drops                   int64
-	QueueMessages           int
+	FailedIn                int64 // frames that were no frame, over the rate, or whose handler failed
+	Drops                   int64 // messages that the overflow policy, or the end, kept from the client
+	QueueMessages           int   // waiting now
 	QueueBytes              int
 	LastActivity            time.Time     // of the client
 	RoundTrip               time.Duration // as the carrier's heartbeat measured it; 0 if it has not

@@ -41,14 +41,9 @@ func (w *wire) listen(ctx context.Context) (net.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.dead {
-		conn.Close()
-		return nil, errCut
+	if err := w.adopt(conn, packetHandshake); err != nil {
+		return nil, err
 	}
-	w.left += packetHandshake
-	w.conns = append(w.conns, conn)
 	return &wiredPackets{conn, w}, nil
 }
 

@@ -33,8 +33,8 @@ type Config struct {
 	// MaxBodySize bounds request bodies; see [BodyLimit]. Default 4 MiB.
 	MaxBodySize ByteSize `json:"max_body_size" min:"1"`
 
-	// TrustedProxies are the peers whose X-Forwarded-For and X-Request-Id are believed.
-	// Default none.
+	// TrustedProxies are the peers whose X-Forwarded-For and X-Request-Id are believed. Default none. In a
+	// manager, [comm.WithTrustedProxies] says it of X-Forwarded-For for every protocol; this adds X-Request-Id.
 	TrustedProxies []netip.Prefix `json:"trusted_proxies"`
 
 	// AccessLog turns the access log on, and AccessLogHeaders adds request headers to

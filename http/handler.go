@@ -43,6 +43,7 @@ type settings struct {
 	observers  []func(*http.Request, Result)
 	logger     *slog.Logger
 	bypass     []string
+	addr       string // as WithAddr gave it; the provider's
 }
 
 type registration struct {

@@ -97,7 +97,8 @@ func WithLogger(logger *slog.Logger) Option {
 	return set(func(s *settings) { s.logger = logger })
 }
 
-// WithAddr sets Config.Host and Config.Port from "host:port" or ":port".
+// WithAddr gives the provider an address of its own, host:port, where an empty host is every interface and port 0
+// a free one. The default is the manager's address. NewHandler, which does not listen, has no use for it.
 func WithAddr(addr string) Option {
 	return option(func(s *settings) error {
 		host, port, err := net.SplitHostPort(addr)
@@ -108,7 +109,7 @@ func WithAddr(addr string) Option {
 		if err != nil {
 			return fmt.Errorf("commhttp: address %q: the port must be 0 to 65535", addr)
 		}
-		s.Host, s.Port = host, int(n)
+		s.addr, s.Host, s.Port = addr, host, int(n)
 		return nil
 	})
 }
@@ -132,7 +133,8 @@ func WithBodyLimit(bytes int64) Option {
 	return set(func(s *settings) { s.MaxBodySize = ByteSize(bytes) })
 }
 
-// WithTrustedProxies sets Config.TrustedProxies.
+// WithTrustedProxies sets Config.TrustedProxies. The proxies of a gateway are [comm.WithTrustedProxies], whose limits
+// hold for every protocol; this option is for NewHandler, and beside it for the proxies' X-Request-Id.
 func WithTrustedProxies(prefixes ...netip.Prefix) Option {
 	return set(func(s *settings) { s.TrustedProxies = slices.Clone(prefixes) })
 }

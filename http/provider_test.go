@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -218,5 +220,43 @@ func TestDrainUnderLoad(t *testing.T) {
 	equal(t, "answered", answered.Load(), clients*each)
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+}
+
+// A manager that trusts a proxy puts the client into RemoteAddr; the proxy's request id is believed all the same, and
+// nobody else's.
+func TestTrustedProxiesOfBoth(t *testing.T) {
+	t.Parallel()
+	loopback := netip.MustParsePrefix("127.0.0.0/8")
+	show := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, commhttp.ClientAddr(r), " ", commhttp.RequestIDFrom(r.Context()))
+	}
+	for name, c := range map[string]struct {
+		gateway, provider netip.Prefix
+		want              string
+	}{
+		"both":          {loopback, loopback, "203.0.113.9 by-proxy"},
+		"provider":      {netip.Prefix{}, loopback, "203.0.113.9 by-proxy"},
+		"gateway":       {loopback, netip.Prefix{}, "203.0.113.9 "},
+		"none":          {netip.Prefix{}, netip.Prefix{}, "127.0.0.1 "},
+		"client's area": {loopback, netip.MustParsePrefix("203.0.113.0/24"), "203.0.113.9 "},
+	} {
+		m := must(comm.New(comm.WithAddr("127.0.0.1:0"), comm.WithLogger(quiet), comm.WithTrustedProxies(c.gateway),
+			comm.WithProvider(commhttp.New(commhttp.HandleFunc("GET /{$}", show), commhttp.WithTrustedProxies(c.provider)))))
+		if err := m.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r := must(http.NewRequestWithContext(t.Context(), "GET", "http://"+must(m.Addrs("http"))[0]+"/", nil))
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+		r.Header.Set("X-Request-Id", "by-proxy")
+		resp := must((&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r))
+		body := string(must(io.ReadAll(resp.Body)))
+		resp.Body.Close()
+		if believed := strings.HasSuffix(body, "by-proxy"); !strings.HasPrefix(body, c.want) || believed != strings.HasSuffix(c.want, "by-proxy") {
+			t.Errorf("%s: %q, want %q", name, body, c.want)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -29,6 +29,7 @@ func TestBadAddresses(t *testing.T) {
 		{"environment", env("HTTP_HOST=[::1]"), nil, `HTTP_HOST: "[::1]": allowed are`},
 		{"option", none, []commhttp.Option{commhttp.WithAddr("a b:80")}, `host: "a b": allowed are`},
 		{"IPv6", file(`"host":"::1","port":0`), nil, ""},
+		{"option over a file", file(`"host":"::2","port":1`), []commhttp.Option{commhttp.WithAddr("[::1]:0")}, ""},
 		{"IPv6 as an option", none, []commhttp.Option{commhttp.WithAddr("[::1]:0")}, ""},
 	} {
 		p := commhttp.New(c.opts...)
@@ -40,4 +41,15 @@ func TestBadAddresses(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+}
+
+// Port 0 on every interface is an address of the provider's own, as any other that WithAddr gives.
+func TestAnyPort(t *testing.T) {
+	t.Parallel()
+	p := commhttp.New(commhttp.WithAddr(":0"))
+	must(comm.New(comm.WithLogger(quiet), comm.WithProvider(p)))
+	equal(t, "address", p.Address(), ":0")
+	shared := commhttp.New()
+	must(comm.New(comm.WithLogger(quiet), comm.WithProvider(shared)))
+	equal(t, "address without the option", shared.Address(), "")
 }

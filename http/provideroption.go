@@ -124,11 +124,14 @@ func (c *ProviderConfig) checkPaths() error {
 	return errors.Join(errs...)
 }
 
-// Address returns the host and port that are set, or "" to be served on the manager's address; see
-// [comm.Addresser].
+// Address returns the address of [WithAddr], or the host and port that are set, or "" to be served on the manager's
+// address; see [comm.Addresser].
 func (p *Provider) Address() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.settings != nil && p.settings.addr != "" {
+		return p.settings.addr
+	}
 	return conf.Address(p.conf.Host, p.conf.Port)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/anasamu/comm/internal/forwarded"
+	"github.com/anasamu/comm/internal/listen"
 )
 
 // maxRequestID is the longest inbound request id that is kept.
@@ -48,7 +49,7 @@ func inboundID(r *http.Request, trusted []netip.Prefix) string {
 		return ""
 	}
 	id := r.Header.Get("X-Request-Id")
-	if !validRequestID(id) || !forwarded.Contains(trusted, forwarded.Peer(r.RemoteAddr)) {
+	if !validRequestID(id) || !forwarded.Contains(trusted, connectedPeer(r)) {
 		return ""
 	}
 	return id
@@ -80,4 +81,12 @@ func newRequestID() string {
 		}
 	}
 	return string(id[:])
+}
+
+// connectedPeer is who has connected: a manager with trusted proxies of its own has put the client into RemoteAddr.
+func connectedPeer(r *http.Request) netip.Addr {
+	if c := listen.AcceptedConn(r.Context()); c != nil {
+		return forwarded.Peer(c.RemoteAddr().String())
+	}
+	return forwarded.Peer(r.RemoteAddr)
 }

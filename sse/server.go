@@ -2,7 +2,6 @@ package sse
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -150,7 +149,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshak
 	if err != nil {
 		t.open(nil, err)
 		s.leave(nil)
-		comm.WriteRefusal(w, hs.ID, admissionError(err))
+		comm.WriteRefusal(w, hs.ID, err)
 		return
 	}
 	done()
@@ -172,14 +171,6 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshak
 	}
 	<-stream.Done()
 	_ = stream.Close()
-}
-
-// admissionError says of an admission that ran out of time that another attempt may succeed.
-func admissionError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &comm.LimitError{Limit: "time for admission", Retry: time.Second}
-	}
-	return err
 }
 
 // ended runs once for each stream, when nothing more will be written.

@@ -3,16 +3,19 @@ package ws
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm"
 )
 
 // Dialer returns the carrier for a comm.Client: it dials url (ws or wss) with the subprotocol
-// comm.v1.json and says hello. The options are those of Dial. Heartbeats are the connection's own.
+// comm.v1.json and says hello. The options are those of Dial. Heartbeats are the connection's own. A frame
+// over the server's limit is not sent, and the connection lives: the error is a [comm.PeerError] with too_large.
 func Dialer(url string, opts ...DialOption) comm.Dialer {
 	return &dialer{url: url, opts: append([]DialOption{WithSubprotocols(comm.JSON().Name())}, opts...)}
 }
@@ -64,15 +67,20 @@ func dialReason(err error, resp *http.Response) error {
 
 // dialed is one open connection of a client.
 type dialed struct {
-	conn *Conn
-	buf  []byte // of the one reader
+	conn    *Conn
+	buf     []byte       // of the one reader
+	largest atomic.Int64 // bytes of a frame that the server takes; 0 until welcome
 }
 
-// Send implements comm.Carrier.
+// Send implements comm.Carrier. A frame over the server's limit, at which the server would close the connection
+// for good, is refused here, as one over a carrier on requests is by the server.
 func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
 	b, err := comm.JSON().AppendFrame(nil, f)
 	if err != nil {
 		return err
+	}
+	if most := d.largest.Load(); most > 0 && int64(len(b)) > most {
+		return &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("a frame of %d bytes: the server takes at most %d", len(b), most)}
 	}
 	return d.conn.Write(ctx, Text, b)
 }
@@ -91,6 +99,9 @@ func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 		f, err := comm.JSON().ParseFrame(b)
 		if fe, ok := errors.AsType[*comm.FrameError](err); ok && fe.Code == comm.CodeUnknownOp {
 			continue
+		}
+		if err == nil && f.Op == comm.OpWelcome {
+			d.largest.Store(int64(f.Welcome.MaxMessage))
 		}
 		return f, err
 	}

@@ -1,6 +1,8 @@
 package ws_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,5 +33,37 @@ func TestDialerTellsWhoseRefusal(t *testing.T) {
 	_, err := ws.Dialer("ws://"+addr(t, m)+"/ws", evil).Dial(t.Context(), &comm.Frame{Op: comm.OpHello})
 	if comm.ReasonOf(err) != comm.ReasonUnauthorized || !strings.Contains(err.Error(), "evil.example") {
 		t.Errorf("the gateway's own: %v", err)
+	}
+}
+
+// A client that has too much to say is told so, and stays: the server would close it for good.
+func TestDialerRefusesOversize(t *testing.T) {
+	t.Parallel()
+	m := gateway(t, comm.WithMaxMessage(1024))
+	comm.On(m, "note", func(context.Context, *comm.Conn, string) error { return nil })
+	c, err := comm.NewClient([]comm.Dialer{ws.Dialer("ws://" + addr(t, m) + "/ws")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(ctx) }()
+	defer func() { cancel(); <-ran }()
+	for _, size := range []int{900, 1000, 5000, 900} {
+		msg, err := comm.NewMessage("note", strings.Repeat("x", size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.SendAck(ctx, msg)
+		refused, ok := errors.AsType[*comm.PeerError](err)
+		if over := size > 900; over && (!ok || refused.Code != comm.CodeTooLarge) || !over && err != nil {
+			t.Errorf("%d bytes of content: %v", size, err)
+		}
+	}
+	if n := m.ConnectionCount(comm.ToAll()); n != 1 {
+		t.Errorf("%d connections, want the one", n)
+	}
+	if s, err := m.Stats("websocket"); err != nil || s.ConnectionsTotal != 1 {
+		t.Errorf("%d connections in all, want 1 (%v)", s.ConnectionsTotal, err)
 	}
 }

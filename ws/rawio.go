@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"syscall"
 )
 
 // errAgain asks to read again: a signal came in between.
@@ -21,15 +20,15 @@ type rawIO struct {
 	writeFn func(fd uintptr) bool
 
 	in struct {
-		dst  []byte        // where to read to, and what was read; nil for a pooled buffer
-		buf  *buffer       // the pooled one
-		err  syscall.Errno // EAGAIN: interrupted
-		size int32         // of the pooled buffer
-		once bool          // do not wait
+		dst  []byte  // where to read to, and what was read; nil for a pooled buffer
+		buf  *buffer // the pooled one
+		err  errno   // EAGAIN: interrupted
+		size int32   // of the pooled buffer
+		once bool    // do not wait
 	}
 	out struct {
 		src []byte // what is left to write
-		err syscall.Errno
+		err errno
 	}
 	first [16]byte // what a read that waits on a small stack brings
 }
@@ -66,7 +65,7 @@ func (r *rawIO) result(err error) (*buffer, int, error) {
 	switch {
 	case err != nil:
 		return nil, 0, err
-	case r.in.err == syscall.EAGAIN:
+	case r.in.err == errnoAgain:
 		return nil, 0, errAgain
 	case r.in.err != 0:
 		return nil, 0, os.NewSyscallError("read", r.in.err)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -75,7 +74,7 @@ func temporary(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
 	}
-	for _, e := range [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR, os.ErrDeadlineExceeded} {
+	for _, e := range passing {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -75,7 +74,7 @@ func (h *half) write(p []byte) (int, error) {
 		case h.closed:
 			return written, net.ErrClosed
 		case h.finished, h.aborted:
-			return written, syscall.EPIPE
+			return written, errBroken
 		case h.writeBy.passed:
 			return written, os.ErrDeadlineExceeded
 		case written == len(p):

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -74,7 +73,7 @@ func (l *Listener) enqueue(ctx context.Context, c *Conn) error {
 	select {
 	case l.queue <- c:
 	case <-l.done:
-		return syscall.ECONNREFUSED
+		return errRefused
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -12,7 +12,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"syscall"
 )
 
 const (
@@ -87,7 +86,7 @@ func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Co
 	}
 	l, local := n.lookup(addr, localAddr(ctx))
 	if l == nil {
-		return nil, opError("dial", nil, Addr(addr), syscall.ECONNREFUSED)
+		return nil, opError("dial", nil, Addr(addr), errRefused)
 	}
 	client, server := newPair(local, l.addr, ctx.Value(valueKey{}))
 	if err := l.enqueue(ctx, server); err != nil {
@@ -127,7 +126,7 @@ func (n *Network) place(addr string, taken func(Addr) bool) (Addr, error) {
 		return "", &net.AddrError{Err: "missing address", Addr: addr}
 	}
 	if taken(a) {
-		return "", syscall.EADDRINUSE
+		return "", errInUse
 	}
 	return a, nil
 }
@@ -140,7 +139,7 @@ func (n *Network) freePort(host string, taken func(Addr) bool) (Addr, error) {
 			return a, nil
 		}
 	}
-	return "", syscall.EADDRNOTAVAIL
+	return "", errNotAvailable
 }
 
 func (n *Network) forgetListener(a Addr) {

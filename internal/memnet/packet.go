@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -76,10 +75,10 @@ func (c *PacketConn) WriteTo(p []byte, to net.Addr) (int, error) {
 	default:
 	}
 	if to == nil {
-		return 0, opError("write", c.addr, nil, syscall.EDESTADDRREQ)
+		return 0, opError("write", c.addr, nil, errNoAddress)
 	}
 	if len(p) > maxPacket {
-		return 0, opError("write", c.addr, to, syscall.EMSGSIZE)
+		return 0, opError("write", c.addr, to, errTooLong)
 	}
 	if dst := c.network.packetConn(to.String()); dst != nil {
 		dst.push(packet{c.addr, append([]byte(nil), p...)})

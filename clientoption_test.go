@@ -3,6 +3,7 @@ package comm_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/anasamu/comm"
@@ -76,4 +77,29 @@ func TestClientSendOptions(t *testing.T) {
 func isOption(err error) bool {
 	_, ok := errors.AsType[*comm.OptionError](err)
 	return ok
+}
+
+// What would fail at every attempt fails at once.
+func TestClientOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	dialers := []comm.Dialer{&routedCarrier{}}
+	for name, tt := range map[string]struct {
+		opt  comm.ClientOption
+		want string
+	}{
+		"no time":        {comm.WithConnectTimeout(0), "comm: WithConnectTimeout(0s): allowed is more than 0"},
+		"no logger":      {comm.WithClientLogger(nil), "allowed is a logger"},
+		"bad group":      {comm.WithGroups("a\nb"), "group"},
+		"metadata":       {comm.WithHelloMetadata(map[string]string{"k": "a\nb"}), "metadata"},
+		"too much of it": {comm.WithHelloMetadata(map[string]string{"k": strings.Repeat("x", 3<<10)}), "2 KiB"},
+		"no option":      {nil, "allowed is options"},
+	} {
+		_, err := comm.NewClient(dialers, tt.opt)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+	if _, err := comm.NewClient(nil); err == nil {
+		t.Error("a client without a dialer")
+	}
 }
