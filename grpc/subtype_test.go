@@ -65,28 +65,28 @@ func init() { // as grpc-go asks for it
 func TestSubtypes(t *testing.T) {
 	t.Parallel()
 	m := gateway(t, commgrpc.New(with(new(service))))
-	plain, err := proto.Marshal(payload(3))
+	plain, err := proto.Marshal(payload(4))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const duplex = "/grpc.testing.TestService/FullDuplexCall"
-	inJSON := []byte(`{"payload":{"body":"eHh4"}}`)
+	inJSON := []byte(`{"payload":{"body":"eHh4eA=="}}`)
 	for _, row := range []struct {
 		path, media string
 		message     []byte
 		code, body  string
 	}{
-		{unaryCall, "application/grpc", plain, "0", "xxx"},
-		{unaryCall, "application/grpc+proto", plain, "0", "xxx"},
-		{unaryCall, "application/grpc;charset=utf-8", plain, "0", "xxx"},
-		{unaryCall, "application/grpc+proto; charset=utf-8", plain, "0", "xxx"},
-		{unaryCall, "application/grpc+testjson", inJSON, "0", `"eHh4"`},
-		{unaryCall, "application/grpc+TestJSON; charset=utf-8", inJSON, "0", `"eHh4"`},
-		{unaryCall, "application/grpc+olderjson", inJSON, "0", `"eHh4"`},
+		{unaryCall, "application/grpc", plain, "0", "xxxx"},
+		{unaryCall, "application/grpc+proto", plain, "0", "xxxx"},
+		{unaryCall, "application/grpc;charset=utf-8", plain, "0", "xxxx"},
+		{unaryCall, "application/grpc+proto; charset=utf-8", plain, "0", "xxxx"},
+		{unaryCall, "application/grpc+testjson", inJSON, "0", `"eHh4eA=="`},
+		{unaryCall, "application/grpc+TestJSON; charset=utf-8", inJSON, "0", `"eHh4eA=="`},
+		{unaryCall, "application/grpc+olderjson", inJSON, "0", `"eHh4eA=="`},
 		{unaryCall, "application/grpc+olderjson", plain, "13", ""},
 		{unaryCall, "application/grpc+json", inJSON, "12", ""},
 		{unaryCall, "application/grpc+json", plain, "12", ""},
-		{duplex, "application/grpc+testjson", inJSON, "0", `"eHh4"`},
+		{duplex, "application/grpc+testjson", inJSON, "0", `"eHh4eA=="`},
 		{duplex, "application/grpc+json", plain, "12", ""},
 		{"/comm.v1.HubService/GetStats", "application/grpc+testjson", []byte("{}"), "0", `"responseAverage"`},
 		{"/comm.v1.HubService/Connect", "application/grpc+testjson", []byte("{}"), "12", ""},
@@ -125,8 +125,8 @@ func TestSubtypeAndInterceptors(t *testing.T) {
 			return next(srv, seeing{ss, see})
 		})))
 	c := testClient(t, m, grpc.WithDefaultCallOptions(grpc.CallContentSubtype("testjson")))
-	out, err := c.UnaryCall(t.Context(), payload(3))
-	if err != nil || string(out.GetPayload().GetBody()) != "xxx" {
+	out, err := c.UnaryCall(t.Context(), payload(4))
+	if err != nil || string(out.GetPayload().GetBody()) != "xxxx" {
 		t.Errorf("unary: %v, %v", out, err)
 	}
 	_, err = c.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: &grpc_testing.EchoStatus{Code: 5, Message: "none"}})
@@ -136,8 +136,8 @@ func TestSubtypeAndInterceptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		s.Send(&grpc_testing.StreamingOutputCallRequest{Payload: payload(3).GetPayload()})
-		if in, err := s.Recv(); err != nil || string(in.GetPayload().GetBody()) != "xxx" {
+		s.Send(&grpc_testing.StreamingOutputCallRequest{Payload: payload(4).GetPayload()})
+		if in, err := s.Recv(); err != nil || string(in.GetPayload().GetBody()) != "xxxx" {
 			t.Fatalf("stream: %v, %v", in, err)
 		}
 	}
@@ -173,7 +173,7 @@ func TestPreparedMessage(t *testing.T) {
 	m := gateway(t, commgrpc.New(with(&service{
 		duplex: func(s grpc.BidiStreamingServer[grpc_testing.StreamingOutputCallRequest, grpc_testing.StreamingOutputCallResponse]) error {
 			var ready grpc.PreparedMsg
-			if err := ready.Encode(s, &grpc_testing.StreamingOutputCallResponse{Payload: payload(3).GetPayload()}); err != nil {
+			if err := ready.Encode(s, &grpc_testing.StreamingOutputCallResponse{Payload: payload(4).GetPayload()}); err != nil {
 				return err
 			}
 			return s.SendMsg(&ready)
@@ -196,7 +196,7 @@ func TestWebSubtypes(t *testing.T) {
 	for media, status := range map[string]int{
 		"application/grpc-web+testjson": http.StatusOK, "application/grpc-web-text+testjson": http.StatusOK, "application/grpc-web+json": http.StatusUnsupportedMediaType,
 	} {
-		body := webBody(media, rawFrame(0, []byte(`{"payload":{"body":"eHh4"}}`)))
+		body := webBody(media, rawFrame(0, []byte(`{"payload":{"body":"eHh4eA=="}}`)))
 		res, err := w.Post(w.scheme+"://localhost"+unaryCall, media, body)
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +212,7 @@ func TestWebSubtypes(t *testing.T) {
 			t.Errorf("%s is answered in %s", media, got)
 		}
 		f := readWeb(t, res)
-		if len(f.messages) != 1 || !strings.Contains(string(f.messages[0]), `"eHh4"`) || f.trailers["grpc-status"] != "0" {
+		if len(f.messages) != 1 || !strings.Contains(string(f.messages[0]), `"eHh4eA=="`) || f.trailers["grpc-status"] != "0" {
 			t.Errorf("%s: %q, %q", media, f.messages, f.trailers)
 		}
 	}
