@@ -206,8 +206,9 @@ func WithPublicMethods(methods ...string) Option {
 }
 
 // WithServerOptions adds options of grpc-go that have no own one here. They come after the provider's, so they win, but
-// for credentials and the handler of unknown services, which are ignored: see [WithTLS] and [WithUnknownService]. The hub
-// needs the codec that is there, and its limits are those of [WithMaxRecvMsgSize] and [WithMaxSendMsgSize].
+// for credentials and the handler of unknown services, which are ignored: see [WithTLS] and [WithUnknownService]. The hub,
+// and calls in other codecs than Protocol Buffers, need the codec that is there; the hub's limits are those of
+// [WithMaxRecvMsgSize] and [WithMaxSendMsgSize].
 // An interceptor that is set by grpc.UnaryInterceptor or grpc.StreamInterceptor runs before the provider's own, for
 // calls that nobody has allowed yet. grpc-go's conflicts of options are an error of the start.
 func WithServerOptions(list ...grpc.ServerOption) Option {
