@@ -25,7 +25,9 @@ var arrows = map[string][]string{
 	"http":                {module, module + "/js"},
 	"js":                  {},
 	"graphql":             {module, module + "/sse", module + "/ws"},
-	"grpc":                {module, module + "/grpc/comm/v1"},
+	"grpc":                {module, module + "/grpc/comm/v1", module + "/grpc/internal/link"},
+	"grpc/channelz":       {module + "/grpc/internal/link"},
+	"grpc/internal/link":  {},
 	"grpc/comm/v1":        {},
 	"quic":                {module},
 	"commtest":            {module},
@@ -42,11 +44,13 @@ var arrows = map[string][]string{
 // outside are the folders that may import from another module, and from which. A user's go.sum follows
 // imports, tests included: whoever uses none of these folders needs nothing but this module.
 var outside = map[string][]string{
-	"graphql":       {"github.com/vektah/gqlparser/v2"},
-	"grpc":          {"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/net"},
-	"grpc/comm/v1":  {"google.golang.org/grpc", "google.golang.org/protobuf"},
-	"quic":          {"github.com/quic-go/quic-go", "golang.org/x/net"},
-	"examples/grpc": {"google.golang.org/grpc"},
+	"graphql":            {"github.com/vektah/gqlparser/v2"},
+	"grpc":               {"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/net"},
+	"grpc/channelz":      {"google.golang.org/grpc"},
+	"grpc/comm/v1":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
+	"grpc/internal/link": {"google.golang.org/grpc"},
+	"quic":               {"github.com/quic-go/quic-go", "golang.org/x/net"},
+	"examples/grpc":      {"google.golang.org/grpc"},
 }
 
 // TestArrows reads the imports of every file.

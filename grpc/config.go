@@ -39,7 +39,8 @@ type Config struct {
 	EnableNative bool `json:"enable_native"`
 	// EnableReflection serves grpc.reflection.v1, by which tools find services and messages. The default is true.
 	EnableReflection bool `json:"enable_reflection"`
-	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false.
+	// EnableChannelz serves grpc.channelz.v1, which shows connections and calls. The default is false. It needs package
+	// grpc/channelz to be imported.
 	EnableChannelz bool `json:"enable_channelz"`
 	// EnableHubCompression compresses what the hub's streams send, by gzip, to clients of the native transport that take
 	// it. It is done anew for each stream, which costs far more processor time than what it sends does. The default is
@@ -75,6 +76,9 @@ func (p *Provider) check() error {
 	}
 	if p.conf.MaxConnectionAgeGrace > 0 && p.conf.MaxConnectionAge == 0 {
 		errs = append(errs, errors.New("commgrpc: max_connection_age_grace: needs max_connection_age"))
+	}
+	if p.conf.EnableChannelz && !p.services.has(channelzName) {
+		errs = append(errs, errors.New("commgrpc: enable_channelz: its service is not linked: import _ \"github.com/anasamu/comm/grpc/channelz\""))
 	}
 	for _, m := range p.unservedPublic() {
 		errs = append(errs, fmt.Errorf("commgrpc: WithPublicMethods(%q): no registered service has it", m))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/anasamu/comm"
 	commgrpc "github.com/anasamu/comm/grpc"
+	_ "github.com/anasamu/comm/grpc/channelz"
 	"github.com/anasamu/comm/grpc/comm/v1"
 	"github.com/anasamu/comm/internal/conf/conftest"
 	"github.com/anasamu/comm/internal/memnet"
@@ -329,6 +330,10 @@ func TestRefused(t *testing.T) {
 	_, err := comm.New(comm.WithProvider(commgrpc.New()), comm.WithConfigJSON("c.json", []byte(`{"providers":{"grpc":{"max_recv_size":1}}}`)))
 	if err == nil || !strings.Contains(err.Error(), "max_recv_msg_size") {
 		t.Errorf("a key that is none: %v", err)
+	}
+	unlinked := commgrpc.Unlinked(commgrpc.New(commgrpc.WithChannelz(true)))
+	if _, err := comm.New(comm.WithProvider(unlinked)); err == nil || !strings.Contains(err.Error(), "comm/grpc/channelz") {
+		t.Errorf("channelz without its package: %v", err)
 	}
 	serverConf, _ := mutual(t)
 	if _, err := comm.New(comm.WithProvider(commgrpc.New(commgrpc.WithTLS(serverConf)))); err == nil || !strings.Contains(err.Error(), "WithTLS") {

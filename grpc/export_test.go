@@ -50,6 +50,12 @@ func (p *Provider) NativeConns() int64 {
 	return 0
 }
 
+// Unlinked is a provider as in a process without package channelz.
+func Unlinked(p *Provider) *Provider {
+	p.channelz = nil
+	return p
+}
+
 // ConfigOf is what a provider's configuration has come to.
 func ConfigOf(p *Provider) Config { return p.conf }
 

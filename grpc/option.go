@@ -110,7 +110,7 @@ func WithNative(on bool) Option { return set(func(c *Config) { c.EnableNative = 
 func WithReflection(on bool) Option { return set(func(c *Config) { c.EnableReflection = on }) }
 
 // WithChannelz serves grpc.channelz.v1, which shows connections and calls of all the process, to whom the authorizer
-// allows it. The default is false.
+// allows it. The default is false. True needs the import of package grpc/channelz, for what it collects has a cost.
 func WithChannelz(on bool) Option { return set(func(c *Config) { c.EnableChannelz = on }) }
 
 // WithKeepalive sets after how long a silence a client is pinged, and how long it then has to answer: 1 s or more, or 0

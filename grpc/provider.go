@@ -9,11 +9,11 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/channelz/service"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/grpc/internal/link"
 	"github.com/anasamu/comm/internal/conf"
 	"github.com/anasamu/comm/internal/limit"
 )
@@ -26,7 +26,8 @@ type Provider struct {
 	tls      *tls.Config
 	services registrations
 	health   *healthService
-	hub      *hubService // nil without one
+	hub      *hubService                 // nil without one
+	channelz func(grpc.ServiceRegistrar) // nil unless package channelz is linked
 	unary    []grpc.UnaryServerInterceptor
 	stream   []grpc.StreamServerInterceptor
 	stats    []stats.Handler
@@ -42,7 +43,7 @@ type Provider struct {
 
 // New makes the provider "grpc". What is wrong with its options is reported by [comm.New].
 func New(opts ...Option) *Provider {
-	return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService)}
+	return &Provider{opts: slices.Clone(opts), health: newHealth(), hub: new(hubService), channelz: link.Channelz}
 }
 
 // Name returns "grpc".
@@ -115,8 +116,8 @@ func (p *Provider) registerOwn() {
 	if !p.services.has(healthName) {
 		p.health.register(&p.services)
 	}
-	if p.conf.EnableChannelz && !p.services.has(channelzName) {
-		service.RegisterChannelzServiceToServer(&p.services)
+	if p.conf.EnableChannelz && !p.services.has(channelzName) && p.channelz != nil {
+		p.channelz(&p.services)
 	}
 	if p.conf.EnableReflection && !p.services.has(reflectionName) {
 		reflection.RegisterV1(&p.services)
