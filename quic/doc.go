@@ -65,7 +65,8 @@
 // neither ends its connection, nor stays with it.
 //
 // A client's address may change: QUIC connections outlive it. Handshakes count against the manager's limits before
-// anything is spent on them, and beyond [WithRetryRate] a second clients prove their address first. A client that is
+// anything is spent on them, and so do connections, whatever is spoken on them: in all, and by address
+// ([WithMaxConnectionsPerAddr]). Beyond [WithRetryRate] a second clients prove their address first. A client that is
 // gone without a word ends with [WithMaxIdleTimeout] or its missed heartbeat, whichever is first. On Linux,
 // quic-go wants UDP buffers of 7 MiB; where the system allows less, a warning in the log names what to set.
 // quic-go's own line about it is turned off, by setting QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING for the process.

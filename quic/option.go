@@ -126,6 +126,15 @@ func WithRetryRate(n int) Option {
 	return option(func(p *Provider) error { p.conf.RetryRate = n; return nil })
 }
 
+// WithMaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64): clients of comm/1 and those
+// that speak HTTP/3 alone, from their first packet to their end. One more is refused with CONNECTION_REFUSED before
+// anything is spent on it, and who holds half of the bound must prove its address first. A connection counts for the
+// address that it began with. The default, 0, is the manager's bound (comm.WithMaxConnectionsPerAddr), 1,000; behind a
+// proxy for UDP all clients have one address.
+func WithMaxConnectionsPerAddr(n int) Option {
+	return option(func(p *Provider) error { p.conf.MaxConnectionsPerAddr = n; return nil })
+}
+
 // WithQlog writes a qlog file for each connection into a directory, which it makes. The default is the variable
 // QLOGDIR; without either there are none. It is for finding faults: nothing bounds how large the files grow, or how
 // many there are.

@@ -64,21 +64,22 @@ func TestSharesThePort(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]commquic.Option{
-		"WithAddr":          commquic.WithAddr("nowhere"),
-		"port":              commquic.WithPort(70000),
-		"host":              commquic.WithHost("[::1]:3"),
-		"WithTLS":           commquic.WithTLS(nil),
-		"max_streams":       commquic.WithMaxStreams(0),
-		"max_sessions":      commquic.WithMaxSessions(0),
-		"max_idle_timeout":  commquic.WithMaxIdleTimeout(time.Millisecond),
-		"keep_alive_period": commquic.WithKeepAlivePeriod(20 * time.Second),
-		"handshake_timeout": commquic.WithHandshakeTimeout(-1),
-		"stream_window":     commquic.WithFlowControl(1, 1<<20),
-		"connection_window": commquic.WithFlowControl(1<<20, 1<<19),
-		"max_lanes":         commquic.WithMaxLanes(65),
-		"large_message":     commquic.WithLargeMessages(-1),
-		"retry_rate":        commquic.WithRetryRate(-1),
-		"an option is nil":  nil,
+		"WithAddr":                 commquic.WithAddr("nowhere"),
+		"port":                     commquic.WithPort(70000),
+		"host":                     commquic.WithHost("[::1]:3"),
+		"WithTLS":                  commquic.WithTLS(nil),
+		"max_streams":              commquic.WithMaxStreams(0),
+		"max_sessions":             commquic.WithMaxSessions(0),
+		"max_idle_timeout":         commquic.WithMaxIdleTimeout(time.Millisecond),
+		"keep_alive_period":        commquic.WithKeepAlivePeriod(20 * time.Second),
+		"handshake_timeout":        commquic.WithHandshakeTimeout(-1),
+		"stream_window":            commquic.WithFlowControl(1, 1<<20),
+		"connection_window":        commquic.WithFlowControl(1<<20, 1<<19),
+		"max_lanes":                commquic.WithMaxLanes(65),
+		"large_message":            commquic.WithLargeMessages(-1),
+		"retry_rate":               commquic.WithRetryRate(-1),
+		"max_connections_per_addr": commquic.WithMaxConnectionsPerAddr(-1),
+		"an option is nil":         nil,
 	} {
 		if _, err := comm.New(comm.WithProvider(commquic.New(o))); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
@@ -101,31 +102,6 @@ func TestBadOptions(t *testing.T) {
 	}
 	if _, err := comm.New(comm.WithProvider(p)); err == nil {
 		t.Error("a provider serves two managers")
-	}
-}
-
-// Beyond the limits of the manager a handshake is refused, and the client told to come back later.
-func TestHandshakeLimit(t *testing.T) {
-	t.Parallel()
-	m := gateway(t, commquic.New(), comm.WithHandshakeRate(1, 1))
-	dial(t, addrOf(t, m), nil)
-	_, err := commquic.Dialer(addrOf(t, m), trusting()...).Dial(t.Context(), helloFrame())
-	if le, ok := errors.AsType[*comm.LimitError](err); !ok || le.Retry == 0 {
-		t.Errorf("got %v, want a *LimitError", err)
-	}
-}
-
-// Under load clients prove their address first: the first connection does without, the next ones get a Retry.
-func TestRetry(t *testing.T) {
-	t.Parallel()
-	for rate, want := range map[int]bool{0: true, 1000: false} {
-		dir := t.TempDir()
-		m := gateway(t, commquic.New(commquic.WithRetryRate(rate)))
-		p := dial(t, addrOf(t, m), nil, commquic.WithQlog(dir))
-		_ = p.Close(t.Context())
-		if got := strings.Contains(traces(t, dir), `"packet_type":"retry"`); got != want {
-			t.Errorf("rate %d: a Retry packet is %v, want %v", rate, got, want)
-		}
 	}
 }
 
