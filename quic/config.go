@@ -134,7 +134,7 @@ func initialWindow(most comm.ByteSize) uint64 { return max(uint64(most)/4, min(u
 
 // refuse is the error for a setting that is not allowed.
 func refuse(option string, value any, allowed string) error {
-	return &comm.OptionError{Option: "quic: " + option, Value: value, Allowed: allowed}
+	return &comm.OptionError{Option: "commquic." + option, Value: value, Allowed: allowed}
 }
 
 // protocols are the ALPN names that are offered, in order of preference.

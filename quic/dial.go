@@ -36,7 +36,7 @@ const dialHandshake = 5 * time.Second
 
 func resolveDial(opts []DialOption) (*dialSettings, error) {
 	d := &dialSettings{conf: DefaultConfig(), most: DefaultReadLimit, listen: anySocket}
-	err := applyAll(opts, func(o DialOption) error { return o.applyDial(d) })
+	err := conf.Apply("commquic.Dialer", opts, func(o DialOption) error { return o.applyDial(d) })
 	if d.tls == nil {
 		d.tls = new(tls.Config)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/anasamu/comm/internal/devcert"
+	"github.com/anasamu/comm/internal/lossy"
 	commquic "github.com/anasamu/comm/quic"
 )
 
@@ -333,23 +334,60 @@ func mustRequest(t *testing.T, url string) *http.Request {
 	return r
 }
 
-// In 0-RTT a safe request is answered and marked; another waits for the handshake.
+// In 0-RTT a safe request is answered at once and marked; another waits for the handshake, whose end is a long way off.
 func TestHTTP3EarlyData(t *testing.T) {
 	t.Parallel()
+	const way = 100 * time.Millisecond
+	came := make(chan time.Time, 1)
 	s := serveH3(t, &commquic.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %t", r.Method, r.TLS.HandshakeComplete)
+		came <- time.Now()
+		w.Header().Set("Early", r.Header.Get("Early-Data"))
 	})})
+	proxy := lossy.New(udp(t), func() (net.PacketConn, error) { return listenOn("127.0.0.1:0") }, udpAddr(s.addr), lossy.Config{Delay: way})
+	t.Cleanup(func() { _ = proxy.Close() })
 	conf := s.client.Clone()
-	conf.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	first := &http3.Transport{TLSClientConfig: conf}
-	get(t, first, http.MethodGet, s.url("/"), "")
-	_ = first.Close()
-	second := &http3.Transport{TLSClientConfig: conf}
-	defer second.Close()
-	if _, got := get(t, second, http3.MethodGet0RTT, s.url("/"), ""); !strings.HasPrefix(got, "GET ") {
-		t.Error(got)
+	conf.NextProtos, conf.ClientSessionCache = []string{http3.NextProtoH3}, tls.NewLRUClientSessionCache(1)
+	for n, test := range []struct {
+		method, early string
+		ways          time.Duration // that the handshake, or its beginning alone, takes to the server
+	}{{http.MethodGet, "", 3}, {http.MethodGet, "1", 1}, {http.MethodHead, "1", 1}, {http.MethodPost, "", 3}} {
+		began := time.Now()
+		c, err := quic.DialAddrEarly(within(t), proxy.Addr().String(), conf, &quic.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 && c.ConnectionState().TLS.HandshakeComplete {
+			t.Fatal("the handshake is over")
+		}
+		resp := early(t, c, test.method)
+		if took := (<-came).Sub(began); resp.Header.Get("Early") != test.early || took < test.ways*way {
+			t.Errorf("%s: Early-Data %q after %v, want %q", test.method, resp.Header.Get("Early"), took, test.early)
+		}
+		if got := c.ConnectionState().Used0RTT; got != (n > 0) {
+			t.Errorf("%s: 0-RTT used: %v", test.method, got)
+		}
+		_ = c.CloseWithError(0x100, "")
 	}
-	if _, got := get(t, second, http.MethodPost, s.url("/"), "x"); got != "POST true" {
-		t.Error(got)
+}
+
+// early sends a request with the first packet where that can be.
+func early(t *testing.T, c *quic.Conn, method string) *http.Response {
+	t.Helper()
+	h := new(http3.Transport).NewRawClientConn(c)
+	str, err := h.OpenRequestStream(within(t))
+	if err != nil {
+		t.Fatal(err)
 	}
+	r := mustRequest(t, "https://localhost/")
+	r.Method = method
+	r.Header.Set("Early-Data", "0") // which is not for the client to say
+	if err := str.SendRequestHeader(r); err != nil {
+		t.Fatal(err)
+	}
+	_ = str.Close()
+	resp, err := str.ReadResponse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
 }

@@ -1,6 +1,7 @@
 package commquic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,10 +52,12 @@ type Server struct {
 }
 
 // ServeConn serves one connection until it ends or ctx does, and closes it. It returns nil where the
-// client has left in good order, and http.ErrServerClosed after Shutdown.
+// client has left in good order, and http.ErrServerClosed after Shutdown. A client that lets the server open
+// no stream, as HTTP/3 must, is sent away with H3_GENERAL_PROTOCOL_ERROR.
 func (s *Server) ServeConn(ctx context.Context, c *quic.Conn) error {
 	hc, err := s.newConn(c)
 	if err != nil {
+		_ = c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeGeneralProtocolError), "no control stream can be opened")
 		return err
 	}
 	if !s.enter(hc) {
@@ -137,23 +140,17 @@ type h3conn struct {
 	wt     *wtConn
 	wait   time.Duration
 
-	requests places.Places  // under way, with the streams that their handlers took over
+	requests places.Places // under way, with the streams that their handlers took over
+	idle     idle
 	tasks    sync.WaitGroup // the goroutines of the connection
 }
 
 func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
-	wait, idle := s.HeaderTimeout, s.IdleTimeout
-	if wait == 0 {
-		wait = DefaultHeaderTimeout
-	}
-	if idle == 0 {
-		idle = DefaultIdleTimeout
-	}
+	wait := cmp.Or(s.HeaderTimeout, DefaultHeaderTimeout)
 	hc := &h3conn{server: s, conn: c, wait: wait, wt: newWTConn(c, s.maxSessions(), wait)}
+	hc.idle = idle{after: cmp.Or(s.IdleTimeout, DefaultIdleTimeout), end: func() { _ = c.CloseWithError(noError, "idle timeout") }}
 	// One for each connection, so that a request finds its own without a table.
-	hs := &http3.Server{
-		Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, IdleTimeout: idle, Logger: s.logger(),
-	}
+	hs := &http3.Server{Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, Logger: s.logger()}
 	if most := s.maxSessions(); most > 0 {
 		hs.AdditionalSettings = webTransportSettings(uint64(most))
 	}
@@ -164,13 +161,14 @@ func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
 
 // serve accepts streams until the connection ends, and waits until what it has started has ended too.
 func (c *h3conn) serve() error {
-	c.tasks.Go(func() { c.acceptUni() })
+	c.idle.start()
+	defer c.idle.stop()
+	c.tasks.Go(c.acceptUni)
 	err := c.accept()
 	for _, s := range c.wt.all() {
 		s.end(err)
 	}
 	c.wt.close()
-	_ = c.raw.CloseWithError(noError, "") // it is closed; this stops its idle timer
 	c.tasks.Wait()
 	ae, ok := errors.AsType[*quic.ApplicationError](err)
 	switch {
@@ -211,13 +209,27 @@ func (c *h3conn) handle(str *quic.Stream) {
 		c.wt.handleBidi(str)
 		return
 	}
-	if c.requests.Enter(0) != nil {
+	if c.enter() != nil {
 		str.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
 		str.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
 		return
 	}
-	defer c.requests.Leave()
+	defer c.leave()
 	c.raw.HandleRequestStream(str) // it finds what failed here too
+}
+
+// enter and leave stand around a request, and around a stream that a handler took over. After shutdown none begins.
+func (c *h3conn) enter() error {
+	err := c.requests.Enter(0)
+	if err == nil {
+		c.idle.enter()
+	}
+	return err
+}
+
+func (c *h3conn) leave() {
+	c.idle.leave()
+	c.requests.Leave()
 }
 
 func (c *h3conn) handleUni(str *quic.ReceiveStream) {

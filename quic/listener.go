@@ -61,7 +61,7 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	}
 	if s.socket, err = h.ListenPacket(ctx, "udp", addr); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("quic: %w", err)
+		return nil, fmt.Errorf("commquic: %w", err)
 	}
 	s.ctx, s.cancel = context.WithCancel(h.Context())
 	s.quic = p.transport(admission, s.socket)
@@ -73,7 +73,7 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	if s.accept, err = s.quic.Listen(forQUIC(base, protocols(s.http != nil)), conf); err != nil {
 		s.cancel()
 		s.abandon()
-		return nil, errors.Join(fmt.Errorf("quic: %w", err), s.socket.Close())
+		return nil, errors.Join(fmt.Errorf("commquic: %w", err), s.socket.Close())
 	}
 	tellBuffers(h.Logger(), s.socket)
 	s.running.Go(s.run)
@@ -122,12 +122,12 @@ func (s *server) run() {
 		c, err := s.accept.Accept(s.ctx)
 		if err != nil {
 			if s.ctx.Err() == nil {
-				s.host.Fail(fmt.Errorf("quic: accept: %w", err))
+				s.host.Fail(fmt.Errorf("commquic: accept: %w", err))
 			}
 			return
 		}
 		if !s.enter(c) {
-			_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+			sendAway(c)
 			continue
 		}
 		go s.serve(c)
@@ -191,6 +191,15 @@ func (s *server) cut() {
 	}
 	s.mu.Unlock()
 	for _, c := range all {
-		_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+		sendAway(c)
 	}
+}
+
+// sendAway closes a connection that is not served, or no longer, with the code that its protocol has for it.
+func sendAway(c *quic.Conn) {
+	code := noError
+	if c.ConnectionState().TLS.NegotiatedProtocol == Protocol {
+		code = quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code())
+	}
+	_ = c.CloseWithError(code, "the server is going away")
 }

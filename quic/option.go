@@ -2,7 +2,6 @@ package commquic
 
 import (
 	"crypto/tls"
-	"errors"
 	"slices"
 	"time"
 
@@ -45,12 +44,12 @@ func WithAddr(addr string) Option {
 
 // WithHost and [WithPort] set the provider's own address in two parts, as a configuration file does.
 func WithHost(host string) Option {
-	return option(func(p *Provider) error { p.conf.Host = host; return nil })
+	return option(func(p *Provider) error { p.addr, p.conf.Host = "", host; return nil })
 }
 
 // WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
 func WithPort(port int) Option {
-	return option(func(p *Provider) error { p.conf.Port = port; return nil })
+	return option(func(p *Provider) error { p.addr, p.conf.Port = "", port; return nil })
 }
 
 // WithTLS sets the TLS configuration: of the provider, where the default is the manager's, or of a client's
@@ -165,17 +164,4 @@ func WithTokenKey(key [32]byte) Option {
 // New makes the provider "quic". Bad options are reported by [comm.New].
 func New(opts ...Option) *Provider {
 	return &Provider{opts: slices.Clone(opts), conf: DefaultConfig()}
-}
-
-// applyAll applies every option and reports all bad ones together.
-func applyAll[O any](opts []O, apply func(O) error) error {
-	var errs []error
-	for _, o := range opts {
-		if any(o) == nil {
-			errs = append(errs, errors.New("quic: an option is nil"))
-			continue
-		}
-		errs = append(errs, apply(o))
-	}
-	return errors.Join(errs...)
 }

@@ -58,7 +58,7 @@ func dialSession(ctx context.Context, rawURL string, set *dialSettings) (*WebTra
 	defer cancel()
 	c, err := dialH3(ctx, req.URL, set)
 	if err != nil {
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	}
 	s, resp, err := c.open(ctx, req)
 	if err != nil {
@@ -69,7 +69,7 @@ func dialSession(ctx context.Context, rawURL string, set *dialSettings) (*WebTra
 	return s, resp, nil
 }
 
-var errSessionTimeout = fmt.Errorf("quic: dial timed out: %w", context.DeadlineExceeded)
+var errSessionTimeout = fmt.Errorf("commquic: dial timed out: %w", context.DeadlineExceeded)
 
 // sessionRequest makes the CONNECT request of a session. Servers of this package know every draft's name of the
 // protocol; others the one that is sent.
@@ -77,7 +77,7 @@ func sessionRequest(rawURL string, header http.Header) (*http.Request, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, fmt.Errorf("commquic: dial: %w", err)
 	case u.Scheme != "https" || u.Host == "" || u.Fragment != "":
 		return nil, refuse("DialWebTransport", short(rawURL), "https://host/path without a fragment")
 	}
@@ -138,14 +138,14 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	case <-c.conn.Context().Done():
-		return nil, nil, fmt.Errorf("quic: dial: %w", context.Cause(c.conn.Context()))
+		return nil, nil, fmt.Errorf("commquic: dial: %w", context.Cause(c.conn.Context()))
 	}
 	if s := c.h3.Settings(); !s.EnableExtendedConnect || !s.EnableDatagrams || !speaksWebTransport(s) {
 		return nil, nil, &UpgradeError{Reason: "the server's settings do not announce it"}
 	}
 	str, err := c.h3.OpenRequestStream(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(time.Unix(1, 0)) })
 	resp, err := exchange(str, req)
@@ -156,7 +156,7 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case err != nil && ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
 	case err != nil:
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		_ = str.SetReadDeadline(time.Now().Add(wtLinger))
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // the refusal counts, not its text
