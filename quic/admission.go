@@ -30,14 +30,18 @@ type admission struct {
 	each bool       // every client proves its address
 }
 
+// slack is how many times the manager's bounds of its connections the QUIC connections may be: one outlives its place
+// in the registry by its last round trips, in which its client may already be back, and others are of HTTP/3 alone.
+const slack = 2
+
 func newAdmission(h comm.Host, c *Config) (*admission, error) {
 	set := h.Settings()
 	a := &admission{
-		host: h, most: set.MaxConnections, perAddr: c.MaxConnectionsPerAddr, byAddr: limit.NewCounter[netip.Prefix](),
+		host: h, most: slack * set.MaxConnections, perAddr: c.MaxConnectionsPerAddr, byAddr: limit.NewCounter[netip.Prefix](),
 		each: c.RetryRate == 0,
 	}
 	if a.perAddr == 0 {
-		a.perAddr = set.MaxConnectionsPerAddr
+		a.perAddr = slack * set.MaxConnectionsPerAddr
 	}
 	if a.each {
 		return a, nil

@@ -45,7 +45,7 @@ type Config struct {
 	// a Retry packet (RFC 9000 8.1.2), which costs them a round trip. The default is 100; 0 asks always.
 	RetryRate int `json:"retry_rate" min:"0" max:"1000000000"`
 	// MaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64), whatever is spoken on them,
-	// from their first packet on; one more is refused. The default, 0, is the manager's bound of the same name.
+	// from their first packet on; one more is refused. The default, 0, is twice the manager's bound of the same name.
 	MaxConnectionsPerAddr int `json:"max_connections_per_addr" min:"0"`
 	// QlogDir is a directory for a qlog file of each connection. The default is the variable QLOGDIR; without
 	// either there are none.

@@ -128,8 +128,9 @@ func WithRetryRate(n int) Option {
 // WithMaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64): clients of comm/1 and those
 // that speak HTTP/3 alone, from their first packet to their end. One more is refused with CONNECTION_REFUSED before
 // anything is spent on it, and who holds half of the bound must prove its address first. A connection counts for the
-// address that it began with. The default, 0, is the manager's bound (comm.WithMaxConnectionsPerAddr), 1,000; behind a
-// proxy for UDP all clients have one address.
+// address that it began with. The default, 0, is twice the manager's bound (comm.WithMaxConnectionsPerAddr), 2,000, which
+// leaves room for clients that return before their last connection has ended; behind a proxy for UDP all clients have
+// one address.
 func WithMaxConnectionsPerAddr(n int) Option {
 	return option(func(p *Provider) error { p.conf.MaxConnectionsPerAddr = n; return nil })
 }
