@@ -96,8 +96,9 @@ func (s *Server) leave(c *h3conn) {
 // ended, the connection is closed with H3_NO_ERROR. When ctx ends first the rest is cut, and its cause is
 // the error.
 //
-// No GOAWAY is sent: quic-go keeps the control stream of connections whose streams others accept, as
-// WebTransport needs it, to itself.
+// No GOAWAY (RFC 9114 5.2) is sent. In quic-go 0.65 only the loop that accepts a connection's streams itself
+// (http3.Server.handleConn) writes one, and takes the streams of WebTransport for requests; NewRawServerConn keeps
+// the control stream to itself. Clients learn by their first request what GOAWAY would have told them before it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,58 @@ func TestBadOptions(t *testing.T) {
 	}
 	if _, err := comm.New(comm.WithProvider(p)); err == nil {
 		t.Error("a provider serves two managers")
+	}
+}
+
+// The option that is given last has the word.
+func TestAddressOptions(t *testing.T) {
+	t.Parallel()
+	for want, opts := range map[string][]commquic.Option{
+		"":            nil,
+		"127.0.0.1:1": {commquic.WithAddr("127.0.0.1:1")},
+		":0":          {commquic.WithAddr(":0")},
+		"127.0.0.1:2": {commquic.WithAddr("127.0.0.1:1"), commquic.WithPort(2)},
+		"[::1]:1":     {commquic.WithAddr("127.0.0.1:1"), commquic.WithHost("::1")},
+		"127.0.0.1:3": {commquic.WithHost("::1"), commquic.WithPort(1), commquic.WithAddr("127.0.0.1:3")},
+	} {
+		p := commquic.New(opts...)
+		if _, err := comm.New(comm.WithProvider(p)); err != nil || p.Address() != want {
+			t.Errorf("%q, %v, want %q", p.Address(), err, want)
+		}
+	}
+}
+
+// What is not served is no feature.
+func TestFeatures(t *testing.T) {
+	t.Parallel()
+	web, sessions := []comm.Feature{comm.FeatureHTTP, comm.FeatureHTTPS}, []comm.Feature{comm.FeatureHeaders, comm.FeatureQueryParams}
+	for name, test := range map[string]struct {
+		opts           []commquic.Option
+		http, sessions bool
+	}{
+		"all":                  {nil, true, true},
+		"without WebTransport": {[]commquic.Option{commquic.WithWebTransportPath("")}, true, false},
+		"comm/1 alone":         {[]commquic.Option{commquic.WithoutHTTP3()}, false, false},
+	} {
+		p := commquic.New(test.opts...)
+		if _, err := comm.New(comm.WithProvider(p)); err != nil {
+			t.Fatal(err)
+		}
+		got := p.Features()
+		has := func(f comm.Feature) bool { return slices.Contains(got, f) }
+		if !has(comm.FeatureBroadcasting) || !has(comm.FeatureUnicasting) || !has(comm.FeatureMulticasting) || !has(comm.FeatureRealTime) {
+			t.Errorf("%s: %q", name, got)
+		}
+		for _, f := range web {
+			if has(f) != test.http {
+				t.Errorf("%s: %q is %v", name, f, has(f))
+			}
+		}
+		for _, f := range sessions {
+			if has(f) != test.sessions {
+				t.Errorf("%s: %q is %v", name, f, has(f))
+			}
+		}
 	}
 }
 
