@@ -22,7 +22,7 @@ type server struct {
 	socket net.PacketConn
 	quic   *quic.Transport
 	accept *quic.Listener
-	http   httpServer // nil: not offered
+	http   *h3 // nil: not offered
 	raw    *rawServer
 	ctx    context.Context // ends handshakes under way
 	cancel context.CancelFunc

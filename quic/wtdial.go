@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -97,6 +98,7 @@ type wtClient struct {
 	conn      *quic.Conn
 	h3        *http3.RawClientConn
 	wt        *wtConn
+	tasks     sync.WaitGroup // the goroutines of the connection; they end with it
 }
 
 // dialH3 makes the connection.
@@ -114,7 +116,7 @@ func dialH3(ctx context.Context, u *url.URL, set *dialSettings) (*wtClient, erro
 	c.wt = newWTConn(c.conn, 1, sessionTimeout)
 	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1)}
 	c.h3 = t.NewRawClientConn(c.conn)
-	go c.acceptUni()
+	c.tasks.Go(c.acceptUni)
 	return c, nil
 }
 
@@ -177,7 +179,7 @@ func exchange(str *http3.RequestStream, req *http.Request) (*http.Response, erro
 
 // run serves the streams of the session, and closes the connection after it.
 func (c *wtClient) run(s *WebTransportSession) {
-	go c.accept()
+	c.tasks.Go(c.accept)
 	s.run()
 	c.close()
 	s.end(&SessionError{})
@@ -189,14 +191,14 @@ func (c *wtClient) accept() {
 		if err != nil {
 			return
 		}
-		go func() {
+		c.tasks.Go(func() {
 			_ = str.SetReadDeadline(time.Now().Add(c.wt.wait))
 			if kind, err := peekVarint(str); err != nil || kind != bidiStreamWebTransport {
 				c.h3.HandleBidirectionalStream(str) // which servers may not open
 				return
 			}
 			c.wt.handleBidi(str)
-		}()
+		})
 	}
 }
 
@@ -206,7 +208,7 @@ func (c *wtClient) acceptUni() {
 		if err != nil {
 			return
 		}
-		go func() {
+		c.tasks.Go(func() {
 			_ = str.SetReadDeadline(time.Now().Add(c.wt.wait))
 			switch kind, err := peekVarint(str); {
 			case err != nil:
@@ -218,11 +220,11 @@ func (c *wtClient) acceptUni() {
 			}
 			_ = str.SetReadDeadline(time.Time{})
 			c.h3.HandleUnidirectionalStream(str)
-		}()
+		})
 	}
 }
 
-// close ends the connection and everything below it.
+// close ends the connection and everything below it, and waits for its goroutines.
 func (c *wtClient) close() {
 	if c.wt != nil {
 		c.wt.close()
@@ -230,6 +232,7 @@ func (c *wtClient) close() {
 	if c.conn != nil {
 		_ = c.conn.CloseWithError(noError, "")
 	}
+	c.tasks.Wait()
 	_ = c.transport.Close()
 	_ = c.packets.Close()
 }

@@ -56,10 +56,8 @@ type wtControl interface {
 	SetWriteDeadline(time.Time) error
 }
 
-const (
-	wtAcceptQueue = 128             // streams of a session that nobody has accepted yet
-	wtLinger      = 2 * time.Second // for the peer to answer the end of a session
-)
+// wtLinger is how long the peer has to answer the end of a session.
+const wtLinger = 2 * time.Second
 
 // WebTransportSession is one session of WebTransport over HTTP/3 (draft-ietf-webtrans-http3): streams both
 // ways and one way, and datagrams. Made by [UpgradeWebTransport] and [DialWebTransport]; the zero value is
@@ -349,71 +347,4 @@ func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTr
 		return nil, s.explain(err)
 	}
 	return t, nil
-}
-
-// acceptQueue holds streams until they are accepted.
-type acceptQueue[T any] struct {
-	mu     sync.Mutex
-	list   []T
-	closed bool
-	some   chan struct{} // holds a token while the list may have something
-}
-
-func newAcceptQueue[T any]() *acceptQueue[T] { return &acceptQueue[T]{some: make(chan struct{}, 1)} }
-
-// put adds v, unless the queue is full or closed.
-func (q *acceptQueue[T]) put(v T) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed || len(q.list) >= wtAcceptQueue {
-		return false
-	}
-	q.list = append(q.list, v)
-	q.signal()
-	return true
-}
-
-func (q *acceptQueue[T]) signal() {
-	select {
-	case q.some <- struct{}{}:
-	default:
-	}
-}
-
-func (q *acceptQueue[T]) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed, q.list = true, nil
-}
-
-// take waits for the next; both contexts end it.
-func (q *acceptQueue[T]) take(ctx, life context.Context) (v T, err error) {
-	for {
-		if err := context.Cause(life); err != nil {
-			return v, err
-		}
-		if v, ok := q.next(); ok {
-			return v, nil
-		}
-		select {
-		case <-q.some:
-		case <-ctx.Done():
-			return v, context.Cause(ctx)
-		case <-life.Done():
-			return v, context.Cause(life)
-		}
-	}
-}
-
-func (q *acceptQueue[T]) next() (v T, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.list) == 0 {
-		return v, false
-	}
-	v, q.list = q.list[0], q.list[1:]
-	if len(q.list) > 0 {
-		q.signal() // for another that waits
-	}
-	return v, true
 }
