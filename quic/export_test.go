@@ -177,3 +177,17 @@ func (a Admission) Admit(from net.Addr) (end func(), err error) {
 
 // Held is how many connections are counted, and of how many addresses.
 func (a Admission) Held() (open int64, addrs int) { return a.a.open.Load(), a.a.byAddr.Len() }
+
+// Reachable and FirstOf are how a client chooses among a name's addresses.
+var Reachable = reachable
+
+// FirstOf tries addresses.
+func FirstOf(ctx context.Context, addrs []net.Addr, dial func(context.Context, net.Addr) (string, error), drop func(string)) (string, error) {
+	return firstOf(ctx, addrs, dial, drop)
+}
+
+// AttemptDelay is how long one address is tried alone, and MaxAddrs how many are.
+const (
+	AttemptDelay = attemptDelay
+	MaxAddrs     = maxAddrs
+)

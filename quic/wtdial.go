@@ -37,8 +37,8 @@ func WithHeader(h http.Header) DialOption {
 const sessionTimeout = 15 * time.Second
 
 // DialWebTransport opens a session at an https URL, on a connection of its own that ends with the session.
-// ctx bounds the dial only, which is bounded to 15 s too. The options are those of [Dial] and [WithHeader]; those
-// of lanes have no meaning.
+// ctx bounds the dial only, which is bounded to 15 s too; addresses are chosen as [Dialer] does. The options are those
+// of [Dial] and [WithHeader]; those of lanes have no meaning.
 //
 // Where the server has refused, the response is returned too, with up to 4 KiB of its body, and the error is an
 // *[UpgradeError].
@@ -129,7 +129,9 @@ func (c *wtClient) connect(ctx context.Context, u *url.URL, set *dialSettings) e
 	conf.HandshakeIdleTimeout = cmp.Or(conf.HandshakeIdleTimeout, dialHandshake)
 	secure.NextProtos, secure.MinVersion = []string{http3.NextProtoH3}, tls.VersionTLS13
 	secure.ServerName = cmp.Or(secure.ServerName, u.Hostname())
-	c.conn, err = c.transport.Dial(ctx, to, secure, conf)
+	c.conn, err = dialFirst(ctx, to, func(ctx context.Context, to net.Addr) (*quic.Conn, error) {
+		return c.transport.Dial(ctx, to, secure, conf)
+	})
 	return err
 }
 
