@@ -118,7 +118,7 @@ func (c *Config) transport() *quic.Config {
 		InitialStreamReceiveWindow: initialWindow(c.StreamWindow), MaxStreamReceiveWindow: uint64(c.StreamWindow),
 		InitialConnectionReceiveWindow: initialWindow(c.ConnectionWindow), MaxConnectionReceiveWindow: uint64(c.ConnectionWindow),
 		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: c.uniStreams(),
-		EnableDatagrams: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
+		EnableDatagrams: true, EnableStreamResetPartialDelivery: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
 	}
 }
 

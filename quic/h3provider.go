@@ -41,7 +41,8 @@ func (p *Provider) http3(h comm.Host, raw *rawServer) (*h3, error) {
 	}
 	ctx, cancel := context.WithCancel(h.Context())
 	s := &h3{Server{
-		Handler: h.Handler(), HeaderTimeout: h.Settings().HandshakeTimeout, MaxSessions: p.conf.MaxSessions, Logger: h.Logger(),
+		Handler: h.Handler(), HeaderTimeout: h.Settings().HandshakeTimeout, Logger: h.Logger(),
+		MaxSessions: p.conf.MaxSessions, SessionStreams: p.conf.MaxStreams, SessionWindow: int(p.conf.ConnectionWindow),
 	}, cancel}
 	if path := p.conf.WebTransportPath; path != "" {
 		if err := h.Route(path, &carrier{ctx, h, raw}); err != nil {

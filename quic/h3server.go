@@ -43,6 +43,11 @@ type Server struct {
 	// MaxSessions is how many WebTransport sessions a connection may have at once; 0 is
 	// DefaultMaxSessions, negative none.
 	MaxSessions int
+	// SessionStreams and SessionWindow are the flow control of one session, offered to clients that know it
+	// (draft-ietf-webtrans-http3-13 and later, 5): how many streams of each kind a client may have open, and how many
+	// bytes it may send before they are read. 0 is DefaultMaxStreams and DefaultConnectionWindow; with a negative
+	// one, and where the QUIC configuration has no EnableStreamResetPartialDelivery, QUIC's own limits hold alone.
+	SessionStreams, SessionWindow int
 	// Logger is told of panics in handlers and, at level debug, of what fails; nil is slog.Default.
 	Logger *slog.Logger
 
@@ -148,12 +153,14 @@ type h3conn struct {
 
 func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
 	wait := cmp.Or(s.HeaderTimeout, DefaultHeaderTimeout)
-	hc := &h3conn{server: s, conn: c, wait: wait, wt: newWTConn(c, s.maxSessions(), wait)}
+	limits := sessionLimits(c, cmp.Or(s.SessionStreams, DefaultMaxStreams), cmp.Or(s.SessionWindow, DefaultConnectionWindow))
+	hc := &h3conn{server: s, conn: c, wait: wait}
+	hc.wt = newWTConn(c, s.maxSessions(), wait, &hc.tasks, true, limits)
 	hc.idle = idle{after: cmp.Or(s.IdleTimeout, DefaultIdleTimeout), end: func() { _ = c.CloseWithError(noError, "idle timeout") }}
 	// One for each connection, so that a request finds its own without a table.
 	hs := &http3.Server{Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, Logger: s.logger()}
 	if most := s.maxSessions(); most > 0 {
-		hs.AdditionalSettings = webTransportSettings(uint64(most))
+		hs.AdditionalSettings = webTransportSettings(uint64(most), limits)
 	}
 	var err error
 	hc.raw, err = hs.NewRawServerConn(c)

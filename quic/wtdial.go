@@ -113,8 +113,9 @@ func dialH3(ctx context.Context, u *url.URL, set *dialSettings) (*wtClient, erro
 		c.close()
 		return nil, cmp.Or(context.Cause(ctx), err)
 	}
-	c.wt = newWTConn(c.conn, 1, sessionTimeout)
-	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1)}
+	limits := sessionLimits(c.conn, set.conf.MaxStreams, int(set.conf.ConnectionWindow))
+	c.wt = newWTConn(c.conn, 1, sessionTimeout, &c.tasks, false, limits)
+	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1, limits)}
 	c.h3 = t.NewRawClientConn(c.conn)
 	c.tasks.Go(c.acceptUni)
 	return c, nil
@@ -147,6 +148,7 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	if s := c.h3.Settings(); !s.EnableExtendedConnect || !s.EnableDatagrams || !speaksWebTransport(s) {
 		return nil, nil, &UpgradeError{Reason: "the server's settings do not announce it"}
 	}
+	c.wt.heard(c.h3.Settings())
 	str, err := c.h3.OpenRequestStream(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("commquic: dial: %w", err)

@@ -143,6 +143,7 @@ func (c *h3conn) peerSpeaks(w http.ResponseWriter, r *http.Request) *UpgradeErro
 		return &UpgradeError{http.StatusBadRequest, "the client's settings have not come within " + c.wait.String(), nil}
 	}
 	s := settings.Settings()
+	c.wt.heard(s)
 	switch {
 	case !s.EnableDatagrams:
 		return &UpgradeError{http.StatusBadRequest, "the client's settings do not announce datagrams", nil}

@@ -77,31 +77,40 @@ type WebTransportSession struct {
 	bidi *acceptQueue[*WebTransportStream]
 	uni  *acceptQueue[*WebTransportReceiveStream]
 
+	flow *wtFlow // nil: QUIC's own alone
+
 	mu      sync.Mutex // guards the fields below
 	ended   bool
 	streams map[quic.StreamID]wtEnder // open streams
-	writing sync.Mutex                // of the control stream
+
+	writing sync.Mutex // held while a capsule is written, guards broken
+	broken  bool       // a capsule was not finished: nothing can follow
 }
 
 // wtEnder is an open stream as its session sees it.
 type wtEnder interface{ endWithSession() }
 
-func newSession(wt *wtConn, control wtControl) *WebTransportSession {
+func newSession(wt *wtConn, control wtControl, theirs wtLimits) *WebTransportSession {
 	s := &WebTransportSession{
 		id: control.StreamID(), wt: wt, control: control, streams: make(map[quic.StreamID]wtEnder),
 		bidi: newAcceptQueue[*WebTransportStream](), uni: newAcceptQueue[*WebTransportReceiveStream](),
 		drained: make(chan struct{}),
 	}
+	s.flow = newFlow(wt.ours, theirs, func() { wt.tasks.Go(s.tell) })
 	s.drain = sync.OnceFunc(func() { close(s.drained) })
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
 
-// run reads the session's capsules until it ends. It is the session's one goroutine.
+// run reads the session's capsules until it ends.
 func (s *WebTransportSession) run() {
-	err := readCapsules(s.control, s.drain, func(c wtClose) {
+	to := wtCapsules{drain: s.drain, close: func(c wtClose) {
 		s.end(&SessionError{Remote: true, Code: c.code, Message: c.message})
-	})
+	}}
+	if s.flow != nil {
+		to.limit = s.flow.allow
+	}
+	err := readCapsules(s.control, to)
 	switch {
 	case err == nil:
 		s.end(&SessionError{Remote: true})
@@ -109,6 +118,9 @@ func (s *WebTransportSession) run() {
 	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, io.ErrUnexpectedEOF):
 		s.end(err)
 		s.abort(quic.StreamErrorCode(http3.ErrCodeMessageError))
+	case errors.Is(err, errFlowControl):
+		s.end(err)
+		s.abort(codeFlowControl)
 	default:
 		s.end(sessionCause(s.ctx, err))
 		s.abort(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
@@ -117,6 +129,7 @@ func (s *WebTransportSession) run() {
 
 // finish ends this side of the control stream as the peer has ended its own.
 func (s *WebTransportSession) finish() {
+	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // of a capsule that waits for credit
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	_ = s.control.Close()
@@ -126,6 +139,41 @@ func (s *WebTransportSession) finish() {
 func (s *WebTransportSession) abort(code quic.StreamErrorCode) {
 	s.control.CancelRead(code)
 	s.control.CancelWrite(code)
+}
+
+// write sends a capsule. s.writing is held.
+func (s *WebTransportSession) write(b []byte) error {
+	if s.broken {
+		return net.ErrClosed
+	}
+	n, err := s.control.Write(b)
+	s.broken = err != nil && n > 0
+	return err
+}
+
+// tell sends what its flow control has to tell, until there is nothing. At most one goroutine does.
+func (s *WebTransportSession) tell() {
+	for b := s.flow.next(); b != nil; b = s.flow.next() {
+		s.writing.Lock()
+		err := s.write(b)
+		s.writing.Unlock()
+		if err != nil {
+			return // the session is at its end
+		}
+	}
+}
+
+// violated ends the session, whose peer does not keep to its limits. It does not wait.
+func (s *WebTransportSession) violated(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.wt.tasks.Go(func() {
+		s.end(err)
+		s.abort(codeFlowControl)
+	})
 }
 
 // sessionCause prefers the reason for which the session was ended to what its stream then answers.
@@ -148,6 +196,7 @@ func (s *WebTransportSession) end(cause error) bool {
 	s.streams = nil
 	s.mu.Unlock()
 	s.wt.remove(s)
+	s.flow.end()
 	s.cancel(cause)
 	for _, str := range streams {
 		str.endWithSession()
@@ -168,11 +217,22 @@ func (s *WebTransportSession) add(id quic.StreamID, str wtEnder) error {
 	return nil
 }
 
-// forget takes a stream out that has ended both ways.
+// forget takes a stream out that has ended both ways. One of the peer's makes room for another one.
 func (s *WebTransportSession) forget(id quic.StreamID) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.streams, id)
+	s.mu.Unlock()
+	if fromServer := id&1 == 1; s.flow != nil && fromServer != s.wt.server { // RFC 9000 2.1
+		s.flow.forget(kindOf(id))
+	}
+}
+
+// kindOf is a stream's kind (RFC 9000 2.1).
+func kindOf(id quic.StreamID) wtKind {
+	if id&2 == 0 {
+		return kindBidi
+	}
+	return kindUni
 }
 
 // openStreams is how many streams have not ended.
@@ -215,7 +275,7 @@ func (s *WebTransportSession) sayClose(c wtClose) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // also ends a capsule that waits for credit
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_, err := s.control.Write(appendClose(nil, c))
+	err := s.write(appendClose(nil, c))
 	if err != nil {
 		s.abort(codeSessionGone)
 		return err
@@ -235,7 +295,7 @@ func (s *WebTransportSession) Drain(ctx context.Context) error {
 	defer s.writing.Unlock()
 	stop := context.AfterFunc(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_, err := s.control.Write(append(quicvarint.Append(nil, uint64(capsuleDrain)), 0))
+	err := s.write(append(quicvarint.Append(nil, uint64(capsuleDrain)), 0))
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 		s.end(context.Cause(ctx)) // half a capsule cannot be taken back
 		s.abort(codeSessionGone)
@@ -292,6 +352,9 @@ func (s *WebTransportSession) AcceptUniStream(ctx context.Context) (*WebTranspor
 // OpenStream opens a bidirectional stream. A *quic.StreamLimitReachedError says that the peer allows no
 // further one now.
 func (s *WebTransportSession) OpenStream() (*WebTransportStream, error) {
+	if s.flow.open(kindBidi) != nil {
+		return nil, s.explain(&quic.StreamLimitReachedError{})
+	}
 	str, err := s.wt.conn.OpenStream()
 	return s.opened(str, err)
 }
@@ -300,15 +363,19 @@ func (s *WebTransportSession) OpenStream() (*WebTransportStream, error) {
 func (s *WebTransportSession) OpenStreamSync(ctx context.Context) (*WebTransportStream, error) {
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
+	if err := s.flow.openSync(both, kindBidi); err != nil {
+		return nil, s.explain(err)
+	}
 	str, err := s.wt.conn.OpenStreamSync(both)
 	return s.opened(str, err)
 }
 
 func (s *WebTransportSession) opened(str *quic.Stream, err error) (*WebTransportStream, error) {
 	if err != nil {
+		s.flow.unopen(kindBidi)
 		return nil, s.explain(err)
 	}
-	t, err := s.newStream(str, s.begin(bidiStreamWebTransport))
+	t, err := s.newStream(str, s.begin(bidiStreamWebTransport), 0)
 	if err != nil {
 		str.CancelRead(codeSessionGone)
 		str.CancelWrite(codeSessionGone)
@@ -325,6 +392,9 @@ func (s *WebTransportSession) begin(kind uint64) *streamHead {
 // OpenUniStream opens a unidirectional stream. A *quic.StreamLimitReachedError says that the peer allows
 // no further one now.
 func (s *WebTransportSession) OpenUniStream() (*WebTransportSendStream, error) {
+	if s.flow.open(kindUni) != nil {
+		return nil, s.explain(&quic.StreamLimitReachedError{})
+	}
 	str, err := s.wt.conn.OpenUniStream()
 	return s.openedUni(str, err)
 }
@@ -333,12 +403,16 @@ func (s *WebTransportSession) OpenUniStream() (*WebTransportSendStream, error) {
 func (s *WebTransportSession) OpenUniStreamSync(ctx context.Context) (*WebTransportSendStream, error) {
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
+	if err := s.flow.openSync(both, kindUni); err != nil {
+		return nil, s.explain(err)
+	}
 	str, err := s.wt.conn.OpenUniStreamSync(both)
 	return s.openedUni(str, err)
 }
 
 func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTransportSendStream, error) {
 	if err != nil {
+		s.flow.unopen(kindUni)
 		return nil, s.explain(err)
 	}
 	t, err := s.newSendStream(str, s.begin(uniStreamWebTransport))
