@@ -46,9 +46,10 @@
 //
 // # WebTransport
 //
-// The drafts 02 (Chromium) to 15 of WebTransport over HTTP/3 are understood, as far as they agree; the flow control of
-// sessions that drafts from 13 on can negotiate is not offered, QUIC's own holds. A connection has at most
-// [WithMaxSessions] sessions. Streams that overtake their session wait for it, at most 16 for the handshake timeout. Pages
+// The drafts 02 (Chromium) to 16 of WebTransport over HTTP/3 are understood, as far as they agree. A peer that announces
+// the flow control of sessions, as drafts from 13 on can, has it: in each session [WithMaxStreams] streams of either kind
+// and the second number of [WithFlowControl] in bytes, beside QUIC's own limits, which alone hold for browsers of earlier
+// drafts. A connection has at most [WithMaxSessions] sessions. Streams that overtake their session wait for it, at most 16 for the handshake timeout. Pages
 // of other origins are refused unless comm.WithAllowedOrigins names them. A page may trust a certificate by its hash:
 // [DevelopmentTLS].
 //

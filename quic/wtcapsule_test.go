@@ -40,6 +40,7 @@ func TestWebTransportCapsules(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"reason of 1,025 bytes": capsule(0x2843, 4+1025, make([]byte, 4+1025)),
 		"absurd length":         capsule(0x2843, 1<<61, nil),
+		"no UTF-8":              capsule(0x2843, 6, []byte("\x00\x00\x00\x01\xc3\x28")),
 		"no code":               capsule(0x2843, 3, []byte("abc")),
 	} {
 		str, session := open()

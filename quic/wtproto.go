@@ -140,6 +140,7 @@ func (r *countedReader) ReadByte() (byte, error) {
 var (
 	errCloseTooLong  = errors.New("commquic: a WebTransport close reason is longer than 1024 bytes")
 	errCloseTooShort = errors.New("commquic: a WebTransport close capsule without a code")
+	errCloseNoText   = errors.New("commquic: a WebTransport close reason is not UTF-8")
 )
 
 // wtClose is what a CLOSE_WEBTRANSPORT_SESSION capsule says.
@@ -223,6 +224,9 @@ func readClose(body http3.CapsuleReader) (c wtClose, err error) {
 		return c, err
 	}
 	c.code = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	c.message = toValid(string(b[4:]))
+	if !utf8.Valid(b[4:]) { // draft 16, 6
+		return c, errCloseNoText
+	}
+	c.message = string(b[4:])
 	return c, nil
 }

@@ -63,7 +63,8 @@ const wtLinger = 2 * time.Second
 // ways and one way, and datagrams. Made by [UpgradeWebTransport] and [DialWebTransport]; the zero value is
 // not usable. All methods are safe for concurrent use.
 //
-// A session's streams end with it. Its connection may carry other sessions and requests, and lives on.
+// A session's streams end with it. Its connection may carry other sessions and requests, and lives on. A peer that does
+// not keep to the session's flow control, where both ends have announced it, loses the session.
 type WebTransportSession struct {
 	id      quic.StreamID
 	wt      *wtConn
@@ -115,7 +116,7 @@ func (s *WebTransportSession) run() {
 	case err == nil:
 		s.end(&SessionError{Remote: true})
 		s.finish()
-	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, errCloseNoText), errors.Is(err, io.ErrUnexpectedEOF):
 		s.end(err)
 		s.abort(quic.StreamErrorCode(http3.ErrCodeMessageError))
 	case errors.Is(err, errFlowControl):
