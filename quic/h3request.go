@@ -154,7 +154,7 @@ func (t *tunnel) Write(p []byte) (int, error) {
 // Close ends the stream: in good order where all that was written has gone out, else by a reset, as TCP's
 // would be (RFC 9220 3).
 func (t *tunnel) Close() error {
-	_ = t.str.SetWriteDeadline(time.Unix(1, 0)) // a write under way ends
+	_ = t.str.SetWriteDeadline(longAgo) // a write under way ends
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

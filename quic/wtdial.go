@@ -153,7 +153,7 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	if err != nil {
 		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(longAgo) })
 	resp, err := exchange(str, req)
 	if err == nil && !stop() {
 		err = context.Cause(ctx)

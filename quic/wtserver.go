@@ -83,7 +83,7 @@ func withPort(host string) string {
 func short(s string) string {
 	const most = 128
 	if len(s) > most {
-		return toValid(s[:most]) + "..."
+		return strings.ToValidUTF8(s[:most], "\uFFFD") + "..."
 	}
 	return s
 }

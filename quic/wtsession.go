@@ -2,21 +2,12 @@ package commquic
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
-	"github.com/quic-go/quic-go/quicvarint"
 )
-
-func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // SessionError is why a WebTransport session ended.
 type SessionError struct {
@@ -44,21 +35,6 @@ func (e *SessionError) Error() string {
 // Is makes every end of a session one of net.ErrClosed too.
 func (e *SessionError) Is(target error) bool { return target == net.ErrClosed }
 
-// wtControl is the CONNECT stream of a session: http3.Stream on the server, http3.RequestStream on the client.
-type wtControl interface {
-	io.ReadWriteCloser
-	StreamID() quic.StreamID
-	SendDatagram(b []byte) error
-	ReceiveDatagram(ctx context.Context) ([]byte, error)
-	CancelRead(quic.StreamErrorCode)
-	CancelWrite(quic.StreamErrorCode)
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
-// wtLinger is how long the peer has to answer the end of a session.
-const wtLinger = 2 * time.Second
-
 // WebTransportSession is one session of WebTransport over HTTP/3 (draft-ietf-webtrans-http3): streams both
 // ways and one way, and datagrams. Made by [UpgradeWebTransport] and [DialWebTransport]; the zero value is
 // not usable. All methods are safe for concurrent use.
@@ -84,8 +60,8 @@ type WebTransportSession struct {
 	ended   bool
 	streams map[quic.StreamID]wtEnder // open streams
 
-	writing sync.Mutex // held while a capsule is written, guards broken
-	broken  bool       // a capsule was not finished: nothing can follow
+	writing chan struct{} // held while a capsule is written, guards broken
+	broken  bool          // a capsule was not finished: nothing can follow
 }
 
 // wtEnder is an open stream as its session sees it.
@@ -95,86 +71,12 @@ func newSession(wt *wtConn, control wtControl, theirs wtLimits) *WebTransportSes
 	s := &WebTransportSession{
 		id: control.StreamID(), wt: wt, control: control, streams: make(map[quic.StreamID]wtEnder),
 		bidi: newAcceptQueue[*WebTransportStream](), uni: newAcceptQueue[*WebTransportReceiveStream](),
-		drained: make(chan struct{}),
+		drained: make(chan struct{}), writing: make(chan struct{}, 1),
 	}
 	s.flow = newFlow(wt.ours, theirs, func() { wt.tasks.Go(s.tell) })
 	s.drain = sync.OnceFunc(func() { close(s.drained) })
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
-}
-
-// run reads the session's capsules until it ends.
-func (s *WebTransportSession) run() {
-	to := wtCapsules{drain: s.drain, close: func(c wtClose) {
-		s.end(&SessionError{Remote: true, Code: c.code, Message: c.message})
-	}}
-	if s.flow != nil {
-		to.limit = s.flow.allow
-	}
-	err := readCapsules(s.control, to)
-	switch {
-	case err == nil:
-		s.end(&SessionError{Remote: true})
-		s.finish()
-	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, errCloseNoText), errors.Is(err, io.ErrUnexpectedEOF):
-		s.end(err)
-		s.abort(quic.StreamErrorCode(http3.ErrCodeMessageError))
-	case errors.Is(err, errFlowControl):
-		s.end(err)
-		s.abort(codeFlowControl)
-	default:
-		s.end(sessionCause(s.ctx, err))
-		s.abort(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
-	}
-}
-
-// finish ends this side of the control stream as the peer has ended its own.
-func (s *WebTransportSession) finish() {
-	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // of a capsule that waits for credit
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	_ = s.control.Close()
-	s.control.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) // nothing follows a close capsule
-}
-
-func (s *WebTransportSession) abort(code quic.StreamErrorCode) {
-	s.control.CancelRead(code)
-	s.control.CancelWrite(code)
-}
-
-// write sends a capsule. s.writing is held.
-func (s *WebTransportSession) write(b []byte) error {
-	if s.broken {
-		return net.ErrClosed
-	}
-	n, err := s.control.Write(b)
-	s.broken = err != nil && n > 0
-	return err
-}
-
-// tell sends what its flow control has to tell, until there is nothing. At most one goroutine does.
-func (s *WebTransportSession) tell() {
-	for b := s.flow.next(); b != nil; b = s.flow.next() {
-		s.writing.Lock()
-		err := s.write(b)
-		s.writing.Unlock()
-		if err != nil {
-			return // the session is at its end
-		}
-	}
-}
-
-// violated ends the session, whose peer does not keep to its limits. It does not wait.
-func (s *WebTransportSession) violated(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return
-	}
-	s.wt.tasks.Go(func() {
-		s.end(err)
-		s.abort(codeFlowControl)
-	})
 }
 
 // sessionCause prefers the reason for which the session was ended to what its stream then answers.
@@ -270,39 +172,6 @@ func (s *WebTransportSession) CloseWithError(code uint32, message string) error 
 		return nil
 	}
 	return s.sayClose(wtClose{code, message})
-}
-
-func (s *WebTransportSession) sayClose(c wtClose) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // also ends a capsule that waits for credit
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	err := s.write(appendClose(nil, c))
-	if err != nil {
-		s.abort(codeSessionGone)
-		return err
-	}
-	err = s.control.Close()
-	_ = s.control.SetReadDeadline(time.Now().Add(wtLinger)) // run waits no longer for the peer's end
-	return err
-}
-
-// Drain tells the peer that the session will end, so that it takes new work elsewhere. The session goes
-// on. ctx bounds the waiting for the peer's credit.
-func (s *WebTransportSession) Drain(ctx context.Context) error {
-	if err := context.Cause(s.ctx); err != nil {
-		return err
-	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	stop := context.AfterFunc(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
-	err := s.write(append(quicvarint.Append(nil, uint64(capsuleDrain)), 0))
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
-		s.end(context.Cause(ctx)) // half a capsule cannot be taken back
-		s.abort(codeSessionGone)
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // SendDatagram sends b, which may be lost and is never repeated. A *quic.DatagramTooLargeError says how
