@@ -346,7 +346,7 @@ func mustRequest(t *testing.T, url string) *http.Request {
 // In 0-RTT a safe request is answered at once and marked; another waits for the handshake, whose end is a long way off.
 func TestHTTP3EarlyData(t *testing.T) {
 	t.Parallel()
-	const way = 500 * time.Millisecond
+	const way = 300 * time.Millisecond
 	came := make(chan time.Time, 1)
 	s := serveH3(t, &commquic.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		came <- time.Now()
@@ -355,7 +355,8 @@ func TestHTTP3EarlyData(t *testing.T) {
 	proxy := lossy.New(udp(t), func() (net.PacketConn, error) { return listenOn("127.0.0.1:0") }, udpAddr(s.addr), lossy.Config{Delay: way})
 	t.Cleanup(func() { _ = proxy.Close() })
 	conf := s.client.Clone()
-	conf.NextProtos, conf.ClientSessionCache = []string{http3.NextProtoH3}, tls.NewLRUClientSessionCache(1)
+	tickets := &ticketCache{tls.NewLRUClientSessionCache(1), make(chan struct{}, 16)}
+	conf.NextProtos, conf.ClientSessionCache = []string{http3.NextProtoH3}, tickets
 	for n, test := range []struct {
 		method, early string
 		ways          time.Duration // that the handshake, or its beginning alone, takes to the server
@@ -375,7 +376,25 @@ func TestHTTP3EarlyData(t *testing.T) {
 		if got := c.ConnectionState().Used0RTT; got != (n > 0) {
 			t.Errorf("%s: 0-RTT used: %v", test.method, got)
 		}
+		select {
+		case <-tickets.came: // for the next connection: it may come behind the answer
+		case <-time.After(patience):
+			t.Fatal("no ticket")
+		}
 		_ = c.CloseWithError(0x100, "")
+	}
+}
+
+// ticketCache tells when a ticket has come.
+type ticketCache struct {
+	tls.ClientSessionCache
+	came chan struct{}
+}
+
+func (c *ticketCache) Put(key string, s *tls.ClientSessionState) {
+	c.ClientSessionCache.Put(key, s)
+	if s != nil {
+		c.came <- struct{}{}
 	}
 }
 
