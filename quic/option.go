@@ -76,7 +76,8 @@ func (o tlsOption) applyDial(d *dialSettings) error {
 }
 
 // WithMaxStreams sets how many streams of each kind the peer may have open at once, 1 to 65,536. The default is 100.
-// HTTP/3 gets three unidirectional ones at least, which it needs for itself.
+// HTTP/3 gets three unidirectional ones at least, which it needs for itself; a WebTransport session with flow control
+// of its own has as many.
 func WithMaxStreams(n int) SharedOption {
 	return shared(func(c *Config) error { c.MaxStreams = n; return nil })
 }
@@ -98,8 +99,8 @@ func WithHandshakeTimeout(d time.Duration) SharedOption {
 	return shared(func(c *Config) error { c.HandshakeTimeout = d; return nil })
 }
 
-// WithFlowControl sets how many bytes the peer may send before they are read, on one stream and in all. The
-// defaults are 1 MiB and 2 MiB.
+// WithFlowControl sets how many bytes the peer may send before they are read, on one stream and in all; the latter
+// also holds for each WebTransport session with flow control of its own. The defaults are 1 MiB and 2 MiB.
 func WithFlowControl(stream, connection int) SharedOption {
 	return shared(func(c *Config) error {
 		c.StreamWindow, c.ConnectionWindow = comm.ByteSize(stream), comm.ByteSize(connection)
@@ -150,8 +151,8 @@ func With0RTT() SharedOption {
 }
 
 // WithStatelessResetKey sets the key from which reset tokens are made (RFC 9000 10.3). With the same key after a
-// crash, the clients of the earlier process learn at once that their connections are gone; without it, by their
-// idle timeout. Keep it secret. The default is random.
+// crash, the clients of the earlier process learn with what they send next that their connections are gone (a packet
+// that only keeps alive is too small to be answered); without it, by their idle timeout. Keep it secret. The default is random.
 func WithStatelessResetKey(key [32]byte) Option {
 	return option(func(p *Provider) error { p.resetKey = new(quic.StatelessResetKey(key)); return nil })
 }

@@ -91,7 +91,7 @@ func process(t *testing.T, role, addr string) (kill func(), at string) {
 // A client's process that is killed (SIGKILL) leaves nothing behind on the server: no connection, no goroutine.
 func TestKilledClients(t *testing.T) {
 	m := gateway(t, commquic.New(commquic.WithAddr("127.0.0.1:0"), commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond)))
-	before := runtime.NumGoroutine()
+	before := settledGoroutines()
 	kill, _ := process(t, "clients", addrOf(t, m))
 	if n := m.ConnectionCount(comm.ToGroup("g")); n != 20 {
 		t.Errorf("%d connections", n)
@@ -128,12 +128,32 @@ func TestKilledServer(t *testing.T) {
 	}
 }
 
-// freePort is an address that nobody uses now.
+// freePort is an address whose port nobody uses now, on TCP and UDP.
 func freePort(t *testing.T) string {
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := listenOn(l.Addr().String())
+		_ = l.Close()
+		if err == nil {
+			_ = c.Close()
+			return l.Addr().String()
+		}
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	t.Fatal("no port is free on TCP and UDP")
+	return ""
+}
+
+// settledGoroutines is how many there are when no more begin: those of a manager that has started may still do so.
+func settledGoroutines() int {
+	for n := runtime.NumGoroutine(); ; {
+		time.Sleep(50 * time.Millisecond)
+		now := runtime.NumGoroutine()
+		if now == n {
+			return n
+		}
+		n = now
+	}
 }
