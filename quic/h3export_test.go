@@ -3,6 +3,7 @@ package commquic
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"io"
 	"slices"
 	"time"
@@ -124,3 +125,12 @@ func NewIntake(f Flow, violate func(error)) Intake {
 func (i Intake) Took(n int)   { i.took(n) }
 func (i Intake) Size(n int64) { i.size(n) }
 func (i Intake) GiveUp()      { i.giveUp() }
+
+// Deadline is a deadline that can be waited for.
+type Deadline struct{ *wtDeadline }
+
+// NewDeadline makes one.
+func NewDeadline() Deadline { return Deadline{new(wtDeadline)} }
+
+func (d Deadline) Set(t time.Time)                                    { d.set(t) }
+func (d Deadline) Wait(c <-chan struct{}, life context.Context) error { return d.wait(c, life) }

@@ -35,8 +35,10 @@ func TestFlowOut(t *testing.T) {
 	if n := f.Grant(60); n != 40 {
 		t.Errorf("granted %d of 40", n)
 	}
-	if f.Open(true) != nil || f.Open(true) != nil || f.Open(false) != nil {
-		t.Error("streams within the limits")
+	for _, uni := range []bool{true, true, false} {
+		if f.Open(uni) != nil {
+			t.Error("a stream within the limits waits")
+		}
 	}
 	for range 3 { // told once
 		if f.Open(true) == nil || f.Open(false) == nil {
@@ -61,8 +63,16 @@ func TestFlowOut(t *testing.T) {
 		}
 	}
 	<-more
-	if f.Grant(1000) != 30 || f.Open(true) != nil || f.Open(true) == nil || f.Open(false) == nil {
-		t.Error("30 bytes and one stream more")
+	if n := f.Grant(1000); n != 30 {
+		t.Errorf("granted %d of 30 further bytes", n)
+	}
+	if f.Open(true) != nil {
+		t.Error("the further stream waits")
+	}
+	for _, uni := range []bool{true, false} {
+		if f.Open(uni) == nil {
+			t.Error("a stream beyond the raised limits")
+		}
 	}
 	f.Told()
 	f.End()

@@ -1,11 +1,6 @@
 package commquic
 
-import (
-	"context"
-	"os"
-	"sync"
-	"time"
-)
+import "sync"
 
 // wtIntake counts what comes on one stream for the flow control of its session. Nil counts nothing.
 type wtIntake struct {
@@ -73,53 +68,5 @@ func (i *wtIntake) settle() {
 	if i.given && i.sized && !i.settled {
 		i.settled = true
 		i.flow.use(i.whole - min(i.whole, i.read))
-	}
-}
-
-// wtDeadline is a deadline that can be waited for, and changed meanwhile.
-type wtDeadline struct {
-	mu      sync.Mutex // guards the fields below
-	at      time.Time
-	changed chan struct{} // nil while nobody waits
-}
-
-func (d *wtDeadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at = t
-	if d.changed != nil {
-		close(d.changed)
-		d.changed = nil
-	}
-}
-
-func (d *wtDeadline) now() (time.Time, <-chan struct{}) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.changed == nil {
-		d.changed = make(chan struct{})
-	}
-	return d.at, d.changed
-}
-
-// wait returns nil when c is closed or life ends, and os.ErrDeadlineExceeded when the deadline has passed before.
-func (d *wtDeadline) wait(c <-chan struct{}, life context.Context) error {
-	for {
-		at, changed := d.now()
-		var over <-chan time.Time
-		if !at.IsZero() {
-			timer := time.NewTimer(time.Until(at))
-			defer timer.Stop()
-			over = timer.C
-		}
-		select {
-		case <-c:
-			return nil
-		case <-life.Done():
-			return nil
-		case <-over:
-			return os.ErrDeadlineExceeded
-		case <-changed:
-		}
 	}
 }
