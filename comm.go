@@ -145,6 +145,9 @@ type Settings struct {
 	DrainTimeout     time.Duration
 	InMemory         bool
 	Authenticator    bool // there is one: without, every client is anonymous
+	MaxConnections   int  // in all
+	// MaxConnectionsPerAddr is what one address (IPv6: one /64) may hold.
+	MaxConnectionsPerAddr int
 }
 
 // Transport carries frames to one client. The manager calls Write from one goroutine at a time;

@@ -199,7 +199,7 @@ func (m *Manager) build() {
 	m.settings = Settings{
 		MaxMessage: m.cfg.MaxMessage, HandshakeTimeout: m.cfg.HandshakeTimeout, WriteTimeout: m.cfg.WriteTimeout,
 		Heartbeat: m.cfg.Heartbeat, DrainTimeout: m.cfg.DrainTimeout, InMemory: m.cfg.InMemory,
-		Authenticator: m.cfg.Authenticator != nil,
+		Authenticator: m.cfg.Authenticator != nil, MaxConnections: m.cfg.MaxConnections, MaxConnectionsPerAddr: m.cfg.MaxConnectionsPerAddr,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.warm.Most = max(16, 4*runtime.GOMAXPROCS(0))

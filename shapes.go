@@ -55,6 +55,7 @@ var shapes = map[string]func() any{
 			MaxLanes         int           `json:"max_lanes"`
 			LargeMessage     ByteSize      `json:"large_message"`
 			RetryRate        int           `json:"retry_rate"`
+			MaxPerAddr       int           `json:"max_connections_per_addr"`
 			QlogDir          string        `json:"qlog_dir"`
 			Allow0RTT        bool          `json:"allow_0rtt"`
 			HTTP3            bool          `json:"http3"`

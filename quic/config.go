@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +43,10 @@ type Config struct {
 	LargeMessage comm.ByteSize `json:"large_message" min:"0"`
 	// RetryRate is how many handshakes a second are begun before clients must prove their address first, by
 	// a Retry packet (RFC 9000 8.1.2), which costs them a round trip. The default is 100; 0 asks always.
-	RetryRate int `json:"retry_rate" min:"0"`
+	RetryRate int `json:"retry_rate" min:"0" max:"1000000000"`
+	// MaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64), whatever is spoken on them,
+	// from their first packet on; one more is refused. The default, 0, is twice the manager's bound of the same name.
+	MaxConnectionsPerAddr int `json:"max_connections_per_addr" min:"0"`
 	// QlogDir is a directory for a qlog file of each connection. The default is the variable QLOGDIR; without
 	// either there are none.
 	QlogDir string `json:"qlog_dir"`
@@ -116,7 +118,7 @@ func (c *Config) transport() *quic.Config {
 		InitialStreamReceiveWindow: initialWindow(c.StreamWindow), MaxStreamReceiveWindow: uint64(c.StreamWindow),
 		InitialConnectionReceiveWindow: initialWindow(c.ConnectionWindow), MaxConnectionReceiveWindow: uint64(c.ConnectionWindow),
 		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: c.uniStreams(),
-		EnableDatagrams: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
+		EnableDatagrams: true, EnableStreamResetPartialDelivery: true, Allow0RTT: c.Allow0RTT, Tracer: tracer(c.QlogDir),
 	}
 }
 
@@ -132,17 +134,13 @@ func initialWindow(most comm.ByteSize) uint64 { return max(uint64(most)/4, min(u
 
 // refuse is the error for a setting that is not allowed.
 func refuse(option string, value any, allowed string) error {
-	return &comm.OptionError{Option: "quic: " + option, Value: value, Allowed: allowed}
+	return &comm.OptionError{Option: "commquic." + option, Value: value, Allowed: allowed}
 }
 
 // protocols are the ALPN names that are offered, in order of preference.
 func protocols(http3 bool) []string {
-	return slices.Clone([]string{Protocol, "h3"}[:1+toInt(http3)])
-}
-
-func toInt(b bool) int {
-	if b {
-		return 1
+	if http3 {
+		return []string{Protocol, "h3"}
 	}
-	return 0
+	return []string{Protocol}
 }

@@ -17,12 +17,12 @@ import (
 // everyKey is a section with each key, and want what it says.
 const everyKey = `{"host":"127.0.0.1","port":4433,"max_streams":7,"max_idle_timeout":"40s","keep_alive_period":"11s","handshake_timeout":"3s",
 "stream_window":"128KiB","connection_window":"256KiB","max_lanes":3,"large_message":"1MiB","retry_rate":9,"qlog_dir":"traces","allow_0rtt":true,
-"http3":false,"webtransport_path":"/sessions","max_sessions":2}`
+"max_connections_per_addr":12,"http3":false,"webtransport_path":"/sessions","max_sessions":2}`
 
 var want = commquic.Config{
 	Host: "127.0.0.1", Port: 4433, MaxStreams: 7, MaxIdleTimeout: 40 * time.Second, KeepAlivePeriod: 11 * time.Second,
 	HandshakeTimeout: 3 * time.Second, StreamWindow: 128 << 10, ConnectionWindow: 256 << 10, MaxLanes: 3, LargeMessage: 1 << 20,
-	RetryRate: 9, QlogDir: "traces", Allow0RTT: true, WebTransportPath: "/sessions", MaxSessions: 2,
+	RetryRate: 9, MaxConnectionsPerAddr: 12, QlogDir: "traces", Allow0RTT: true, WebTransportPath: "/sessions", MaxSessions: 2,
 }
 
 // A file sets every key; options go over it; the defaults are documented.

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -36,7 +33,7 @@ const dialHandshake = 5 * time.Second
 
 func resolveDial(opts []DialOption) (*dialSettings, error) {
 	d := &dialSettings{conf: DefaultConfig(), most: DefaultReadLimit, listen: anySocket}
-	err := applyAll(opts, func(o DialOption) error { return o.applyDial(d) })
+	err := conf.Apply("commquic.Dialer", opts, func(o DialOption) error { return o.applyDial(d) })
 	if d.tls == nil {
 		d.tls = new(tls.Config)
 	}
@@ -128,8 +125,9 @@ func (c *untilWelcome) Receive(ctx context.Context) (*comm.Frame, error) {
 	return f, err
 }
 
-// Dialer returns the carrier for a comm.Client: QUIC to addr, host:port, with the protocol comm/1. A bad option is
-// the error of each Dial.
+// Dialer returns the carrier for a comm.Client: QUIC to addr, host:port, with the protocol comm/1. Where a host has
+// several addresses the next one is tried after 250 ms without an answer (RFC 8305); a first packet with data
+// ([With0RTT]) goes to the first one alone. A bad option is the error of each Dial.
 func Dialer(addr string, opts ...DialOption) comm.Dialer {
 	set, err := resolveDial(opts)
 	return &dialer{addr: addr, set: set, err: err}
@@ -199,7 +197,7 @@ func (l *line) connect(ctx context.Context, d *dialer) error {
 	if d.set.conf.Allow0RTT {
 		dial = l.transport.DialEarly
 	}
-	l.conn, err = dial(ctx, to, secure, conf)
+	l.conn, err = dialFirst(ctx, to, func(ctx context.Context, to net.Addr) (*quic.Conn, error) { return dial(ctx, to, secure, conf) })
 	return err
 }
 
@@ -243,46 +241,6 @@ func (l *line) hello(ctx context.Context, d *dialer, hello *comm.Frame) (c *dial
 	c.line = l
 	return c, c.Send(ctx, hello)
 }
-
-// resolve finds the address in the words of the socket's network.
-func resolve(ctx context.Context, socket net.PacketConn, addr string) (net.Addr, error) {
-	local, ok := socket.LocalAddr().(*net.UDPAddr)
-	if !ok {
-		return namedAddr{socket.LocalAddr().Network(), addr}, nil
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, &net.AddrError{Err: "the port must be 0 to 65535", Addr: addr}
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", cmp.Or(host, "127.0.0.1"))
-	if err != nil {
-		return nil, err
-	}
-	ip, err := reachable(ips, local.AddrPort().Addr(), addr)
-	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(n))), err
-}
-
-// reachable is the first address that a socket bound to local can send to.
-func reachable(ips []netip.Addr, local netip.Addr, addr string) (netip.Addr, error) {
-	local = local.Unmap()
-	i := slices.IndexFunc(ips, func(ip netip.Addr) bool {
-		return local.Is6() && local.IsUnspecified() || ip.Unmap().Is4() == local.Is4()
-	})
-	if i < 0 {
-		return netip.Addr{}, &net.AddrError{Err: "no address that can be reached from " + local.String(), Addr: addr}
-	}
-	return ips[i].Unmap(), nil
-}
-
-// namedAddr is an address of a network that is not UDP.
-type namedAddr struct{ network, addr string }
-
-func (a namedAddr) Network() string { return a.network }
-func (a namedAddr) String() string  { return a.addr }
 
 // alpnRefused is the TLS alert no_application_protocol as a QUIC error (RFC 9001 4.8).
 const alpnRefused = quic.TransportErrorCode(0x100 + 120)

@@ -375,7 +375,7 @@ func receiveReason(err error) error {
 		return err
 	}
 	r := comm.ReasonOfStatus(int(min(code, 1<<16)), text)
-	r.Err = fmt.Errorf("quic: the server has closed: %w", err)
+	r.Err = fmt.Errorf("commquic: the server has closed: %w", err)
 	return r
 }
 

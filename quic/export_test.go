@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strconv"
+	"testing"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
@@ -153,3 +155,42 @@ func ConfigOf(p *Provider) Config { return p.conf }
 
 // AppendHead appends a message's frame without the bytes of its content.
 var AppendHead = appendHead
+
+// Admission is what decides which clients may begin a connection.
+type Admission struct{ a *admission }
+
+// NewAdmission makes one.
+func NewAdmission(t testing.TB, h comm.Host, c Config) Admission {
+	a, err := newAdmission(h, &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Admission{a}
+}
+
+// MustProve asks whether a client must prove its address first.
+func (a Admission) MustProve(from net.Addr) bool { return a.a.mustProve(from) }
+
+// Admit lets a connection in until end is called.
+func (a Admission) Admit(from net.Addr) (end func(), err error) {
+	ctx, end := context.WithCancel(context.Background())
+	_, err = a.a.admit(ctx, &quic.ClientInfo{RemoteAddr: from})
+	return end, err
+}
+
+// Held is how many connections are counted, and of how many addresses.
+func (a Admission) Held() (open int64, addrs int) { return a.a.open.Load(), a.a.byAddr.Len() }
+
+// Reachable and FirstOf are how a client chooses among a name's addresses.
+var Reachable = reachable
+
+// FirstOf tries addresses.
+func FirstOf(ctx context.Context, addrs []net.Addr, dial func(context.Context, net.Addr) (string, error), drop func(string)) (string, error) {
+	return firstOf(ctx, addrs, dial, drop)
+}
+
+// AttemptDelay is how long one address is tried alone, and MaxAddrs how many are.
+const (
+	AttemptDelay = attemptDelay
+	MaxAddrs     = maxAddrs
+)

@@ -122,7 +122,7 @@ func frameSize(b []byte) (typ uint64, head int, size uint64, err error) {
 	return typ, n + m, uint64(n+m) + length, nil
 }
 
-var errShort = errors.New("quic: the frame ends before its head")
+var errShort = errors.New("commquic: the frame ends before its head")
 
 // badFrame is a frame that breaks the form.
 func badFrame(id, format string, args ...any) *comm.FrameError {

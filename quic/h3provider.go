@@ -2,15 +2,12 @@ package commquic
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
-	"slices"
 
 	"github.com/quic-go/quic-go"
 
 	"github.com/anasamu/comm"
-	"github.com/anasamu/comm/internal/devcert"
 )
 
 // DefaultWebTransportPath is where clients open WebTransport sessions.
@@ -31,19 +28,6 @@ func WithMaxSessions(n int) Option {
 	return option(func(p *Provider) error { p.conf.MaxSessions = n; return nil })
 }
 
-// DevelopmentTLS makes a self-signed certificate for development: for localhost, 127.0.0.1, ::1 and the hosts given,
-// in memory, good for 13 days. server is for [WithTLS] of a provider and client for that of a dialer, which trusts it
-// alone; hash is its SHA-256, for a browser's serverCertificateHashes.
-func DevelopmentTLS(hosts ...string) (server, client *tls.Config, hash []byte, err error) {
-	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == "" })
-	cert, err := devcert.New(hosts...)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	server = &tls.Config{Certificates: []tls.Certificate{cert.TLS}, MinVersion: tls.VersionTLS13}
-	return server, cert.Client(), cert.Hash[:], nil
-}
-
 // h3 is the HTTP/3 of one start of a provider.
 type h3 struct {
 	Server
@@ -51,13 +35,14 @@ type h3 struct {
 }
 
 // http3 makes what serves HTTP/3 for one start, or nil if it is not served: then it is not offered either.
-func (p *Provider) http3(h comm.Host, raw *rawServer) (httpServer, error) {
+func (p *Provider) http3(h comm.Host, raw *rawServer) (*h3, error) {
 	if !p.conf.HTTP3 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithCancel(h.Context())
 	s := &h3{Server{
-		Handler: h.Handler(), HeaderTimeout: h.Settings().HandshakeTimeout, MaxSessions: p.conf.MaxSessions, Logger: h.Logger(),
+		Handler: h.Handler(), HeaderTimeout: h.Settings().HandshakeTimeout, Logger: h.Logger(),
+		MaxSessions: p.conf.MaxSessions, SessionStreams: p.conf.MaxStreams, SessionWindow: int(p.conf.ConnectionWindow),
 	}, cancel}
 	if path := p.conf.WebTransportPath; path != "" {
 		if err := h.Route(path, &carrier{ctx, h, raw}); err != nil {
@@ -68,8 +53,10 @@ func (p *Provider) http3(h comm.Host, raw *rawServer) (httpServer, error) {
 	return s, nil
 }
 
+// serve serves one connection until it ends, or ctx does.
 func (s *h3) serve(ctx context.Context, c *quic.Conn) error { return s.ServeConn(ctx, c) }
 
+// shutdown refuses new requests and lets those under way end, until ctx does.
 func (s *h3) shutdown(ctx context.Context) {
 	s.cancel()
 	_ = s.Shutdown(ctx) // what did not end is cut

@@ -117,21 +117,10 @@ func TestHTTP3SharesTheManagersPort(t *testing.T) {
 	}
 }
 
-// freeAddr is an address that nothing is bound to.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A provider at an address of its own serves the manager's routes there, over HTTP/3 and over TCP.
 func TestHTTP3AtItsOwnAddress(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, commhttp.New(), commquic.New(commquic.WithAddr(freeAddr(t))))
+	g := newGateway(t, commhttp.New(), commquic.New(commquic.WithAddr(freePort(t))))
 	own, main := g.addr(t, "quic"), g.addr(t, "http")
 	if own == main {
 		t.Fatal(own)

@@ -102,18 +102,18 @@ func (w *h3Writer) FlushError() error {
 // take sends the head of the answer and takes the stream from the server. What it returns last must be
 // called when the stream has ended.
 func (w *h3Writer) take() (*http3.Stream, func(), error) {
-	if err := w.conn.requests.Enter(0); err != nil {
+	if err := w.conn.enter(); err != nil {
 		return nil, nil, http.ErrServerClosed
 	}
 	w.WriteHeader(http.StatusOK)
 	str, err := w.ResponseWriter.(http3.HTTPStreamer).HTTPStream()
 	if err != nil {
-		w.conn.requests.Leave()
+		w.conn.leave()
 		return nil, nil, err
 	}
 	_ = str.SetReadDeadline(time.Time{}) // those of the request end here
 	_ = str.SetWriteDeadline(time.Time{})
-	return str, sync.OnceFunc(w.conn.requests.Leave), nil
+	return str, sync.OnceFunc(w.conn.leave), nil
 }
 
 // HijackStream answers 200 and gives the stream of a request by extended CONNECT to the handler, which
@@ -154,7 +154,7 @@ func (t *tunnel) Write(p []byte) (int, error) {
 // Close ends the stream: in good order where all that was written has gone out, else by a reset, as TCP's
 // would be (RFC 9220 3).
 func (t *tunnel) Close() error {
-	_ = t.str.SetWriteDeadline(time.Unix(1, 0)) // a write under way ends
+	_ = t.str.SetWriteDeadline(longAgo) // a write under way ends
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

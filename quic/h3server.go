@@ -1,6 +1,7 @@
 package commquic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -42,6 +43,11 @@ type Server struct {
 	// MaxSessions is how many WebTransport sessions a connection may have at once; 0 is
 	// DefaultMaxSessions, negative none.
 	MaxSessions int
+	// SessionStreams and SessionWindow are the flow control of one session, offered to clients that know it
+	// (draft-ietf-webtrans-http3-13 and later, 5): how many streams of each kind a client may have open, and how many
+	// bytes it may send before they are read. 0 is DefaultMaxStreams and DefaultConnectionWindow; with a negative
+	// one, and where the QUIC configuration has no EnableStreamResetPartialDelivery, QUIC's own limits hold alone.
+	SessionStreams, SessionWindow int
 	// Logger is told of panics in handlers and, at level debug, of what fails; nil is slog.Default.
 	Logger *slog.Logger
 
@@ -51,10 +57,12 @@ type Server struct {
 }
 
 // ServeConn serves one connection until it ends or ctx does, and closes it. It returns nil where the
-// client has left in good order, and http.ErrServerClosed after Shutdown.
+// client has left in good order, and http.ErrServerClosed after Shutdown. A client that lets the server open
+// no stream, as HTTP/3 must, is sent away with H3_GENERAL_PROTOCOL_ERROR.
 func (s *Server) ServeConn(ctx context.Context, c *quic.Conn) error {
 	hc, err := s.newConn(c)
 	if err != nil {
+		_ = c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeGeneralProtocolError), "no control stream can be opened")
 		return err
 	}
 	if !s.enter(hc) {
@@ -93,8 +101,9 @@ func (s *Server) leave(c *h3conn) {
 // ended, the connection is closed with H3_NO_ERROR. When ctx ends first the rest is cut, and its cause is
 // the error.
 //
-// No GOAWAY is sent: quic-go keeps the control stream of connections whose streams others accept, as
-// WebTransport needs it, to itself.
+// No GOAWAY (RFC 9114 5.2) is sent. In quic-go 0.65 only the loop that accepts a connection's streams itself
+// (http3.Server.handleConn) writes one, and takes the streams of WebTransport for requests; NewRawServerConn keeps
+// the control stream to itself. Clients learn by their first request what GOAWAY would have told them before it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
@@ -137,25 +146,21 @@ type h3conn struct {
 	wt     *wtConn
 	wait   time.Duration
 
-	requests places.Places  // under way, with the streams that their handlers took over
+	requests places.Places // under way, with the streams that their handlers took over
+	idle     idle
 	tasks    sync.WaitGroup // the goroutines of the connection
 }
 
 func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
-	wait, idle := s.HeaderTimeout, s.IdleTimeout
-	if wait == 0 {
-		wait = DefaultHeaderTimeout
-	}
-	if idle == 0 {
-		idle = DefaultIdleTimeout
-	}
-	hc := &h3conn{server: s, conn: c, wait: wait, wt: newWTConn(c, s.maxSessions(), wait)}
+	wait := cmp.Or(s.HeaderTimeout, DefaultHeaderTimeout)
+	limits := sessionLimits(c, cmp.Or(s.SessionStreams, DefaultMaxStreams), cmp.Or(s.SessionWindow, DefaultConnectionWindow))
+	hc := &h3conn{server: s, conn: c, wait: wait}
+	hc.wt = newWTConn(c, s.maxSessions(), wait, &hc.tasks, true, limits)
+	hc.idle = idle{after: cmp.Or(s.IdleTimeout, DefaultIdleTimeout), end: func() { _ = c.CloseWithError(noError, "idle timeout") }}
 	// One for each connection, so that a request finds its own without a table.
-	hs := &http3.Server{
-		Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, IdleTimeout: idle, Logger: s.logger(),
-	}
+	hs := &http3.Server{Handler: hc, EnableDatagrams: true, MaxHeaderBytes: s.MaxHeaderBytes, Logger: s.logger()}
 	if most := s.maxSessions(); most > 0 {
-		hs.AdditionalSettings = webTransportSettings(uint64(most))
+		hs.AdditionalSettings = webTransportSettings(uint64(most), limits)
 	}
 	var err error
 	hc.raw, err = hs.NewRawServerConn(c)
@@ -164,13 +169,14 @@ func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
 
 // serve accepts streams until the connection ends, and waits until what it has started has ended too.
 func (c *h3conn) serve() error {
-	c.tasks.Go(func() { c.acceptUni() })
+	c.idle.start()
+	defer c.idle.stop()
+	c.tasks.Go(c.acceptUni)
 	err := c.accept()
 	for _, s := range c.wt.all() {
 		s.end(err)
 	}
 	c.wt.close()
-	_ = c.raw.CloseWithError(noError, "") // it is closed; this stops its idle timer
 	c.tasks.Wait()
 	ae, ok := errors.AsType[*quic.ApplicationError](err)
 	switch {
@@ -211,13 +217,27 @@ func (c *h3conn) handle(str *quic.Stream) {
 		c.wt.handleBidi(str)
 		return
 	}
-	if c.requests.Enter(0) != nil {
+	if c.enter() != nil {
 		str.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
 		str.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
 		return
 	}
-	defer c.requests.Leave()
+	defer c.leave()
 	c.raw.HandleRequestStream(str) // it finds what failed here too
+}
+
+// enter and leave stand around a request, and around a stream that a handler took over. After shutdown none begins.
+func (c *h3conn) enter() error {
+	err := c.requests.Enter(0)
+	if err == nil {
+		c.idle.enter()
+	}
+	return err
+}
+
+func (c *h3conn) leave() {
+	c.idle.leave()
+	c.requests.Leave()
 }
 
 func (c *h3conn) handleUni(str *quic.ReceiveStream) {

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/quic-go/quic-go"
 
 	"github.com/anasamu/comm"
-	"github.com/anasamu/comm/internal/limit"
 	"github.com/anasamu/comm/internal/places"
 )
 
@@ -24,7 +22,7 @@ type server struct {
 	socket net.PacketConn
 	quic   *quic.Transport
 	accept *quic.Listener
-	http   httpServer // nil: not offered
+	http   *h3 // nil: not offered
 	raw    *rawServer
 	ctx    context.Context // ends handshakes under way
 	cancel context.CancelFunc
@@ -50,7 +48,10 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	}
 	s := &server{p: p, host: h, conns: make(map[*quic.Conn]bool)}
 	s.raw = newRawServer(h, &p.conf)
-	var err error
+	admission, err := newAdmission(h, &p.conf)
+	if err != nil {
+		return nil, err
+	}
 	if s.http, err = p.http3(h, s.raw); err != nil {
 		return nil, err
 	}
@@ -60,10 +61,10 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	}
 	if s.socket, err = h.ListenPacket(ctx, "udp", addr); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("quic: %w", err)
+		return nil, fmt.Errorf("commquic: %w", err)
 	}
 	s.ctx, s.cancel = context.WithCancel(h.Context())
-	s.quic = p.transport(h, s.socket)
+	s.quic = p.transport(admission, s.socket)
 	conf := p.conf.transport()
 	if conf.HandshakeIdleTimeout == 0 {
 		conf.HandshakeIdleTimeout = h.Settings().HandshakeTimeout
@@ -72,7 +73,7 @@ func listen(ctx context.Context, p *Provider, h comm.Host) (*server, error) {
 	if s.accept, err = s.quic.Listen(forQUIC(base, protocols(s.http != nil)), conf); err != nil {
 		s.cancel()
 		s.abandon()
-		return nil, errors.Join(fmt.Errorf("quic: %w", err), s.socket.Close())
+		return nil, errors.Join(fmt.Errorf("commquic: %w", err), s.socket.Close())
 	}
 	tellBuffers(h.Logger(), s.socket)
 	s.running.Go(s.run)
@@ -87,48 +88,16 @@ func (s *server) abandon() {
 }
 
 // transport is the socket's QUIC side, with what guards it.
-func (p *Provider) transport(h comm.Host, socket net.PacketConn) *quic.Transport {
+func (p *Provider) transport(a *admission, socket net.PacketConn) *quic.Transport {
 	t := &quic.Transport{
 		Conn: socket, StatelessResetKey: p.resetKey, TokenGeneratorKey: p.tokenKey,
-		VerifySourceAddress: retryOver(p.conf.RetryRate), ConnContext: admit(h),
+		VerifySourceAddress: a.mustProve, ConnContext: a.admit,
 	}
 	if t.StatelessResetKey == nil {
 		t.StatelessResetKey = new(quic.StatelessResetKey)
 		_, _ = rand.Read(t.StatelessResetKey[:])
 	}
 	return t
-}
-
-// retryOver asks clients to prove their address while more than perSecond handshakes come.
-func retryOver(perSecond int) func(net.Addr) bool {
-	if perSecond == 0 {
-		return func(net.Addr) bool { return true }
-	}
-	var mu sync.Mutex
-	rate, err := limit.NewRate(perSecond, time.Second, perSecond)
-	gate := limit.NewGate(&rate)
-	return func(net.Addr) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		ok, _ := gate.Allow(1, time.Now())
-		return err != nil || !ok
-	}
-}
-
-// admittedKey is the context key of what ends a handshake's share of the limits.
-type admittedKey struct{}
-
-// admit counts each handshake against the manager's limits before anything is spent on it. One that is refused is
-// answered CONNECTION_REFUSED (RFC 9000 20.1).
-func admit(h comm.Host) func(context.Context, *quic.ClientInfo) (context.Context, error) {
-	return func(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-		done, err := h.Admit(info.RemoteAddr)
-		if err != nil {
-			return nil, err
-		}
-		context.AfterFunc(ctx, done)
-		return context.WithValue(ctx, admittedKey{}, done), nil
-	}
 }
 
 // forQUIC is base with the protocols that are offered here.
@@ -153,12 +122,12 @@ func (s *server) run() {
 		c, err := s.accept.Accept(s.ctx)
 		if err != nil {
 			if s.ctx.Err() == nil {
-				s.host.Fail(fmt.Errorf("quic: accept: %w", err))
+				s.host.Fail(fmt.Errorf("commquic: accept: %w", err))
 			}
 			return
 		}
 		if !s.enter(c) {
-			_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+			sendAway(c)
 			continue
 		}
 		go s.serve(c)
@@ -222,6 +191,15 @@ func (s *server) cut() {
 	}
 	s.mu.Unlock()
 	for _, c := range all {
-		_ = c.CloseWithError(quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code()), "the server is going away")
+		sendAway(c)
 	}
+}
+
+// sendAway closes a connection that is not served, or no longer, with the code that its protocol has for it.
+func sendAway(c *quic.Conn) {
+	code := noError
+	if c.ConnectionState().TLS.NegotiatedProtocol == Protocol {
+		code = quic.ApplicationErrorCode(comm.CloseReason{Kind: comm.ReasonDrain}.Code())
+	}
+	_ = c.CloseWithError(code, "the server is going away")
 }

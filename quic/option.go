@@ -2,7 +2,6 @@ package commquic
 
 import (
 	"crypto/tls"
-	"errors"
 	"slices"
 	"time"
 
@@ -45,12 +44,12 @@ func WithAddr(addr string) Option {
 
 // WithHost and [WithPort] set the provider's own address in two parts, as a configuration file does.
 func WithHost(host string) Option {
-	return option(func(p *Provider) error { p.conf.Host = host; return nil })
+	return option(func(p *Provider) error { p.addr, p.conf.Host = "", host; return nil })
 }
 
 // WithPort sets the port of the provider's own address, 0 to 65535; see [WithHost].
 func WithPort(port int) Option {
-	return option(func(p *Provider) error { p.conf.Port = port; return nil })
+	return option(func(p *Provider) error { p.addr, p.conf.Port = "", port; return nil })
 }
 
 // WithTLS sets the TLS configuration: of the provider, where the default is the manager's, or of a client's
@@ -77,7 +76,8 @@ func (o tlsOption) applyDial(d *dialSettings) error {
 }
 
 // WithMaxStreams sets how many streams of each kind the peer may have open at once, 1 to 65,536. The default is 100.
-// HTTP/3 gets three unidirectional ones at least, which it needs for itself.
+// HTTP/3 gets three unidirectional ones at least, which it needs for itself; a WebTransport session with flow control
+// of its own has as many.
 func WithMaxStreams(n int) SharedOption {
 	return shared(func(c *Config) error { c.MaxStreams = n; return nil })
 }
@@ -99,8 +99,8 @@ func WithHandshakeTimeout(d time.Duration) SharedOption {
 	return shared(func(c *Config) error { c.HandshakeTimeout = d; return nil })
 }
 
-// WithFlowControl sets how many bytes the peer may send before they are read, on one stream and in all. The
-// defaults are 1 MiB and 2 MiB.
+// WithFlowControl sets how many bytes the peer may send before they are read, on one stream and in all; the latter
+// also holds for each WebTransport session with flow control of its own. The defaults are 1 MiB and 2 MiB.
 func WithFlowControl(stream, connection int) SharedOption {
 	return shared(func(c *Config) error {
 		c.StreamWindow, c.ConnectionWindow = comm.ByteSize(stream), comm.ByteSize(connection)
@@ -126,6 +126,16 @@ func WithRetryRate(n int) Option {
 	return option(func(p *Provider) error { p.conf.RetryRate = n; return nil })
 }
 
+// WithMaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64): clients of comm/1 and those
+// that speak HTTP/3 alone, from their first packet to their end. One more is refused with CONNECTION_REFUSED before
+// anything is spent on it, and who holds half of the bound must prove its address first. A connection counts for the
+// address that it began with. The default, 0, is twice the manager's bound (comm.WithMaxConnectionsPerAddr), 2,000, which
+// leaves room for clients that return before their last connection has ended; behind a proxy for UDP all clients have
+// one address.
+func WithMaxConnectionsPerAddr(n int) Option {
+	return option(func(p *Provider) error { p.conf.MaxConnectionsPerAddr = n; return nil })
+}
+
 // WithQlog writes a qlog file for each connection into a directory, which it makes. The default is the variable
 // QLOGDIR; without either there are none. It is for finding faults: nothing bounds how large the files grow, or how
 // many there are.
@@ -141,8 +151,8 @@ func With0RTT() SharedOption {
 }
 
 // WithStatelessResetKey sets the key from which reset tokens are made (RFC 9000 10.3). With the same key after a
-// crash, the clients of the earlier process learn at once that their connections are gone; without it, by their
-// idle timeout. Keep it secret. The default is random.
+// crash, the clients of the earlier process learn with what they send next that their connections are gone (a packet
+// that only keeps alive is too small to be answered); without it, by their idle timeout. Keep it secret. The default is random.
 func WithStatelessResetKey(key [32]byte) Option {
 	return option(func(p *Provider) error { p.resetKey = new(quic.StatelessResetKey(key)); return nil })
 }
@@ -156,17 +166,4 @@ func WithTokenKey(key [32]byte) Option {
 // New makes the provider "quic". Bad options are reported by [comm.New].
 func New(opts ...Option) *Provider {
 	return &Provider{opts: slices.Clone(opts), conf: DefaultConfig()}
-}
-
-// applyAll applies every option and reports all bad ones together.
-func applyAll[O any](opts []O, apply func(O) error) error {
-	var errs []error
-	for _, o := range opts {
-		if any(o) == nil {
-			errs = append(errs, errors.New("quic: an option is nil"))
-			continue
-		}
-		errs = append(errs, apply(o))
-	}
-	return errors.Join(errs...)
 }

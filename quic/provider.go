@@ -36,11 +36,19 @@ type Provider struct {
 // Name returns "quic".
 func (p *Provider) Name() string { return "quic" }
 
-// Features lists what this provider serves.
+// Features lists what this provider serves: messages on comm/1, and the routes of its address over HTTP/3, where the
+// request of a WebTransport session has headers and a query.
 func (p *Provider) Features() []comm.Feature {
-	return []comm.Feature{
+	list := []comm.Feature{
 		comm.FeatureRealTime, comm.FeatureStreaming, comm.FeatureBroadcasting, comm.FeatureMulticasting, comm.FeatureUnicasting,
 	}
+	if p.conf.HTTP3 {
+		list = append(list, comm.FeatureHTTP, comm.FeatureHTTPS)
+		if p.conf.WebTransportPath != "" {
+			list = append(list, comm.FeatureHeaders, comm.FeatureQueryParams)
+		}
+	}
+	return list
 }
 
 // Configure resolves defaults, file, environment and options.
@@ -48,12 +56,12 @@ func (p *Provider) Configure(src *comm.ConfigSource) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.resolved {
-		return errors.New("quic: a provider serves one manager")
+		return errors.New("commquic: a provider serves one manager")
 	}
 	p.resolved = true
 	err := errors.Join(
 		src.Decode(&p.conf),
-		applyAll(p.opts, func(o Option) error { return o.applyProvider(p) }),
+		conf.Apply("commquic.New", p.opts, func(o Option) error { return o.applyProvider(p) }),
 	)
 	return errors.Join(err, conf.Check("commquic.New", &p.conf), p.conf.check())
 }

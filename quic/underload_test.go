@@ -18,7 +18,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	m := gateway(t, commquic.New(commquic.WithAddr(freePort(t))), comm.WithHandshakeRate(10_000, 10_000), comm.WithMessageRate(100_000, 100_000),
 		comm.WithDrainSpread(50*time.Millisecond))
 	addr := addrOf(t, m)
-	before := runtime.NumGoroutine()
+	before := settledGoroutines()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 12)
 	backoff := comm.WithBackoff(comm.Backoff{Base: 20 * time.Millisecond, Max: 200 * time.Millisecond})

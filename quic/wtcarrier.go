@@ -25,17 +25,17 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	comm.MarkStreaming(r.Context())
 	hs, err := comm.NewHandshake(r, nil)
 	if err != nil {
-		refuseRequest(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	done, err := c.host.Admit(hs.RemoteAddr)
 	if err != nil {
-		refuseRequest(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	if err := c.host.CheckOrigin(r); err != nil {
 		done()
-		refuseRequest(w, err)
+		comm.WriteRefusal(w, "", err)
 		return
 	}
 	s, err := UpgradeWebTransport(w, r, WithOriginCheck(checked))
@@ -49,21 +49,6 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // checked is the origin check of a request whose origin was checked.
 func checked(*http.Request) error { return nil }
-
-// refuseRequest answers what is refused before the session. The body is an error frame of the client protocol in JSON.
-func refuseRequest(w http.ResponseWriter, err error) {
-	h := w.Header()
-	status := comm.SetRefusal(h, err)
-	body, err := comm.JSON().AppendFrame(nil, comm.RefusalFrame("", err))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone
-}
 
 // wtSession is a WebTransport session as comm/1 sees it. Codes are the closing codes, which fit.
 type wtSession struct{ s *WebTransportSession }

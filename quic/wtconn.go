@@ -19,7 +19,12 @@ type wtConn struct {
 	most int           // sessions at once
 	wait time.Duration // for a stream's header, and for the session of a stream
 
+	tasks  *sync.WaitGroup // the goroutines of the connection
+	server bool            // this end is it
+	ours   wtLimits        // what this end has announced
+
 	mu       sync.Mutex // guards the fields below
+	theirs   wtLimits   // what the peer has
 	sessions map[quic.StreamID]*WebTransportSession
 	asked    int              // sessions and those that are being made
 	waiting  []*waitingStream // oldest first
@@ -36,8 +41,17 @@ type waitingStream struct {
 	timer   *time.Timer
 }
 
-func newWTConn(c *quic.Conn, most int, wait time.Duration) *wtConn {
-	return &wtConn{conn: c, most: most, wait: wait, sessions: make(map[quic.StreamID]*WebTransportSession)}
+func newWTConn(c *quic.Conn, most int, wait time.Duration, tasks *sync.WaitGroup, server bool, ours wtLimits) *wtConn {
+	return &wtConn{
+		conn: c, most: most, wait: wait, tasks: tasks, server: server, ours: ours, sessions: make(map[quic.StreamID]*WebTransportSession),
+	}
+}
+
+// heard notes the peer's settings.
+func (w *wtConn) heard(s *http3.Settings) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.theirs = limitsOf(s)
 }
 
 // reserve takes a place for a session.
@@ -65,8 +79,8 @@ func (w *wtConn) release(id quic.StreamID) {
 
 // open makes the session of a reserved place, and gives it the streams that wait for it.
 func (w *wtConn) open(control wtControl) *WebTransportSession {
-	s := newSession(w, control)
 	w.mu.Lock()
+	s := newSession(w, control, w.theirs)
 	w.sessions[s.id] = s
 	mine := w.waitersOf(s.id)
 	w.mu.Unlock()
@@ -183,7 +197,7 @@ func (w *wtConn) expire(s *waitingStream) {
 
 // handleUni serves a unidirectional stream of a session whose type was peeked.
 func (w *wtConn) handleUni(str *quic.ReceiveStream) {
-	id, err := w.header(str)
+	id, head, err := w.header(str)
 	if err != nil {
 		str.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestIncomplete))
 		return
@@ -191,13 +205,13 @@ func (w *wtConn) handleUni(str *quic.ReceiveStream) {
 	w.route(&waitingStream{
 		session: id, reject: str.CancelRead,
 		deliver: func(s *WebTransportSession) {
-			t, err := s.newReceiveStream(str)
+			t, err := s.newReceiveStream(str, head)
 			switch {
 			case err != nil:
 				str.CancelRead(codeSessionGone)
 			case !s.uni.put(t):
 				str.CancelRead(codeBufferedRejected)
-				t.half.read()
+				t.over()
 			}
 		},
 	})
@@ -209,7 +223,7 @@ func (w *wtConn) handleBidi(str *quic.Stream) {
 		str.CancelRead(code)
 		str.CancelWrite(code)
 	}
-	id, err := w.header(str)
+	id, head, err := w.header(str)
 	if err != nil {
 		reject(quic.StreamErrorCode(http3.ErrCodeRequestIncomplete))
 		return
@@ -217,28 +231,29 @@ func (w *wtConn) handleBidi(str *quic.Stream) {
 	w.route(&waitingStream{
 		session: id, reject: reject,
 		deliver: func(s *WebTransportSession) {
-			t, err := s.newStream(str, nil)
+			t, err := s.newStream(str, nil, head)
 			switch {
 			case err != nil:
 				reject(codeSessionGone)
 			case !s.bidi.put(t):
 				reject(codeBufferedRejected)
-				t.WebTransportReceiveStream.half.read()
+				t.WebTransportReceiveStream.over()
 			}
 		},
 	})
 }
 
-// header reads which session a stream belongs to. A session that cannot exist ends the connection.
+// header reads which session a stream belongs to, and how long the header is. A session that cannot exist ends the
+// connection.
 func (w *wtConn) header(str interface {
 	receiveStream
 	SetReadDeadline(time.Time) error
 },
-) (quic.StreamID, error) {
-	id, err := readStreamHeader(str)
+) (id quic.StreamID, size int64, err error) {
+	id, size, err = readStreamHeader(str)
 	if err == errSessionID {
 		_ = w.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeIDError), err.Error())
 	}
 	_ = str.SetReadDeadline(time.Time{})
-	return id, err
+	return id, size, err
 }

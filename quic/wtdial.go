@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -36,8 +37,8 @@ func WithHeader(h http.Header) DialOption {
 const sessionTimeout = 15 * time.Second
 
 // DialWebTransport opens a session at an https URL, on a connection of its own that ends with the session.
-// ctx bounds the dial only, which is bounded to 15 s too. The options are those of [Dial] and [WithHeader]; those
-// of lanes have no meaning.
+// ctx bounds the dial only, which is bounded to 15 s too; addresses are chosen as [Dialer] does. The options are those
+// of [Dial] and [WithHeader]; those of lanes have no meaning.
 //
 // Where the server has refused, the response is returned too, with up to 4 KiB of its body, and the error is an
 // *[UpgradeError].
@@ -58,7 +59,7 @@ func dialSession(ctx context.Context, rawURL string, set *dialSettings) (*WebTra
 	defer cancel()
 	c, err := dialH3(ctx, req.URL, set)
 	if err != nil {
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	}
 	s, resp, err := c.open(ctx, req)
 	if err != nil {
@@ -69,7 +70,7 @@ func dialSession(ctx context.Context, rawURL string, set *dialSettings) (*WebTra
 	return s, resp, nil
 }
 
-var errSessionTimeout = fmt.Errorf("quic: dial timed out: %w", context.DeadlineExceeded)
+var errSessionTimeout = fmt.Errorf("commquic: dial timed out: %w", context.DeadlineExceeded)
 
 // sessionRequest makes the CONNECT request of a session. Servers of this package know every draft's name of the
 // protocol; others the one that is sent.
@@ -77,7 +78,7 @@ func sessionRequest(rawURL string, header http.Header) (*http.Request, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, fmt.Errorf("commquic: dial: %w", err)
 	case u.Scheme != "https" || u.Host == "" || u.Fragment != "":
 		return nil, refuse("DialWebTransport", short(rawURL), "https://host/path without a fragment")
 	}
@@ -97,6 +98,7 @@ type wtClient struct {
 	conn      *quic.Conn
 	h3        *http3.RawClientConn
 	wt        *wtConn
+	tasks     sync.WaitGroup // the goroutines of the connection; they end with it
 }
 
 // dialH3 makes the connection.
@@ -111,10 +113,11 @@ func dialH3(ctx context.Context, u *url.URL, set *dialSettings) (*wtClient, erro
 		c.close()
 		return nil, cmp.Or(context.Cause(ctx), err)
 	}
-	c.wt = newWTConn(c.conn, 1, sessionTimeout)
-	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1)}
+	limits := sessionLimits(c.conn, set.conf.MaxStreams, int(set.conf.ConnectionWindow))
+	c.wt = newWTConn(c.conn, 1, sessionTimeout, &c.tasks, false, limits)
+	t := &http3.Transport{EnableDatagrams: true, AdditionalSettings: webTransportSettings(1, limits)}
 	c.h3 = t.NewRawClientConn(c.conn)
-	go c.acceptUni()
+	c.tasks.Go(c.acceptUni)
 	return c, nil
 }
 
@@ -127,7 +130,9 @@ func (c *wtClient) connect(ctx context.Context, u *url.URL, set *dialSettings) e
 	conf.HandshakeIdleTimeout = cmp.Or(conf.HandshakeIdleTimeout, dialHandshake)
 	secure.NextProtos, secure.MinVersion = []string{http3.NextProtoH3}, tls.VersionTLS13
 	secure.ServerName = cmp.Or(secure.ServerName, u.Hostname())
-	c.conn, err = c.transport.Dial(ctx, to, secure, conf)
+	c.conn, err = dialFirst(ctx, to, func(ctx context.Context, to net.Addr) (*quic.Conn, error) {
+		return c.transport.Dial(ctx, to, secure, conf)
+	})
 	return err
 }
 
@@ -138,16 +143,17 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	case <-c.conn.Context().Done():
-		return nil, nil, fmt.Errorf("quic: dial: %w", context.Cause(c.conn.Context()))
+		return nil, nil, fmt.Errorf("commquic: dial: %w", context.Cause(c.conn.Context()))
 	}
 	if s := c.h3.Settings(); !s.EnableExtendedConnect || !s.EnableDatagrams || !speaksWebTransport(s) {
 		return nil, nil, &UpgradeError{Reason: "the server's settings do not announce it"}
 	}
+	c.wt.heard(c.h3.Settings())
 	str, err := c.h3.OpenRequestStream(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = str.SetDeadline(longAgo) })
 	resp, err := exchange(str, req)
 	if err == nil && !stop() {
 		err = context.Cause(ctx)
@@ -156,7 +162,7 @@ func (c *wtClient) open(ctx context.Context, req *http.Request) (*WebTransportSe
 	case err != nil && ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
 	case err != nil:
-		return nil, nil, fmt.Errorf("quic: dial: %w", err)
+		return nil, nil, fmt.Errorf("commquic: dial: %w", err)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		_ = str.SetReadDeadline(time.Now().Add(wtLinger))
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // the refusal counts, not its text
@@ -177,7 +183,7 @@ func exchange(str *http3.RequestStream, req *http.Request) (*http.Response, erro
 
 // run serves the streams of the session, and closes the connection after it.
 func (c *wtClient) run(s *WebTransportSession) {
-	go c.accept()
+	c.tasks.Go(c.accept)
 	s.run()
 	c.close()
 	s.end(&SessionError{})
@@ -189,14 +195,14 @@ func (c *wtClient) accept() {
 		if err != nil {
 			return
 		}
-		go func() {
+		c.tasks.Go(func() {
 			_ = str.SetReadDeadline(time.Now().Add(c.wt.wait))
 			if kind, err := peekVarint(str); err != nil || kind != bidiStreamWebTransport {
 				c.h3.HandleBidirectionalStream(str) // which servers may not open
 				return
 			}
 			c.wt.handleBidi(str)
-		}()
+		})
 	}
 }
 
@@ -206,7 +212,7 @@ func (c *wtClient) acceptUni() {
 		if err != nil {
 			return
 		}
-		go func() {
+		c.tasks.Go(func() {
 			_ = str.SetReadDeadline(time.Now().Add(c.wt.wait))
 			switch kind, err := peekVarint(str); {
 			case err != nil:
@@ -218,11 +224,11 @@ func (c *wtClient) acceptUni() {
 			}
 			_ = str.SetReadDeadline(time.Time{})
 			c.h3.HandleUnidirectionalStream(str)
-		}()
+		})
 	}
 }
 
-// close ends the connection and everything below it.
+// close ends the connection and everything below it, and waits for its goroutines.
 func (c *wtClient) close() {
 	if c.wt != nil {
 		c.wt.close()
@@ -230,6 +236,7 @@ func (c *wtClient) close() {
 	if c.conn != nil {
 		_ = c.conn.CloseWithError(noError, "")
 	}
+	c.tasks.Wait()
 	_ = c.transport.Close()
 	_ = c.packets.Close()
 }

@@ -52,6 +52,9 @@ func (d *sessionDialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carri
 	return c, nil
 }
 
+// maxRetryAfter bounds what a server can make a client wait, in seconds.
+const maxRetryAfter = 600
+
 // sessionReason says what a refusal means. Only the gateway's own is final: a proxy in between may well let another
 // carrier pass.
 func sessionReason(err error, resp *http.Response) error {
@@ -66,7 +69,8 @@ func sessionReason(err error, resp *http.Response) error {
 		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return errors.Join(&comm.LimitError{Limit: "the server refuses connections", Retry: time.Duration(max(seconds, 0)) * time.Second}, err)
+		wait := time.Duration(min(max(seconds, 0), maxRetryAfter)) * time.Second
+		return errors.Join(&comm.LimitError{Limit: "the server refuses connections", Retry: wait}, err)
 	}
 	return err
 }

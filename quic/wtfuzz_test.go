@@ -70,7 +70,7 @@ func FuzzStreamHeader(f *testing.F) {
 		if p.Len() != len(b) {
 			t.Fatal("peeking consumed")
 		}
-		id, err := commquic.ReadStreamHeader(p)
+		id, size, err := commquic.ReadStreamHeader(p)
 		if err != nil {
 			return
 		}
@@ -80,7 +80,7 @@ func FuzzStreamHeader(f *testing.F) {
 		rest, _ := io.ReadAll(p)
 		kind2, n, _ := quicvarint.Parse(b)
 		id2, m, _ := quicvarint.Parse(b[n:])
-		if kind2 != kind || id2 != uint64(id) || !bytes.Equal(rest, b[n+m:]) {
+		if size != int64(n+m) || kind2 != kind || id2 != uint64(id) || !bytes.Equal(rest, b[n+m:]) {
 			t.Error("the header is not what was read")
 		}
 	})

@@ -30,11 +30,13 @@ const (
 )
 
 // webTransportSettings are what this end sends. max is how many sessions a client may have on one
-// connection; draft 02 knows yes and no only.
-func webTransportSettings(max uint64) map[uint64]uint64 {
-	return map[uint64]uint64{
+// connection; draft 02 knows yes and no only. Drafts before 13 know no limits.
+func webTransportSettings(max uint64, limits wtLimits) map[uint64]uint64 {
+	all := map[uint64]uint64{
 		settingWebTransport02: 1, settingWebTransport07: max, settingWebTransport13: max, settingWebTransport15: 1,
 	}
+	limits.settings(all)
+	return all
 }
 
 // speaksWebTransport reports whether the peer's settings announce any draft of it.
@@ -103,26 +105,42 @@ func peekVarint(s peeker) (uint64, error) {
 // errSessionID ends a connection whose peer names a session that cannot exist (H3_ID_ERROR).
 var errSessionID = errors.New("commquic: a WebTransport session is named by a client's bidirectional stream")
 
-// readStreamHeader consumes the beginning of a stream whose kind was peeked, and returns its session.
-func readStreamHeader(s io.Reader) (quic.StreamID, error) {
-	r := quicvarint.NewReader(s)
+// readStreamHeader consumes the beginning of a stream whose kind was peeked, and returns its session and how many
+// bytes it was.
+func readStreamHeader(s io.Reader) (id quic.StreamID, size int64, err error) {
+	r := &countedReader{Reader: quicvarint.NewReader(s)}
 	if _, err := quicvarint.Read(r); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	id, err := quicvarint.Read(r)
+	n, err := quicvarint.Read(r)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if id%4 != 0 {
-		return 0, errSessionID
+	if n%4 != 0 {
+		return 0, 0, errSessionID
 	}
-	return quic.StreamID(id), nil
+	return quic.StreamID(n), r.count, nil
+}
+
+// countedReader counts the bytes of numbers, which may be longer than they need to be.
+type countedReader struct {
+	quicvarint.Reader
+	count int64
+}
+
+func (r *countedReader) ReadByte() (byte, error) {
+	b, err := r.Reader.ReadByte()
+	if err == nil {
+		r.count++
+	}
+	return b, err
 }
 
 // Errors of a session's capsules: H3_MESSAGE_ERROR on its stream.
 var (
 	errCloseTooLong  = errors.New("commquic: a WebTransport close reason is longer than 1024 bytes")
 	errCloseTooShort = errors.New("commquic: a WebTransport close capsule without a code")
+	errCloseNoText   = errors.New("commquic: a WebTransport close reason is not UTF-8")
 )
 
 // wtClose is what a CLOSE_WEBTRANSPORT_SESSION capsule says.
@@ -151,10 +169,16 @@ func cutReason(s string) string {
 	return s[:n]
 }
 
-// readCapsules hands a session's capsules to its two functions until the stream ends. It holds no more
-// of them than a close reason: what is unknown is read and dropped. It returns nil for an end without a
-// close capsule.
-func readCapsules(r io.Reader, draining func(), closed func(wtClose)) error {
+// wtCapsules are the functions that a session's capsules are handed to.
+type wtCapsules struct {
+	drain func()
+	limit func(http3.CapsuleType, uint64) error // nil: flow control is none of this session's
+	close func(wtClose)
+}
+
+// readCapsules hands on capsules until the stream ends, or one is refused. It holds no more of them than a close
+// reason: what is unknown is read and dropped. It returns nil for an end without a close capsule.
+func readCapsules(r io.Reader, to wtCapsules) error {
 	p := http3.NewCapsuleParser(r)
 	for {
 		kind, body, err := p.Next()
@@ -164,16 +188,23 @@ func readCapsules(r io.Reader, draining func(), closed func(wtClose)) error {
 		case err != nil:
 			return err
 		}
-		switch kind {
-		case capsuleClose:
+		switch {
+		case kind == capsuleClose:
 			c, err := readClose(body)
+			if err == nil {
+				to.close(c)
+			}
+			return err
+		case kind == capsuleDrain:
+			to.drain()
+		case to.limit != nil && isFlowCapsule(kind):
+			n, err := readLimit(kind, body)
+			if err == nil {
+				err = to.limit(kind, n)
+			}
 			if err != nil {
 				return err
 			}
-			closed(c)
-			return nil
-		case capsuleDrain:
-			draining()
 		}
 		if err := body.Discard(); err != nil {
 			return err
@@ -193,6 +224,9 @@ func readClose(body http3.CapsuleReader) (c wtClose, err error) {
 		return c, err
 	}
 	c.code = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	c.message = toValid(string(b[4:]))
+	if !utf8.Valid(b[4:]) { // draft 16, 6
+		return c, errCloseNoText
+	}
+	c.message = string(b[4:])
 	return c, nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/anasamu/comm/internal/conf"
 )
 
 // UpgradeError says why a request led to no WebTransport session. Over HTTP it is the response's status.
@@ -35,19 +37,25 @@ func (e *UpgradeError) Error() string {
 func (e *UpgradeError) Unwrap() error { return e.Cause }
 
 // UpgradeOption is a setting of [UpgradeWebTransport].
-type UpgradeOption interface{ applyUpgrade(*upgradeConfig) }
+type UpgradeOption interface{ applyUpgrade(*upgradeConfig) error }
 
 type upgradeConfig struct{ origin func(*http.Request) error }
 
-type upgradeOption func(*upgradeConfig)
+type upgradeOption func(*upgradeConfig) error
 
-func (f upgradeOption) applyUpgrade(c *upgradeConfig) { f(c) }
+func (f upgradeOption) applyUpgrade(c *upgradeConfig) error { return f(c) }
 
 // WithOriginCheck sets which web pages may open a session: an error refuses the request with 403, and its
 // text is told. By default only pages of the same origin may, and clients that are no pages. Authentication
 // by cookies needs this check, for every page on the web can open sessions.
 func WithOriginCheck(check func(*http.Request) error) UpgradeOption {
-	return upgradeOption(func(c *upgradeConfig) { c.origin = check })
+	return upgradeOption(func(c *upgradeConfig) error {
+		if check == nil {
+			return refuse("WithOriginCheck", nil, "a function")
+		}
+		c.origin = check
+		return nil
+	})
 }
 
 // sameOrigin allows requests without Origin, and those of pages that this host has served by https.
@@ -75,7 +83,7 @@ func withPort(host string) string {
 func short(s string) string {
 	const most = 128
 	if len(s) > most {
-		return toValid(s[:most]) + "..."
+		return strings.ToValidUTF8(s[:most], "\uFFFD") + "..."
 	}
 	return s
 }
@@ -87,13 +95,10 @@ func short(s string) string {
 //
 // If it returns an error it has answered the request, and the error is a *[UpgradeError]: 400 for a client
 // whose settings do not announce WebTransport and datagrams, 403 for its Origin, 405 for another method,
-// 426 for another protocol than HTTP/3, 429 where the connection has as many sessions as it may.
+// 426 for another protocol than HTTP/3, 429 where the connection has as many sessions as it may, 500 for a bad
+// option, 503 while the server shuts down.
 func UpgradeWebTransport(w http.ResponseWriter, r *http.Request, opts ...UpgradeOption) (*WebTransportSession, error) {
-	conf := upgradeConfig{origin: sameOrigin}
-	for _, o := range opts {
-		o.applyUpgrade(&conf)
-	}
-	s, err := upgrade(w, r, conf)
+	s, err := upgrade(w, r, opts)
 	if err != nil {
 		err.answer(w)
 		return nil, err
@@ -101,15 +106,19 @@ func UpgradeWebTransport(w http.ResponseWriter, r *http.Request, opts ...Upgrade
 	return s, nil
 }
 
-func upgrade(w http.ResponseWriter, r *http.Request, conf upgradeConfig) (*WebTransportSession, *UpgradeError) {
+func upgrade(w http.ResponseWriter, r *http.Request, opts []UpgradeOption) (*WebTransportSession, *UpgradeError) {
+	set := upgradeConfig{origin: sameOrigin}
+	bad := conf.Apply("commquic.UpgradeWebTransport", opts, func(o UpgradeOption) error { return o.applyUpgrade(&set) })
 	hw, err := h3Of(w)
 	switch {
+	case bad != nil:
+		return nil, &UpgradeError{http.StatusInternalServerError, "a bad option", bad}
 	case err != nil || r.ProtoMajor != 3:
 		return nil, &UpgradeError{http.StatusUpgradeRequired, "needs HTTP/3; the request came over " + r.Proto, err}
 	case !isWebTransport(r):
 		return nil, &UpgradeError{http.StatusMethodNotAllowed, "needs CONNECT with :protocol webtransport", nil}
 	}
-	if err := conf.origin(r); err != nil {
+	if err := set.origin(r); err != nil {
 		return nil, &UpgradeError{http.StatusForbidden, "the header Origin is refused", err}
 	}
 	if err := hw.conn.peerSpeaks(w, r); err != nil {
@@ -134,6 +143,7 @@ func (c *h3conn) peerSpeaks(w http.ResponseWriter, r *http.Request) *UpgradeErro
 		return &UpgradeError{http.StatusBadRequest, "the client's settings have not come within " + c.wait.String(), nil}
 	}
 	s := settings.Settings()
+	c.wt.heard(s)
 	switch {
 	case !s.EnableDatagrams:
 		return &UpgradeError{http.StatusBadRequest, "the client's settings do not announce datagrams", nil}

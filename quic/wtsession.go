@@ -2,21 +2,12 @@ package commquic
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
-	"github.com/quic-go/quic-go/quicvarint"
 )
-
-func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // SessionError is why a WebTransport session ended.
 type SessionError struct {
@@ -44,28 +35,12 @@ func (e *SessionError) Error() string {
 // Is makes every end of a session one of net.ErrClosed too.
 func (e *SessionError) Is(target error) bool { return target == net.ErrClosed }
 
-// wtControl is the CONNECT stream of a session: http3.Stream on the server, http3.RequestStream on the client.
-type wtControl interface {
-	io.ReadWriteCloser
-	StreamID() quic.StreamID
-	SendDatagram(b []byte) error
-	ReceiveDatagram(ctx context.Context) ([]byte, error)
-	CancelRead(quic.StreamErrorCode)
-	CancelWrite(quic.StreamErrorCode)
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
-const (
-	wtAcceptQueue = 128             // streams of a session that nobody has accepted yet
-	wtLinger      = 2 * time.Second // for the peer to answer the end of a session
-)
-
 // WebTransportSession is one session of WebTransport over HTTP/3 (draft-ietf-webtrans-http3): streams both
 // ways and one way, and datagrams. Made by [UpgradeWebTransport] and [DialWebTransport]; the zero value is
 // not usable. All methods are safe for concurrent use.
 //
-// A session's streams end with it. Its connection may carry other sessions and requests, and lives on.
+// A session's streams end with it. Its connection may carry other sessions and requests, and lives on. A peer that does
+// not keep to the session's flow control, where both ends have announced it, loses the session.
 type WebTransportSession struct {
 	id      quic.StreamID
 	wt      *wtConn
@@ -79,55 +54,29 @@ type WebTransportSession struct {
 	bidi *acceptQueue[*WebTransportStream]
 	uni  *acceptQueue[*WebTransportReceiveStream]
 
+	flow *wtFlow // nil: QUIC's own alone
+
 	mu      sync.Mutex // guards the fields below
 	ended   bool
 	streams map[quic.StreamID]wtEnder // open streams
-	writing sync.Mutex                // of the control stream
+
+	writing chan struct{} // held while a capsule is written, guards broken
+	broken  bool          // a capsule was not finished: nothing can follow
 }
 
 // wtEnder is an open stream as its session sees it.
 type wtEnder interface{ endWithSession() }
 
-func newSession(wt *wtConn, control wtControl) *WebTransportSession {
+func newSession(wt *wtConn, control wtControl, theirs wtLimits) *WebTransportSession {
 	s := &WebTransportSession{
 		id: control.StreamID(), wt: wt, control: control, streams: make(map[quic.StreamID]wtEnder),
 		bidi: newAcceptQueue[*WebTransportStream](), uni: newAcceptQueue[*WebTransportReceiveStream](),
-		drained: make(chan struct{}),
+		drained: make(chan struct{}), writing: make(chan struct{}, 1),
 	}
+	s.flow = newFlow(wt.ours, theirs, func() { wt.tasks.Go(s.tell) })
 	s.drain = sync.OnceFunc(func() { close(s.drained) })
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
-}
-
-// run reads the session's capsules until it ends. It is the session's one goroutine.
-func (s *WebTransportSession) run() {
-	err := readCapsules(s.control, s.drain, func(c wtClose) {
-		s.end(&SessionError{Remote: true, Code: c.code, Message: c.message})
-	})
-	switch {
-	case err == nil:
-		s.end(&SessionError{Remote: true})
-		s.finish()
-	case errors.Is(err, errCloseTooLong), errors.Is(err, errCloseTooShort), errors.Is(err, io.ErrUnexpectedEOF):
-		s.end(err)
-		s.abort(quic.StreamErrorCode(http3.ErrCodeMessageError))
-	default:
-		s.end(sessionCause(s.ctx, err))
-		s.abort(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
-	}
-}
-
-// finish ends this side of the control stream as the peer has ended its own.
-func (s *WebTransportSession) finish() {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	_ = s.control.Close()
-	s.control.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) // nothing follows a close capsule
-}
-
-func (s *WebTransportSession) abort(code quic.StreamErrorCode) {
-	s.control.CancelRead(code)
-	s.control.CancelWrite(code)
 }
 
 // sessionCause prefers the reason for which the session was ended to what its stream then answers.
@@ -150,6 +99,7 @@ func (s *WebTransportSession) end(cause error) bool {
 	s.streams = nil
 	s.mu.Unlock()
 	s.wt.remove(s)
+	s.flow.end()
 	s.cancel(cause)
 	for _, str := range streams {
 		str.endWithSession()
@@ -170,11 +120,22 @@ func (s *WebTransportSession) add(id quic.StreamID, str wtEnder) error {
 	return nil
 }
 
-// forget takes a stream out that has ended both ways.
+// forget takes a stream out that has ended both ways. One of the peer's makes room for another one.
 func (s *WebTransportSession) forget(id quic.StreamID) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.streams, id)
+	s.mu.Unlock()
+	if fromServer := id&1 == 1; s.flow != nil && fromServer != s.wt.server { // RFC 9000 2.1
+		s.flow.forget(kindOf(id))
+	}
+}
+
+// kindOf is a stream's kind (RFC 9000 2.1).
+func kindOf(id quic.StreamID) wtKind {
+	if id&2 == 0 {
+		return kindBidi
+	}
+	return kindUni
 }
 
 // openStreams is how many streams have not ended.
@@ -211,39 +172,6 @@ func (s *WebTransportSession) CloseWithError(code uint32, message string) error 
 		return nil
 	}
 	return s.sayClose(wtClose{code, message})
-}
-
-func (s *WebTransportSession) sayClose(c wtClose) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(wtLinger)) // also ends a capsule that waits for credit
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	_, err := s.control.Write(appendClose(nil, c))
-	if err != nil {
-		s.abort(codeSessionGone)
-		return err
-	}
-	err = s.control.Close()
-	_ = s.control.SetReadDeadline(time.Now().Add(wtLinger)) // run waits no longer for the peer's end
-	return err
-}
-
-// Drain tells the peer that the session will end, so that it takes new work elsewhere. The session goes
-// on. ctx bounds the waiting for the peer's credit.
-func (s *WebTransportSession) Drain(ctx context.Context) error {
-	if err := context.Cause(s.ctx); err != nil {
-		return err
-	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	stop := context.AfterFunc(ctx, func() { _ = s.control.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
-	_, err := s.control.Write(append(quicvarint.Append(nil, uint64(capsuleDrain)), 0))
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
-		s.end(context.Cause(ctx)) // half a capsule cannot be taken back
-		s.abort(codeSessionGone)
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // SendDatagram sends b, which may be lost and is never repeated. A *quic.DatagramTooLargeError says how
@@ -294,6 +222,9 @@ func (s *WebTransportSession) AcceptUniStream(ctx context.Context) (*WebTranspor
 // OpenStream opens a bidirectional stream. A *quic.StreamLimitReachedError says that the peer allows no
 // further one now.
 func (s *WebTransportSession) OpenStream() (*WebTransportStream, error) {
+	if s.flow.open(kindBidi) != nil {
+		return nil, s.explain(&quic.StreamLimitReachedError{})
+	}
 	str, err := s.wt.conn.OpenStream()
 	return s.opened(str, err)
 }
@@ -302,15 +233,19 @@ func (s *WebTransportSession) OpenStream() (*WebTransportStream, error) {
 func (s *WebTransportSession) OpenStreamSync(ctx context.Context) (*WebTransportStream, error) {
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
+	if err := s.flow.openSync(both, kindBidi); err != nil {
+		return nil, s.explain(err)
+	}
 	str, err := s.wt.conn.OpenStreamSync(both)
 	return s.opened(str, err)
 }
 
 func (s *WebTransportSession) opened(str *quic.Stream, err error) (*WebTransportStream, error) {
 	if err != nil {
+		s.flow.unopen(kindBidi)
 		return nil, s.explain(err)
 	}
-	t, err := s.newStream(str, s.begin(bidiStreamWebTransport))
+	t, err := s.newStream(str, s.begin(bidiStreamWebTransport), 0)
 	if err != nil {
 		str.CancelRead(codeSessionGone)
 		str.CancelWrite(codeSessionGone)
@@ -327,6 +262,9 @@ func (s *WebTransportSession) begin(kind uint64) *streamHead {
 // OpenUniStream opens a unidirectional stream. A *quic.StreamLimitReachedError says that the peer allows
 // no further one now.
 func (s *WebTransportSession) OpenUniStream() (*WebTransportSendStream, error) {
+	if s.flow.open(kindUni) != nil {
+		return nil, s.explain(&quic.StreamLimitReachedError{})
+	}
 	str, err := s.wt.conn.OpenUniStream()
 	return s.openedUni(str, err)
 }
@@ -335,12 +273,16 @@ func (s *WebTransportSession) OpenUniStream() (*WebTransportSendStream, error) {
 func (s *WebTransportSession) OpenUniStreamSync(ctx context.Context) (*WebTransportSendStream, error) {
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
+	if err := s.flow.openSync(both, kindUni); err != nil {
+		return nil, s.explain(err)
+	}
 	str, err := s.wt.conn.OpenUniStreamSync(both)
 	return s.openedUni(str, err)
 }
 
 func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTransportSendStream, error) {
 	if err != nil {
+		s.flow.unopen(kindUni)
 		return nil, s.explain(err)
 	}
 	t, err := s.newSendStream(str, s.begin(uniStreamWebTransport))
@@ -349,71 +291,4 @@ func (s *WebTransportSession) openedUni(str *quic.SendStream, err error) (*WebTr
 		return nil, s.explain(err)
 	}
 	return t, nil
-}
-
-// acceptQueue holds streams until they are accepted.
-type acceptQueue[T any] struct {
-	mu     sync.Mutex
-	list   []T
-	closed bool
-	some   chan struct{} // holds a token while the list may have something
-}
-
-func newAcceptQueue[T any]() *acceptQueue[T] { return &acceptQueue[T]{some: make(chan struct{}, 1)} }
-
-// put adds v, unless the queue is full or closed.
-func (q *acceptQueue[T]) put(v T) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed || len(q.list) >= wtAcceptQueue {
-		return false
-	}
-	q.list = append(q.list, v)
-	q.signal()
-	return true
-}
-
-func (q *acceptQueue[T]) signal() {
-	select {
-	case q.some <- struct{}{}:
-	default:
-	}
-}
-
-func (q *acceptQueue[T]) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed, q.list = true, nil
-}
-
-// take waits for the next; both contexts end it.
-func (q *acceptQueue[T]) take(ctx, life context.Context) (v T, err error) {
-	for {
-		if err := context.Cause(life); err != nil {
-			return v, err
-		}
-		if v, ok := q.next(); ok {
-			return v, nil
-		}
-		select {
-		case <-q.some:
-		case <-ctx.Done():
-			return v, context.Cause(ctx)
-		case <-life.Done():
-			return v, context.Cause(life)
-		}
-	}
-}
-
-func (q *acceptQueue[T]) next() (v T, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.list) == 0 {
-		return v, false
-	}
-	v, q.list = q.list[0], q.list[1:]
-	if len(q.list) > 0 {
-		q.signal() // for another that waits
-	}
-	return v, true
 }

@@ -88,8 +88,9 @@ func (h *half) over(direction *bool) {
 // WebTransportReceiveStream is the receiving side of a stream of a session. Reads take turns; the other
 // methods are safe beside them.
 type WebTransportReceiveStream struct {
-	str  receiveStream
-	half *half
+	str    receiveStream
+	half   *half
+	intake *wtIntake // nil: nothing is counted
 }
 
 // receiveStream is quic.ReceiveStream or the receiving side of quic.Stream.
@@ -98,22 +99,30 @@ type receiveStream interface {
 	StreamID() quic.StreamID
 	CancelRead(quic.StreamErrorCode)
 	SetReadDeadline(time.Time) error
+	SetReceiveFinalSizeCallback(func(int64))
 }
 
 // Read reads what the peer has sent: io.EOF after the last of it, a [*StreamError] after a reset, the
 // session's error after its end, os.ErrDeadlineExceeded after a deadline.
 func (r *WebTransportReceiveStream) Read(p []byte) (int, error) {
 	n, err := r.str.Read(p)
+	r.intake.took(n)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		r.half.read()
+		r.over()
 	}
 	return n, r.half.session.streamError(err)
+}
+
+// over notes that nobody reads any more.
+func (r *WebTransportReceiveStream) over() {
+	r.intake.giveUp()
+	r.half.read()
 }
 
 // CancelRead tells the peer to send no more, with an application's code. A pending Read ends.
 func (r *WebTransportReceiveStream) CancelRead(code uint32) {
 	r.str.CancelRead(wireCode(code))
-	r.half.read()
+	r.over()
 }
 
 // SetReadDeadline bounds Reads; the zero time is no bound.
@@ -132,6 +141,7 @@ type WebTransportSendStream struct {
 	str  sendingStream
 	half *half
 	head *streamHead // nil for a stream that the peer has opened
+	due  *wtDeadline // nil without flow control of the session
 }
 
 // streamHead is the beginning of a stream that this end has opened. It leaves with the first data, so that a
@@ -171,6 +181,7 @@ type sendingStream interface {
 	SetReliableBoundary()
 	SetWriteDeadline(time.Time) error
 	TryWriteAll(p []byte) error
+	WriteWithLimit(p []byte, limiter func(int) int) (int, error)
 }
 
 // Write sends p. It waits for the peer's credit: a [*StreamError] says that the peer wants no more, the
@@ -179,14 +190,41 @@ func (w *WebTransportSendStream) Write(p []byte) (int, error) {
 	if err := w.lead(); err != nil {
 		return 0, w.half.session.streamError(err)
 	}
-	n, err := w.str.Write(p)
+	n, err := w.write(p)
 	return n, w.half.session.streamError(err)
+}
+
+// write is QUIC's, within what the peer allows the session.
+func (w *WebTransportSendStream) write(p []byte) (n int, err error) {
+	flow := w.half.session.flow
+	if flow == nil {
+		return w.str.Write(p)
+	}
+	for {
+		m, err := w.str.WriteWithLimit(p[n:], flow.grant)
+		n += m
+		if !errors.Is(err, quic.ErrWriteLimitReached) {
+			return n, err
+		}
+		if more := flow.blocked(); more != nil {
+			if err := w.due.wait(more, w.str.Context()); err != nil {
+				return n, err
+			}
+		}
+	}
 }
 
 // TryWriteAll is Write that does not wait: where not all of p has room at once it sends nothing and
 // returns quic.ErrWouldBlock.
 func (w *WebTransportSendStream) TryWriteAll(p []byte) error {
+	flow := w.half.session.flow
+	if flow != nil && !flow.reserve(len(p)) {
+		return quic.ErrWouldBlock
+	}
 	err := w.tryWriteAll(p)
+	if err != nil && flow != nil {
+		flow.refund(len(p))
+	}
 	if errors.Is(err, quic.ErrWouldBlock) {
 		return err
 	}
@@ -223,6 +261,9 @@ func (w *WebTransportSendStream) CancelWrite(code uint32) { w.str.CancelWrite(wi
 
 // SetWriteDeadline bounds Writes; the zero time is no bound.
 func (w *WebTransportSendStream) SetWriteDeadline(t time.Time) error {
+	if w.due != nil {
+		w.due.set(t)
+	}
 	return w.str.SetWriteDeadline(t)
 }
 
@@ -272,27 +313,51 @@ func (t *WebTransportStream) endWithSession() {
 	t.WebTransportSendStream.endWithSession()
 }
 
-// newStream makes a bidirectional stream one of the session. head is nil for one of the peer's.
-func (s *WebTransportSession) newStream(str *quic.Stream, head *streamHead) (*WebTransportStream, error) {
+// newStream makes a bidirectional stream one of the session. head is nil for one of the peer's, whose own has had size
+// bytes.
+func (s *WebTransportSession) newStream(str *quic.Stream, head *streamHead, size int64) (*WebTransportStream, error) {
 	h := &half{session: s, id: str.StreamID(), send: true, recv: true}
-	t := &WebTransportStream{WebTransportReceiveStream{str, h}, WebTransportSendStream{str, h, head}}
+	t := &WebTransportStream{WebTransportReceiveStream{str, h, s.intake(str, size)}, WebTransportSendStream{str, h, head, s.deadline()}}
 	return t, s.enter(t, h, str.Context())
 }
 
 func (s *WebTransportSession) newSendStream(str *quic.SendStream, head *streamHead) (*WebTransportSendStream, error) {
 	h := &half{session: s, id: str.StreamID(), send: true}
-	t := &WebTransportSendStream{str, h, head}
+	t := &WebTransportSendStream{str, h, head, s.deadline()}
 	return t, s.enter(t, h, str.Context())
 }
 
-func (s *WebTransportSession) newReceiveStream(str *quic.ReceiveStream) (*WebTransportReceiveStream, error) {
+func (s *WebTransportSession) newReceiveStream(str *quic.ReceiveStream, size int64) (*WebTransportReceiveStream, error) {
 	h := &half{session: s, id: str.StreamID(), recv: true}
-	t := &WebTransportReceiveStream{str, h}
+	t := &WebTransportReceiveStream{str, h, s.intake(str, size)}
 	return t, s.enter(t, h, nil)
 }
 
-// enter notes a stream until it has ended. sending ends with its sending side.
+// intake counts what comes on a stream behind a header of size bytes.
+func (s *WebTransportSession) intake(str receiveStream, size int64) *wtIntake {
+	if s.flow == nil {
+		return nil
+	}
+	i := &wtIntake{flow: s.flow, head: size, violate: s.violated}
+	str.SetReceiveFinalSizeCallback(i.size)
+	return i
+}
+
+func (s *WebTransportSession) deadline() *wtDeadline {
+	if s.flow == nil {
+		return nil
+	}
+	return new(wtDeadline)
+}
+
+// enter notes a stream until it has ended, and counts one of the peer's. sending ends with its sending side.
 func (s *WebTransportSession) enter(t wtEnder, h *half, sending context.Context) error {
+	if fromServer := h.id&1 == 1; fromServer != s.wt.server {
+		if err := s.flow.accept(kindOf(h.id)); err != nil {
+			s.violated(err)
+			return err
+		}
+	}
 	if err := s.add(h.id, t); err != nil {
 		return err
 	}
