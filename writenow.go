@@ -39,12 +39,17 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 	case !ok:
 		return false
 	default:
-		c.left(batch)
-		if !c.out.rest() {
-			c.startWriter()
-		}
+		c.written(batch)
 	}
 	return true
+}
+
+// written takes note of what TryWrite has written, and leaves the rest to a writer.
+func (c *Conn) written(batch []Outbound) {
+	c.left(batch)
+	if !c.out.rest() {
+		c.startWriter()
+	}
 }
 
 // writeRest is the writer, which begins with a batch that it was given.
