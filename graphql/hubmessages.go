@@ -116,7 +116,8 @@ func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hu
 	case after != "":
 		return nil, hubError(what, &comm.PeerError{
 			Code:    comm.CodeBadPosition,
-			Message: "after needs a group: what the client's user and everyone were sent goes on at the position of the hello",
+			Message: "after " + strconv.Quote(shorten(after)) + " without a group: allowed is a position together with its group; " +
+				"what the client's user and everyone were sent goes on in events, at the position that the hello gives",
 		})
 	case s.Conn() == nil:
 		return nil, hubError(what, ErrNoGateway)

@@ -48,7 +48,9 @@ import (
 // HubJoined first, then HubMessage, and HubGap where the group's history has lost some; HubLeft is the last if
 // the service, or the mutation leave, takes the client out of the group. Given as after, the position of the last
 // event that a client has seen lets it go on behind that one. Without a group they are the messages to the
-// connection itself, to its user and to everyone, from now on. The server acknowledges what is said so.
+// connection itself, to its user and to everyone, from now on; after is refused as BAD_POSITION then, because a
+// connection enters the logs of its user and of everyone but once, at the position of its hello: see events. The
+// server acknowledges what is said so.
 //
 // # Events
 //
