@@ -24,8 +24,8 @@ type feed[T any] interface {
 type found uint8
 
 const (
-	nothing found = iota // now
-	anEvent               // or the error of one
+	nothing found = iota // as yet
+	anEvent              // or the error of one
 	theEnd
 )
 
@@ -70,12 +70,12 @@ func (f values[T]) next() (reflect.Value, error, found) {
 	return valueOf(&v), err, is
 }
 
-// subscribeFeed registers a feed as the source of a field of Subscription.
-func subscribeFeed[A, R any](coord string, f func(context.Context, A, *resolver) (feed[R], error), opts ...FieldOption) SchemaOption {
+// subscribeFeed registers what makes the feeds of a field of Subscription.
+func subscribeFeed[A, R any](coord string, f func(context.Context, A) (feed[R], error), opts ...FieldOption) SchemaOption {
 	r := newResolver[Root, A, R](coord, kindSubscribe, opts)
 	r.parent = nil
 	r.feed = func(ctx context.Context, args any) (feed[reflect.Value], error) {
-		src, err := f(ctx, argsAs[A](args), r)
+		src, err := f(ctx, argsAs[A](args))
 		if err != nil || src == nil {
 			return nil, err
 		}

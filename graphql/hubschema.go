@@ -149,8 +149,8 @@ func (b *builder) prepareHub() {
 		Resolve(mutation+".leave", hubLeave, inTurn),
 		Resolve(mutation+".refresh", hubRefresh),
 		Resolve(mutation+".close", hubClose, inTurn),
-		Subscribe(subscription+".messages", hubMessages, inTurn),
-		Subscribe(subscription+".events", hubEvents, inTurn),
+		subscribeFeed(subscription+".messages", hubMessages, inTurn),
+		subscribeFeed(subscription+".events", hubEvents, inTurn),
 	} {
 		o.applySchema(b)
 	}

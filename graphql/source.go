@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -21,7 +22,9 @@ type Source[T any] interface {
 type SourceFunc[T any] func(ctx context.Context, to *Sink[T]) (stop func(), err error)
 
 // Open calls f.
-func (f SourceFunc[T]) Open(ctx context.Context, to *Sink[T]) (stop func(), err error) { return f(ctx, to) }
+func (f SourceFunc[T]) Open(ctx context.Context, to *Sink[T]) (stop func(), err error) {
+	return f(ctx, to)
+}
 
 // SubscribeTo registers the source of a field of Subscription whose events are pushed, which suits what has many
 // subscribers better than [Subscribe]: a subscription has a goroutine only while its events are executed, as long as
@@ -30,15 +33,13 @@ func (f SourceFunc[T]) Open(ctx context.Context, to *Sink[T]) (stop func(), err 
 //
 // Nobody waits for a slow client: its events wait in a queue, see [Queue] and [KeepLatest].
 func SubscribeTo[A, R any](coord string, f func(context.Context, A) (Source[R], error), opts ...FieldOption) SchemaOption {
-	return subscribeFeed(coord, func(ctx context.Context, args A, r *resolver) (feed[R], error) {
+	bounds := newResolver[Root, A, R](coord, kindSubscribe, opts)
+	return subscribeFeed(coord, func(ctx context.Context, args A) (feed[R], error) {
 		src, err := f(ctx, args)
 		if err != nil || src == nil {
 			return nil, err
 		}
-		k := &Sink[R]{most: r.queue, latest: r.latest}
-		if k.most == 0 {
-			k.most = defaultQueue
-		}
+		k := &Sink[R]{most: cmp.Or(bounds.queue, defaultQueue), latest: bounds.latest}
 		if k.stop, err = src.Open(ctx, k); err != nil {
 			return nil, err
 		}

@@ -261,11 +261,16 @@ func (s *Subscriber) stop(id string) bool {
 	return true
 }
 
-// run executes an operation and says each of its responses, on a goroutine of its own. The next event of its
-// source is asked for when the response to the last one has been given to the network.
+// run executes an operation and says each of its responses. The goroutine is the operation's own: it goes on for as
+// long as the operation, unless that has a feed. The next event is asked for when the response to the last one has been
+// given to the network.
 func (s *Subscriber) run(op *running, req *Request) {
-	defer s.leave(op)
-	if st := s.begin(op, req); st != nil {
+	switch st := s.begin(op, req); {
+	case st == nil:
+		s.leave(op)
+	case st.feed != nil:
+		st.deliverTo(&answering{s: s, op: op})
+	default:
 		s.answer(op, st)
 	}
 }
@@ -290,16 +295,38 @@ func (s *Subscriber) begin(op *running, req *Request) *Stream {
 
 // answer says the responses of an operation. Goroutines wait here for the next event: see Stream.responses.
 func (s *Subscriber) answer(op *running, st *Stream) {
+	a := answering{s: s, op: op}
+	defer a.over()
 	for body, out := range st.Responses() {
-		if out.RequestError {
-			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
-			return
-		}
-		if !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) }) {
+		if !a.response(body, out) {
 			return
 		}
 	}
-	s.conclude(op, func() error { return s.carrier.complete(op.id) })
+}
+
+// answering says the responses of one operation, and leaves when it is over.
+type answering struct {
+	s    *Subscriber
+	op   *running
+	said bool // the last has been said, or nobody wants it
+}
+
+func (a *answering) response(body []byte, out Outcome) bool {
+	s, op := a.s, a.op
+	if out.RequestError {
+		a.said = true
+		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
+		return false
+	}
+	a.said = !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) })
+	return !a.said
+}
+
+func (a *answering) over() {
+	defer a.s.leave(a.op)
+	if !a.said {
+		a.s.conclude(a.op, func() error { return a.s.carrier.complete(a.op.id) })
+	}
 }
 
 // conclude says the last of an operation. Its client may begin another one with the id as soon as it hears that.
