@@ -77,6 +77,10 @@ import (
 // that of a write. Then, or if a subscription to messages comes first, nobody has taken them, and events begin with what
 // comes next.
 //
+// An event stream of the single connection mode has no hello, and is not told welcome: it is opened by a request without
+// a body, before there is any operation. Its client is admitted by its headers alone, and can continue each group by
+// after; what needs a session or the logs of the user and of everyone needs another transport.
+//
 // A hello of another version or one that is not well-formed is refused: the connection is closed with 4400. That of a
 // session that is revoked is closed with 4401, on which libraries stay away, what OnConnect refuses with 4403. The
 // reason is the protocol's code and text, such as "unsupported_version: version 9: allowed is 1".
@@ -87,13 +91,17 @@ import (
 // without to the service's handler of the type takes it. call answers what the service's handler returns, or
 // another connection. Both stand in line with all else that the connection sends: its rate, middleware and
 // authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. What a client
-// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something.
+// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something; an
+// operation with several such fields counts as many times. The one thing that counts twice is a subscription to
+// messages that goes back to a position in a group that the connection is in already: it is a leave and a join.
 //
 // The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
 // that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which
 // they have come, so a client need not wait for one answer before it sends the next, as far as [WithMaxOperations]
-// lets it. reply, ack and refresh go past them, since they may be what another one waits for. Answers come in any
-// order, and in none with events.
+// lets it. reply, ack and refresh go past them, since they may be what another one waits for. It is the first field
+// that keeps an operation's place, until it has reached the hub: what further fields of a mutation give the hub comes
+// when they are executed, and a mutation that begins with a field of another kind has no place, wherever in it send
+// stands. Answers come in any order, and in none with events.
 //
 // # Access
 //
