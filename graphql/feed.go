@@ -11,7 +11,7 @@ import (
 type feed[T any] interface {
 	// begin says whom to wake once there may be an event after next had none. wake does not wait.
 	begin(wake func())
-	next() (v T, err error, is found)
+	next() (v T, is found, err error)
 	// took says that the response to the last event has been taken.
 	took()
 	// end says that no more events are wanted, and wakes. It may be called at any time, by anybody, and again.
@@ -29,7 +29,7 @@ const (
 	theEnd
 )
 
-// iterate asks a feed on the goroutine of a loop, which waits.
+// iterate asks a feed on the goroutine of a loop, which waits. It is the caller's to close the feed then.
 func iterate[T any](ctx context.Context, f feed[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		more := make(chan struct{}, 1)
@@ -39,9 +39,8 @@ func iterate[T any](ctx context.Context, f feed[T]) iter.Seq2[T, error] {
 			default:
 			}
 		})
-		defer f.close()
 		for ctx.Err() == nil {
-			v, err, is := f.next()
+			v, is, err := f.next()
 			switch {
 			case is == theEnd:
 				return
@@ -62,12 +61,12 @@ func iterate[T any](ctx context.Context, f feed[T]) iter.Seq2[T, error] {
 // values is a feed for the executor.
 type values[T any] struct{ feed[T] }
 
-func (f values[T]) next() (reflect.Value, error, found) {
-	v, err, is := f.feed.next()
+func (f values[T]) next() (reflect.Value, found, error) {
+	v, is, err := f.feed.next()
 	if is != anEvent {
-		return reflect.Value{}, nil, is
+		return reflect.Value{}, is, nil
 	}
-	return valueOf(&v), err, is
+	return valueOf(&v), is, err
 }
 
 // subscribeFeed registers what makes the feeds of a field of Subscription.

@@ -129,20 +129,20 @@ func (r *eventReader) position() *string {
 	return r.text
 }
 
-func (r *eventReader) next() (e hubEvent, err error, is found) {
+func (r *eventReader) next() (e hubEvent, is found, err error) {
 	if r.first != nil {
 		e, r.first = r.first, nil
-		return e, nil, anEvent
+		return e, anEvent, nil
 	}
-	f, err, is := r.takerFeed.next()
+	f, is, err := r.takerFeed.next()
 	switch {
 	case is != anEvent:
-		return nil, nil, is
+		return nil, is, nil
 	case err != nil:
-		return nil, hubError(r.what, err), anEvent
+		return nil, anEvent, hubError(r.what, err)
 	}
 	e, err = r.event(f)
-	return e, err, anEvent
+	return e, anEvent, err
 }
 
 func (r *eventReader) event(f *comm.Frame) (hubEvent, error) {

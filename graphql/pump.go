@@ -81,7 +81,7 @@ func (p *pump) turn(w *workbench) found {
 		if st.ctx.Err() != nil {
 			return theEnd
 		}
-		v, err, is := st.feed.next()
+		v, is, err := st.feed.next()
 		if is != anEvent {
 			return is
 		}
@@ -98,7 +98,6 @@ func (p *pump) turn(w *workbench) found {
 
 // finish is the end of a subscription.
 func (p *pump) finish() {
-	p.st.leave()
 	p.st.closeFeed()
 	p.st.cancel()
 	p.to.over()

@@ -135,17 +135,17 @@ func (k *Sink[T]) begin(wake func()) {
 	k.wake = wake
 }
 
-func (k *Sink[T]) next() (v T, err error, is found) {
+func (k *Sink[T]) next() (v T, is found, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, ok := k.queue.Pop()
 	switch {
 	case ok:
-		return e.v, e.err, anEvent
+		return e.v, anEvent, e.err
 	case k.ending:
-		return v, nil, theEnd
+		return v, theEnd, nil
 	}
-	return v, nil, nothing
+	return v, nothing, nil
 }
 
 func (k *Sink[T]) took() {}

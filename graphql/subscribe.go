@@ -118,6 +118,7 @@ func (st *Stream) endFeed() {
 // closeFeed is endFeed for who has asked for events.
 func (st *Stream) closeFeed() {
 	defer st.logPanic()
+	st.leave()
 	st.feed.close()
 }
 
@@ -179,6 +180,7 @@ func (st *Stream) responses(yield func([]byte, Outcome) bool) {
 	defer d.end()
 	switch {
 	case st.feed != nil:
+		defer st.closeFeed()
 		iterate(st.ctx, st.feed)(d.event)
 	case st.op.kind == Subscription:
 		st.source(d.event)

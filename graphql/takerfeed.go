@@ -36,28 +36,29 @@ func (f *takerFeed) loop() iter.Seq2[*comm.Frame, error] {
 	frames := iterate(f.ctx, f)
 	return func(yield func(*comm.Frame, error) bool) {
 		defer stop()
+		defer f.close()
 		frames(yield)
 	}
 }
 
-func (f *takerFeed) next() (*comm.Frame, error, found) {
+func (f *takerFeed) next() (*comm.Frame, found, error) {
 	for f.at == len(f.list) {
 		switch err := f.err; {
 		case err != nil:
 			f.err = nil
-			return nil, err, anEvent
+			return nil, anEvent, err
 		case f.last:
-			return nil, nil, theEnd
+			return nil, theEnd, nil
 		}
 		f.worked()
 		f.list, f.last, f.err = f.take(f.list[:0])
 		if f.at = 0; len(f.list) == 0 && !f.last {
-			return nil, nil, nothing
+			return nil, nothing, nil
 		}
 	}
 	f.hand, f.list[f.at] = f.list[f.at], handed{}
 	f.at++
-	return f.hand.Frame, nil, anEvent
+	return f.hand.Frame, anEvent, nil
 }
 
 func (f *takerFeed) took() {

@@ -372,6 +372,22 @@ func TestSourceFunc(t *testing.T) {
 				}
 			}
 		}
+		for _, most := range []int{1, 3} { // by a loop: broken off, or to the end
+			stops.Store(0)
+			sinks = nil
+			st, _, _ := s.Subscribe(t.Context(), &graphql.Request{Query: `subscription { n(how: "panic later") }`})
+			sinks[0].Send(2)
+			sinks[0].End()
+			var list []string
+			for body := range st.Responses() {
+				if list = append(list, string(body)); len(list) == most {
+					break
+				}
+			}
+			if len(list) != min(most, 2) || stops.Load() != 1 {
+				t.Errorf("%d: %q, stopped %d times", most, list, stops.Load())
+			}
+		}
 		// One that nobody reads is let go with its context; and a stream is read once.
 		stops.Store(0)
 		ctx, cancel := context.WithCancel(t.Context())
