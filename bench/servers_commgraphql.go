@@ -20,7 +20,7 @@ type (
 		schema *graphql.Schema
 		source eventSource
 	}
-	tickTopic struct{ graphql.Topic[*gqlschema.Tick] }
+	tickTopic   struct{ graphql.Topic[*gqlschema.Tick] }
 	friendsArgs struct{ First int }
 	searchArgs  struct {
 		Filter gqlschema.Filter
@@ -31,9 +31,11 @@ type (
 
 func (commGraphQL) GraphQL(*spec) (answerer, error)          { return newCommQueries(newTopic()) }
 func (commGraphQL) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newTopic()) }
-func (commGraphQL) GraphQLHub(s *spec) (hub, error)          { return serveCommQueries(s)(newTopic()) }
-func (commLoop) GraphQLSource(*spec) (eventServer, error)    { return newCommQueries(newLoopSource()) }
-func (commLoop) GraphQLHub(s *spec) (hub, error)             { return serveCommQueries(s)(newLoopSource()) }
+func (commGraphQL) GraphQLHub(s *spec) (hub, error) { return serveCommQueries(s)(newTopic()) }
+
+func (commLoop) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newLoopSource()) }
+
+func (commLoop) GraphQLHub(s *spec) (hub, error) { return serveCommQueries(s)(newLoopSource()) }
 
 func newTopic() (eventSource, graphql.SchemaOption) {
 	t := &tickTopic{}
