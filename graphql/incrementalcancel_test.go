@@ -2,6 +2,7 @@ package graphql_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -143,3 +144,23 @@ func TestIncrementalFragmentAgain(t *testing.T) {
 		}
 	}
 }
+
+// A presenter and an observer that panic harm nobody: the client is told no more than that something went wrong.
+func TestPresenterPanics(t *testing.T) {
+	t.Parallel()
+	s := newLateSchema(t, graphql.WithErrorPresenter(func(_ context.Context, e *graphql.Error) {
+		e.Message = "half of a secret"
+		panic("presenter")
+	}), graphql.WithOperationObserver(panicking{}))
+	const want = `"errors":[{"message":"internal error","locations":[{"line":1,"column":%d}],"path":["h","fails"],"extensions":{"code":"INTERNAL"}}]`
+	for query, at := range map[string]int{`{ h { fails } }`: 7, `{ h { ... @defer { fails } } }`: 20} {
+		if all := strings.Join(parts(t, s.Schema, query), "\n"); !strings.Contains(all, fmt.Sprintf(want, at)) || strings.Contains(all, "secret") {
+			t.Errorf("%s: %s", query, all)
+		}
+	}
+	refused(t, s.Schema, `{ nonsense }`, ``, `{"errors":[{"message":"internal error"`)
+}
+
+type panicking struct{}
+
+func (panicking) Operation(context.Context, graphql.OperationEvent) { panic("observer") }

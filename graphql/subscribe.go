@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"reflect"
 	"sync/atomic"
 )
@@ -111,21 +110,15 @@ func (st *Stream) create(r *resolver, args any) (err error) {
 
 // endFeed lets the source of a feed go. What of the user's runs then must not take others with it.
 func (st *Stream) endFeed() {
-	defer st.logPanic()
+	defer st.s.caught(st.ctx, "graphql: the end of a source has panicked", func() {})
 	st.feed.end()
 }
 
 // closeFeed is endFeed for who has asked for events.
 func (st *Stream) closeFeed() {
-	defer st.logPanic()
+	defer st.s.caught(st.ctx, "graphql: the end of a source has panicked", func() {})
 	st.leave()
 	st.feed.close()
-}
-
-func (st *Stream) logPanic() {
-	if r := recover(); r != nil {
-		st.s.log().LogAttrs(st.ctx, slog.LevelError, "graphql: a source's end", slog.Any("error", newPanicError(r)))
-	}
 }
 
 // Responses yields each response, whole and as JSON. The bytes are the loop's until its next turn. The
