@@ -12,8 +12,9 @@ import (
 	"github.com/anasamu/comm/bench/internal/gqlschema"
 )
 
-// What subscriptions cost: many of one document and of one source, each looped
-// over by a goroutine of its own, as every transport of these libraries does.
+// What subscriptions cost: many of one document and of one source, each served
+// as the transports of its library do: looped over by a goroutine of its own,
+// or given to the library, which calls back.
 
 // A subscriber serves subscriptions of the schema.
 type subscriber interface {
@@ -22,9 +23,16 @@ type subscriber interface {
 
 type eventServer interface {
 	// Source is where the events come from.
-	Source() *gqlschema.Source
-	// Subscribe calls each with the response to every event, until ctx ends.
-	Subscribe(ctx context.Context, request []byte, each func(response []byte)) error
+	Source() eventSource
+	// Subscribe calls each with the response to every event, until ctx ends,
+	// and then done. It is called on a goroutine of the subscription's own.
+	Subscribe(ctx context.Context, request []byte, each func(response []byte), done func(error))
+}
+
+// An eventSource sends its events to all of its subscribers.
+type eventSource interface {
+	Publish(t *gqlschema.Tick)
+	Subscribers() int
 }
 
 var (
@@ -117,20 +125,24 @@ func liveBytes() (heap, stacks float64) {
 // open subscribes all, and waits until the source has them.
 func (r *subscriptions) open(ctx context.Context) error {
 	body := mustJSON(object{"query": tickQuery})
+	done := func(err error) {
+		if err != nil {
+			r.fail(err)
+		}
+		r.wg.Done()
+	}
 	for range r.n {
-		r.wg.Go(func() {
+		r.wg.Add(1)
+		go func() {
 			var last int
-			err := r.Subscribe(ctx, append([]byte(nil), body...), func(response []byte) {
+			r.Subscribe(ctx, append([]byte(nil), body...), func(response []byte) {
 				last++
 				if want := tickResponse(last); string(response) != want {
 					r.fail(fmt.Errorf("event %d: %.200q, not %q", last, response, want))
 				}
 				r.received.Add(1)
-			})
-			if err != nil {
-				r.fail(err)
-			}
-		})
+			}, done)
+		}()
 	}
 	return r.until(func() bool { return r.Source().Subscribers() == r.n })
 }

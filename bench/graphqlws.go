@@ -39,12 +39,12 @@ func socketRow(name, title string, conns, each int) row {
 // graphQLHub is a server whose one group are all subscriptions.
 type graphQLHub struct {
 	entry  entry
-	source *gqlschema.Source
+	source eventSource
 	seq    int
 }
 
 // serveGraphQL serves a GraphQL handler and its WebSockets with net/http.
-func serveGraphQL(s *spec, h http.Handler, source *gqlschema.Source) (hub, error) {
+func serveGraphQL(s *spec, h http.Handler, source eventSource) (hub, error) {
 	addr, err := serveHTTP(s, h)
 	return &graphQLHub{entry: entry{Addr: addr, WS: "/", Proto: "graphql-transport-ws", Hello: `{"type":"connection_init"}`}, source: source}, err
 }

@@ -31,6 +31,7 @@ type (
 func init() {
 	register(commSubject{commInfo: commInfo{"comm", "ws.MessageHandler; the hub with its defaults: a history of every group, queues of 1,024 messages and 1 MiB; only the limits on clients of one address and on rates are lifted; sse.WithHijack; package graphql with its defaults and limits"}})
 	register(commPortable{commInfo{"comm-portable", "the same with ws.WithPortableIO"}, commEcho{portable: true}})
+	register(commLoop{commInfo{"comm-loop", "package graphql where the source of the subscriptions is a loop over a channel of its own (graphql.Subscribe) instead of a shared graphql.Topic"}})
 	register(commNoLog{commInfo{"comm-nolog", "the hub as above without history, which no rival here keeps"}, commHubs{noLogs: true}})
 }
 

@@ -11,11 +11,16 @@ import (
 // commGraphQL is package graphql as its documentation says, with its limits.
 type commGraphQL struct{}
 
+// commLoop is the same where the source of the subscriptions is a loop over a
+// channel, as a rival's is, and not a graphql.Topic.
+type commLoop struct{ commInfo }
+
 type (
 	commQueries struct {
 		schema *graphql.Schema
-		source gqlschema.Source
+		source eventSource
 	}
+	tickTopic   struct{ graphql.Topic[*gqlschema.Tick] }
 	friendsArgs struct{ First int }
 	searchArgs  struct {
 		Filter gqlschema.Filter
@@ -24,11 +29,33 @@ type (
 	userArgs struct{ ID string }
 )
 
-func (commGraphQL) GraphQL(*spec) (answerer, error)          { return newCommQueries() }
-func (commGraphQL) GraphQLSource(*spec) (eventServer, error) { return newCommQueries() }
+func (commGraphQL) GraphQL(*spec) (answerer, error)          { return newCommQueries(newTopic()) }
+func (commGraphQL) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newTopic()) }
+func (commGraphQL) GraphQLHub(s *spec) (hub, error) { return serveCommQueries(s)(newTopic()) }
 
-func newCommQueries() (*commQueries, error) {
-	q := &commQueries{}
+func (commLoop) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newLoopSource()) }
+
+func (commLoop) GraphQLHub(s *spec) (hub, error) { return serveCommQueries(s)(newLoopSource()) }
+
+func newTopic() (eventSource, graphql.SchemaOption) {
+	t := &tickTopic{}
+	return t, graphql.SubscribeTo("Subscription.tick", func(context.Context, graphql.NoArgs) (graphql.Source[*gqlschema.Tick], error) {
+		return &t.Topic, nil
+	})
+}
+
+func (t *tickTopic) Publish(tick *gqlschema.Tick) { t.Topic.Publish(tick) }
+func (t *tickTopic) Subscribers() int             { return t.Len() }
+
+func newLoopSource() (eventSource, graphql.SchemaOption) {
+	source := &gqlschema.Source{}
+	return source, graphql.Subscribe("Subscription.tick", func(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[*gqlschema.Tick, error], error) {
+		return ticks(ctx, source), nil
+	})
+}
+
+func newCommQueries(source eventSource, subscribe graphql.SchemaOption) (*commQueries, error) {
+	q := &commQueries{source: source}
 	s, err := graphql.NewSchema(
 		graphql.SDL(gqlschema.SDL),
 		graphql.Resolve("Query.hello", func(context.Context, graphql.Root, graphql.NoArgs) (string, error) { return gqlschema.Hello, nil }),
@@ -56,16 +83,16 @@ func newCommQueries() (*commQueries, error) {
 		graphql.Resolve("Parent.wait", func(_ context.Context, p *gqlschema.Parent, _ graphql.NoArgs) ([]*gqlschema.Child, error) {
 			return gqlschema.WaitForChildren(p), nil
 		}),
-		graphql.Subscribe("Subscription.tick", q.ticks),
+		subscribe,
 	)
 	q.schema = s
 	return q, err
 }
 
-func (q *commQueries) ticks(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[*gqlschema.Tick, error], error) {
-	c := q.source.Join()
+func ticks(ctx context.Context, source *gqlschema.Source) iter.Seq2[*gqlschema.Tick, error] {
+	c := source.Join()
 	return func(yield func(*gqlschema.Tick, error) bool) {
-		defer q.source.Leave(c)
+		defer source.Leave(c)
 		for {
 			select {
 			case t := <-c:
@@ -76,7 +103,7 @@ func (q *commQueries) ticks(ctx context.Context, _ graphql.NoArgs) (iter.Seq2[*g
 				return
 			}
 		}
-	}, nil
+	}
 }
 
 func (q *commQueries) Answer(dst, request []byte) ([]byte, error) {
@@ -88,31 +115,35 @@ func (q *commQueries) Answer(dst, request []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (q *commQueries) Source() *gqlschema.Source { return &q.source }
+func (q *commQueries) Source() eventSource { return q.source }
 
-func (q *commQueries) Subscribe(ctx context.Context, request []byte, each func([]byte)) error {
+func (q *commQueries) Subscribe(ctx context.Context, request []byte, each func([]byte), done func(error)) {
 	req, err := graphql.ParseRequest(request)
 	if err != nil {
-		return err
+		done(err)
+		return
 	}
 	stream, refused, _ := q.schema.Subscribe(ctx, req)
 	if stream == nil {
-		return errorsOf(refused)
+		done(errorsOf(refused))
+		return
 	}
-	for response := range stream.Responses() {
+	stream.Deliver(func(response []byte, _ graphql.Outcome) bool {
 		each(response)
-	}
-	return nil
+		return true
+	}, func() { done(nil) })
 }
 
-func (commGraphQL) GraphQLHub(s *spec) (hub, error) {
-	q, err := newCommQueries()
-	if err != nil {
-		return nil, err
+func serveCommQueries(s *spec) func(eventSource, graphql.SchemaOption) (hub, error) {
+	return func(source eventSource, subscribe graphql.SchemaOption) (hub, error) {
+		q, err := newCommQueries(source, subscribe)
+		if err != nil {
+			return nil, err
+		}
+		h, err := graphql.NewHandler(q.schema)
+		if err != nil {
+			return nil, err
+		}
+		return serveGraphQL(s, h, source)
 	}
-	h, err := graphql.NewHandler(q.schema)
-	if err != nil {
-		return nil, err
-	}
-	return serveGraphQL(s, h, &q.source)
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/anasamu/comm/bench/internal/gqlgen"
-	"github.com/anasamu/comm/bench/internal/gqlschema"
 )
 
 // gqlgenSubject is gqlgen: what its transport for POST does, without net/http.
@@ -72,9 +71,13 @@ func (g *gqlgenServer) Answer(dst, request []byte) ([]byte, error) {
 	return append(dst, doc...), err
 }
 
-func (g *gqlgenServer) Source() *gqlschema.Source { return &g.resolvers.Source }
+func (g *gqlgenServer) Source() eventSource { return &g.resolvers.Source }
 
-func (g *gqlgenServer) Subscribe(ctx context.Context, request []byte, each func([]byte)) error {
+func (g *gqlgenServer) Subscribe(ctx context.Context, request []byte, each func([]byte), done func(error)) {
+	done(g.loop(ctx, request, each))
+}
+
+func (g *gqlgenServer) loop(ctx context.Context, request []byte, each func([]byte)) error {
 	responses, ctx, err := g.begin(ctx, request)
 	if err != nil {
 		return err

@@ -220,6 +220,12 @@ func (b *builder) checkResolver(f *fieldDef) {
 	if (t == b.s.subscription) != (r.kind == kindSubscribe) {
 		b.problem(pos, "%s: fields of %s, and only they, are registered with Subscribe.", r.coord, "Subscription")
 	}
+	if r.queueSet && r.queue < 1 {
+		b.problem(pos, "%s: Queue(%d): 1 or more is needed.", r.coord, r.queue)
+	}
+	if (r.queueSet || r.latest) && r.feed == nil {
+		b.problem(pos, "%s: Queue and KeepLatest are for SubscribeTo.", r.coord)
+	}
 	switch {
 	case r.args == nil && len(f.args) > 0:
 		b.problem(pos, "%s has arguments (%s), but its function takes none.", r.coord, f.args[0].name)

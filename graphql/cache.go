@@ -22,13 +22,17 @@ type cacheEntry struct {
 	prev, next *cacheEntry // nil once it has been forgotten
 }
 
-// What an operation occupies, about: a document's tree is some 20 times its text. TestCacheEstimate holds it
-// against the heap.
+// What an operation occupies beside its plans, which count for themselves, about. A document's tree depends on how many
+// tokens its text has, and hardly on how long they are: of the text of people it is some 20 times the size, and of one
+// that is all short tokens 100 times and more. TestCacheEstimate holds it against the heap.
 const (
 	perEntry      = 1 << 10
-	perQueryByte  = 20
+	perToken      = 208
 	cacheOverhead = 256
 )
+
+// documentBytes is about what a document occupies, with its text.
+func documentBytes(query string) int { return perEntry + len(query) + perToken*tokens(query) }
 
 func newDocumentCache(most int) *documentCache {
 	c := &documentCache{most: most, entries: make(map[cacheKey]*cacheEntry)}
@@ -59,7 +63,7 @@ func (c *documentCache) front(e *cacheEntry) {
 
 // put keeps op, unless another request was first or it is larger than the whole cache.
 func (c *documentCache) put(query, name string, op *operation) {
-	bytes := perEntry + cacheOverhead + perQueryByte*len(query)
+	bytes := cacheOverhead + documentBytes(query)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := cacheKey{query, name}

@@ -116,10 +116,12 @@ func (r *run) done(start int, ok bool, mark int) done {
 		return done{data: r.buf[start:], errs: r.errs, later: r.later}
 	}
 	e := r.fatal
-	if e == nil && len(r.errs) > mark {
-		e = r.errs[len(r.errs)-1]
-	} else if e == nil {
+	switch {
+	case e != nil:
+	case r.more > 0: // what has failed came last
 		e = r.tooManyErrors()
+	default:
+		e = r.errs[len(r.errs)-1]
 	}
 	return done{errs: r.errs[:mark], failed: e}
 }

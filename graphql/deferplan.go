@@ -290,9 +290,6 @@ func (l *looker) delaying(list ast.DirectiveList) {
 
 // batches reports whether a field is fetched for many parents at once on any object that it may be on.
 func (l *looker) batches(f *ast.Field) bool {
-	if f.ObjectDefinition == nil {
-		return false
-	}
 	for _, p := range l.op.s.types[f.ObjectDefinition.Name].possible {
 		if d := p.fields[f.Name]; d != nil && d.r != nil && d.r.kind == kindBatch {
 			return true
@@ -301,12 +298,9 @@ func (l *looker) batches(f *ast.Field) bool {
 	return false
 }
 
-// planInParts is plan for an execution in parts. whole has each deferred fragment come by itself, with everything
+// planInParts is plan for an execution of an operation in parts. whole has each deferred fragment come by itself, with everything
 // that it selects; else nothing comes twice.
 func (op *operation) planInParts(vars variables, whole bool) *plan {
-	if !op.parts {
-		return op.plan(vars)
-	}
 	names := len(op.conds) + len(op.delays)
 	mask, kept := uint64(0), names <= 64
 	for i := range names {

@@ -243,9 +243,6 @@ func (t *part) waited() bool {
 
 // elementsArrived delivers elements of a list, and goes on with the next.
 func (d *delivery) elementsArrived(s *streamed, j *job) {
-	if !d.streams[s] {
-		return
-	}
 	out := j.done[0]
 	if len(out.data) > 0 {
 		d.words.elements(&d.out, s, out.data, out.errs)

@@ -90,7 +90,7 @@ func (st *Stream) deliver(p *plan, yield func([]byte, Outcome) bool) {
 		d.lazy.end(errUnfinished)
 		d.wg.Wait()
 		if st.s.observer != nil {
-			st.s.observer.Operation(st.ctx, OperationEvent{
+			st.s.observe(st.ctx, OperationEvent{
 				Kind: st.op.kind, Name: st.s.names.of(st.op), Start: began, Duration: time.Since(began),
 				Errors: all.Errors, RequestError: all.RequestError, Bytes: size,
 			})
@@ -202,9 +202,7 @@ func (d *delivery) taken() []*job {
 
 // abandon completes everything that is open with an error.
 func (d *delivery) abandon(e *Error) Outcome {
-	if d.s.presenter != nil {
-		d.s.presenter(d.lazy, e)
-	}
+	d.s.tell(d.lazy, e)
 	var open []*promise
 	for f := range d.current {
 		open = append(open, &f.promise)

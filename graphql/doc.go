@@ -4,8 +4,8 @@
 // A schema is written in SDL. Go functions are registered by schema coordinate ("User.posts") with
 // their types inferred, and [NewSchema] checks every one of them against the SDL before anything is
 // served: use [Get] for what a value can tell at once, [Resolve] for what may block, [Batch] for what is
-// fetched for many parents by one call, [Subscribe] for streams of events. Fields of structs need no
-// function; see [Bind].
+// fetched for many parents by one call, [SubscribeTo] with a [Topic] for events that many subscribe to, [Subscribe]
+// for a stream of each subscriber's own. Fields of structs need no function; see [Bind].
 //
 //	schema, err := graphql.NewSchema(
 //		graphql.SDL(sdl),
@@ -33,8 +33,12 @@
 // A client asks for them, and for any other operation, over WebSocket (the subprotocols graphql-transport-ws and
 // the older graphql-ws) or over an event stream (graphql-sse, in both of its modes), on the path of everything
 // else. Each such client is a [Subscriber]; in the gateway it is a connection like all others, which meets the
-// clients of other protocols in the same groups. A source is asked for its next event when the response to the
-// last one has been given to the network, so what a client does not read is not produced.
+// clients of other protocols in the same groups.
+//
+// The loop of [Subscribe] is asked for its next event when the response to the last one has been given to the network,
+// so what a client does not read is not produced; it has a goroutine as long as it lives. A source of [SubscribeTo] is
+// not held up by anybody: what a client has not read yet waits in a bounded queue, and while there is nothing for a
+// subscription it has no goroutine.
 //
 // # Limits
 //

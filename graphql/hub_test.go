@@ -355,6 +355,27 @@ func TestHubResume(t *testing.T) {
 	}
 }
 
+// What a position is good for, a client reads in the schema.
+func TestHubDescribesPositions(t *testing.T) {
+	t.Parallel()
+	var r struct {
+		Type struct {
+			Fields []struct {
+				Name string
+				Args []struct{ Name, Description string }
+			}
+		} `json:"__type"`
+	}
+	err := graphql.NewClient(schema(t, graphql.Hub())).Do(t.Context(), `{ __type(name: "Subscription") { fields { name args { name description } } } }`, nil, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := r.Type.Fields[0]
+	if after := messages.Args[1]; messages.Name != "messages" || after.Name != "after" || !strings.Contains(after.Description, "Without a group it is refused as BAD_POSITION") {
+		t.Errorf("%+v", messages)
+	}
+}
+
 // Refusals name what was to be done and why not, and have the codes of the client protocol.
 func TestHubRefusals(t *testing.T) {
 	t.Parallel()
@@ -382,7 +403,7 @@ func TestHubRefusals(t *testing.T) {
 		`subscription { messages(group: "") { position } }`:                                            `group|BAD_MESSAGE`,
 		`subscription { messages(group: "a", after: "?") { position } }`:                               `allowed is log@epoch:offset|BAD_POSITION`,
 		`subscription { messages(group: "a", after: "all@x:1") { position } }`:                         `is of other logs|BAD_POSITION`,
-		`subscription { messages(after: "all@x:1") { position } }`:                                     `after needs a group|BAD_POSITION`,
+		`subscription { messages(after: "all@x:1") { position } }`:                                     `after \"all@x:1\" without a group: allowed is a position together with its group|BAD_POSITION`,
 	} {
 		text, code, _ := strings.Cut(want, "|")
 		got := c.do(query)

@@ -2,7 +2,6 @@ package graphql
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"time"
 
@@ -91,7 +90,7 @@ func (h *hubSide) takeEvents() (t *taker, at comm.Position, first bool) {
 }
 
 // hubEvents is the source of Subscription.events.
-func hubEvents(ctx context.Context, _ NoArgs) (iter.Seq2[hubEvent, error], error) {
+func hubEvents(ctx context.Context, _ NoArgs) (feed[hubEvent], error) {
 	const what = "events"
 	s := TransportOf(ctx).Subscriber
 	if s.Conn() == nil {
@@ -107,22 +106,20 @@ func hubEvents(ctx context.Context, _ NoArgs) (iter.Seq2[hubEvent, error], error
 	if first { // it belongs to the hello, which counts as no message
 		s.speaks(ctx)
 	}
-	reader := &eventReader{at: at, what: what, acks: true}
-	events := reader.events(s.hub.loop(ctx, t, false, func() { s.hub.remove(t) }))
-	return func(yield func(hubEvent, error) bool) {
-		if yield(welcomeOf(s.hub.welcome(), reader.position()), nil) {
-			events(yield)
-		}
-	}, nil
+	r := &eventReader{takerFeed: s.hub.feed(ctx, t, false, func() { s.hub.remove(t) }), at: at, what: what, acks: true}
+	r.first = welcomeOf(s.hub.welcome(), r.position())
+	return r, nil
 }
 
-// eventReader turns frames into events, and knows how far they have come.
+// eventReader is a feed of events that are made of frames, and knows how far they have come.
 type eventReader struct {
-	what string
-	at   comm.Position
-	of   func(log string) bool // the logs whose places the position has; nil is all
-	acks bool                  // the client acknowledges
-	text *string               // of the position, as long as it stands
+	*takerFeed
+	first hubEvent // comes before all frames; nil once it has come
+	what  string
+	at    comm.Position
+	of    func(log string) bool // the logs whose places the position has; nil is all
+	acks  bool                  // the client acknowledges
+	text  *string               // of the position, as long as it stands
 }
 
 func (r *eventReader) position() *string {
@@ -132,20 +129,20 @@ func (r *eventReader) position() *string {
 	return r.text
 }
 
-func (r *eventReader) events(frames iter.Seq2[*comm.Frame, error]) iter.Seq2[hubEvent, error] {
-	return func(yield func(hubEvent, error) bool) {
-		for f, err := range frames {
-			var e hubEvent
-			if err == nil {
-				e, err = r.event(f)
-			} else {
-				err = hubError(r.what, err)
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
+func (r *eventReader) next() (e hubEvent, is found, err error) {
+	if r.first != nil {
+		e, r.first = r.first, nil
+		return e, anEvent, nil
 	}
+	f, is, err := r.takerFeed.next()
+	switch {
+	case is != anEvent:
+		return nil, is, nil
+	case err != nil:
+		return nil, anEvent, hubError(r.what, err)
+	}
+	e, err = r.event(f)
+	return e, anEvent, err
 }
 
 func (r *eventReader) event(f *comm.Frame) (hubEvent, error) {

@@ -3,7 +3,6 @@ package graphql
 import (
 	"context"
 	"encoding/json"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +71,7 @@ func hubMessages(ctx context.Context, args struct {
 	Group Opt[string]
 	After string
 },
-) (iter.Seq2[hubEvent, error], error) {
+) (feed[hubEvent], error) {
 	s := TransportOf(ctx).Subscriber
 	group, ok := args.Group.Get()
 	if !ok {
@@ -83,12 +82,12 @@ func hubMessages(ctx context.Context, args struct {
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	frames, err := s.Join(ctx, group, after)
+	frames, err := s.join(ctx, group, after)
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	r := &eventReader{what: what, of: func(log string) bool { return log == "group:"+group }}
-	return r.events(frames), nil
+	log := "group:" + group
+	return &eventReader{takerFeed: frames, what: what, of: func(l string) bool { return l == log }}, nil
 }
 
 // ofGroup names a group in what was to be done.
@@ -110,13 +109,14 @@ func afterOf(group, text string) (comm.Position, error) {
 }
 
 // ownMessages is what reaches the connection by another way than a group.
-func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hubEvent, error], error) {
+func ownMessages(ctx context.Context, s *Subscriber, after string) (feed[hubEvent], error) {
 	const what = "messages"
 	switch {
 	case after != "":
 		return nil, hubError(what, &comm.PeerError{
-			Code:    comm.CodeBadPosition,
-			Message: "after needs a group: what the client's user and everyone were sent goes on at the position of the hello",
+			Code: comm.CodeBadPosition,
+			Message: "after " + strconv.Quote(shorten(after)) + " without a group: allowed is a position together with its group; " +
+				"what the client's user and everyone were sent goes on in events, at the position that the hello gives",
 		})
 	case s.Conn() == nil:
 		return nil, hubError(what, ErrNoGateway)
@@ -126,17 +126,13 @@ func ownMessages(ctx context.Context, s *Subscriber, after string) (iter.Seq2[hu
 		return nil, hubError(what, err)
 	}
 	defer pass()
-	frames, err := s.Frames(ctx, isOwnMessage)
+	frames, err := s.frames(ctx, isOwnMessage)
 	if err != nil {
 		return nil, hubError(what, err)
 	}
-	r := &eventReader{what: what, at: s.hub.standing(), of: isOwnLog}
-	events := r.events(frames)
-	return func(yield func(hubEvent, error) bool) {
-		if yield(hubJoined{Position: r.position()}, nil) {
-			events(yield)
-		}
-	}, nil
+	r := &eventReader{takerFeed: frames, what: what, at: s.hub.standing(), of: isOwnLog}
+	r.first = hubJoined{Position: r.position()}
+	return r, nil
 }
 
 // standing is how far the connection has been given the logs of its user and of everyone.

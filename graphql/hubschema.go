@@ -48,7 +48,9 @@ import (
 // HubJoined first, then HubMessage, and HubGap where the group's history has lost some; HubLeft is the last if
 // the service, or the mutation leave, takes the client out of the group. Given as after, the position of the last
 // event that a client has seen lets it go on behind that one. Without a group they are the messages to the
-// connection itself, to its user and to everyone, from now on. The server acknowledges what is said so.
+// connection itself, to its user and to everyone, from now on; after is refused as BAD_POSITION then, because a
+// connection enters the logs of its user and of everyone but once, at the position of its hello: see events. The
+// server acknowledges what is said so.
 //
 // # Events
 //
@@ -75,6 +77,10 @@ import (
 // that of a write. Then, or if a subscription to messages comes first, nobody has taken them, and events begin with what
 // comes next.
 //
+// An event stream of the single connection mode has no hello, and is not told welcome: it is opened by a request without
+// a body, before there is any operation. Its client is admitted by its headers alone, and can continue each group by
+// after; what needs a session or the logs of the user and of everyone needs another transport.
+//
 // A hello of another version or one that is not well-formed is refused: the connection is closed with 4400. That of a
 // session that is revoked is closed with 4401, on which libraries stay away, what OnConnect refuses with 4403. The
 // reason is the protocol's code and text, such as "unsupported_version: version 9: allowed is 1".
@@ -85,13 +91,17 @@ import (
 // without to the service's handler of the type takes it. call answers what the service's handler returns, or
 // another connection. Both stand in line with all else that the connection sends: its rate, middleware and
 // authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. What a client
-// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something.
+// says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something; an
+// operation with several such fields counts as many times. The one thing that counts twice is a subscription to
+// messages that goes back to a position in a group that the connection is in already: it is a leave and a join.
 //
 // The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
 // that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which
 // they have come, so a client need not wait for one answer before it sends the next, as far as [WithMaxOperations]
-// lets it. reply, ack and refresh go past them, since they may be what another one waits for. Answers come in any
-// order, and in none with events.
+// lets it. reply, ack and refresh go past them, since they may be what another one waits for. It is the first field
+// that keeps an operation's place, until it has reached the hub: what further fields of a mutation give the hub comes
+// when they are executed, and a mutation that begins with a field of another kind has no place, wherever in it send
+// stands. Answers come in any order, and in none with events.
 //
 // # Access
 //
@@ -147,8 +157,8 @@ func (b *builder) prepareHub() {
 		Resolve(mutation+".leave", hubLeave, inTurn),
 		Resolve(mutation+".refresh", hubRefresh),
 		Resolve(mutation+".close", hubClose, inTurn),
-		Subscribe(subscription+".messages", hubMessages, inTurn),
-		Subscribe(subscription+".events", hubEvents, inTurn),
+		subscribeFeed(subscription+".messages", hubMessages, inTurn),
+		subscribeFeed(subscription+".events", hubEvents, inTurn),
 	} {
 		o.applySchema(b)
 	}

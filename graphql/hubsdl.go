@@ -44,8 +44,12 @@ const hubMutation = `
 `
 
 const hubSubscription = `
-  "What reaches the group, behind the position after if that is given; without a group what reaches the connection, its user and everyone."
-  messages(group: String, after: String): HubEvent!
+  "What reaches the group; without a group what reaches the connection, its user and everyone, from now on."
+  messages(
+    group: String
+    "The position of an event of this group's messages, behind which they begin. Without a group it is refused as BAD_POSITION: what the user and everyone were sent meanwhile comes in events, to a client that gives the position in its hello."
+    after: String
+  ): HubEvent!
   "All that reaches the connection, in one order: HubWelcome first, then messages, joins, gaps, calls and notices, and HubClosing last."
   events: HubEvent!
 `

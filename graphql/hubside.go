@@ -284,14 +284,15 @@ func (h *hubSide) detach(r comm.CloseReason) {
 	<-c.Done()
 }
 
-// Tell gives the hub a frame in the client's name and does not wait: a reply to a call, a message to others, a
-// leave. It blocks while the connection has too much for its handlers to do, as reading from a client would.
-// Errors: [ErrNoGateway], and ErrClosed when the connection has ended.
-func (s *Subscriber) Tell(f *comm.Frame) error {
+// Tell gives the hub a frame in the client's name and does not wait for an answer: a reply to a call, a message to
+// others, a leave. ctx is that of the resolver or source that says it: the operation and its first frame count
+// together as one message of the client's. It blocks while the connection has too much for its handlers to do, as
+// reading from a client would. Errors: [ErrNoGateway], ErrClosed when the connection has ended, and the context's.
+func (s *Subscriber) Tell(ctx context.Context, f *comm.Frame) error {
 	if s.Conn() == nil {
 		return ErrNoGateway
 	}
-	return s.hub.tell(f)
+	return s.hub.speak(ctx, f)
 }
 
 // Ask gives the hub a frame in the client's name, with an id of its own in place of the frame's, and waits for

@@ -49,6 +49,14 @@ type membership struct {
 // taken out of the group, it yields the left frame and ends. Errors: [ErrNoGateway]; a [*comm.PeerError] for
 // what the hub refuses, by its Code; ctx's.
 func (s *Subscriber) Join(ctx context.Context, group string, after comm.Position) (iter.Seq2[*comm.Frame, error], error) {
+	f, err := s.join(ctx, group, after)
+	if err != nil {
+		return nil, err
+	}
+	return f.loop(), nil
+}
+
+func (s *Subscriber) join(ctx context.Context, group string, after comm.Position) (*takerFeed, error) {
 	if s.Conn() == nil {
 		return nil, ErrNoGateway
 	}
@@ -69,7 +77,7 @@ func (s *Subscriber) Join(ctx context.Context, group string, after comm.Position
 	if err := h.join(ctx, m); err != nil {
 		return nil, err
 	}
-	return h.loop(ctx, m.taker, true, m.leave), nil
+	return h.feed(ctx, m.taker, true, m.leave), nil
 }
 
 // keep decides for the taker.

@@ -14,20 +14,7 @@ import (
 func repair(q string) (string, *Error) {
 	l := &lexical{q: q}
 	for l.i < len(q) && l.err == nil {
-		switch c := q[l.i]; {
-		case c == '#':
-			l.skip(func(c byte) bool { return c != '\n' && c != '\r' })
-		case strings.HasPrefix(q[l.i:], `"""`):
-			l.block()
-		case c == '"':
-			l.text()
-		case isDigit(c):
-			l.number()
-		case isNameStart(c):
-			l.skip(func(c byte) bool { return isNameStart(c) || isDigit(c) })
-		default:
-			l.i++
-		}
+		l.token()
 	}
 	if l.out == nil {
 		return q, l.err
@@ -42,6 +29,42 @@ type lexical struct {
 	out    []byte // q as it is repaired, up to copied; nil as long as nothing is
 	copied int
 	err    *Error
+}
+
+// token goes over a token, or over what is none.
+func (l *lexical) token() (is bool) {
+	switch c := l.q[l.i]; {
+	case c == '#':
+		l.skip(func(c byte) bool { return c != '\n' && c != '\r' })
+		return false
+	case c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == ',':
+		l.i++
+		return false
+	case strings.HasPrefix(l.q[l.i:], `"""`):
+		l.block()
+	case strings.HasPrefix(l.q[l.i:], `...`):
+		l.i += 3
+	case c == '"':
+		l.text()
+	case isDigit(c):
+		l.number()
+	case isNameStart(c):
+		l.skip(func(c byte) bool { return isNameStart(c) || isDigit(c) })
+	default:
+		l.i++
+	}
+	return true
+}
+
+// tokens counts the tokens of a text, up to what is wrong in it.
+func tokens(q string) (n int) {
+	l := &lexical{q: q}
+	for l.i < len(q) && l.err == nil {
+		if l.token() {
+			n++
+		}
+	}
+	return n
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -49,9 +49,13 @@ type resolver struct {
 	resolve   func(ctx context.Context, parent reflect.Value, args any) (reflect.Value, error)
 	batch     func(ctx context.Context, parents []instance, args any) (reflect.Value, error)
 	subscribe func(ctx context.Context, args any) (iter.Seq2[reflect.Value, error], error)
+	feed      func(ctx context.Context, args any) (feed[reflect.Value], error) // in place of subscribe
 
 	cost     int
 	multiply string
+	queue    int // of SubscribeTo; 0 is the default
+	queueSet bool
+	latest   bool
 	inTurn   bool // see line
 }
 
@@ -143,7 +147,8 @@ func Batch[P, A, R any](coord string, f func(context.Context, []P, A) ([]R, erro
 // Subscribe registers the source of a field of Subscription. An error of f is answered as a request
 // that failed; one in the sequence is the error of one event, and the stream goes on. f's context ends
 // when the client unsubscribes or goes, and the sequence must then end too. While the client's
-// connection takes nothing, the sequence's yield waits.
+// connection takes nothing, the sequence's yield waits. A sequence has a goroutine as long as it lives; for what many
+// subscribe to see [SubscribeTo].
 func Subscribe[A, R any](coord string, f func(context.Context, A) (iter.Seq2[R, error], error), opts ...FieldOption) SchemaOption {
 	r := newResolver[Root, A, R](coord, kindSubscribe, opts)
 	r.parent = nil

@@ -21,7 +21,8 @@ import (
 //     writes one answer or that puts the response inside of a frame of its own.
 //   - [Schema.Subscribe] executes any operation and yields each of its responses: one for a query or a
 //     mutation, any number for a subscription, and for incremental delivery the parts. The transport
-//     pulls; while it does not, the source waits. Ending the loop, or [Stream.Close], ends the source.
+//     pulls, on a goroutine of its own, or has them delivered, for which a subscription needs one only while
+//     there are events ([Stream.Deliver]). Ending the loop, or [Stream.Close], ends the source.
 //   - [WithTransport] says in the context where the operation came from: headers, the payload of
 //     connection_init, the connection of the gateway. Resolvers read it with [TransportOf].
 //

@@ -105,14 +105,12 @@ func (s *Schema) refuse(ctx context.Context, dst []byte, op *operation, errs []*
 	}
 	for _, err := range errs {
 		s.withoutHint(err)
-		if s.presenter != nil {
-			s.presenter(ctx, err)
-		}
+		s.tell(ctx, err)
 	}
 	dst = append(dst, '{')
 	dst = append(appendErrors(dst, errs), '}')
 	if s.observer != nil {
-		s.observer.Operation(ctx, e)
+		s.observe(ctx, e)
 	}
 	return dst, out
 }
@@ -160,7 +158,7 @@ func (s *Schema) executePlan(ctx context.Context, dst []byte, p *plan, vars vari
 	*r = run{path: r.path[:0]} //nolint:govet // nobody holds its locks any more
 	runs.Put(r)
 	if s.observer != nil && later == nil { // what has parts is over with the last
-		s.observer.Operation(ctx, OperationEvent{
+		s.observe(ctx, OperationEvent{
 			Kind: op.kind, Name: s.names.of(op), Start: began, Duration: time.Since(began), Errors: out.Errors, RequestError: out.RequestError, Bytes: size,
 		})
 	}
@@ -377,10 +375,35 @@ func (s *Schema) present(ctx context.Context, err error, f *planField, path []an
 	if e.Locations == nil && f != nil {
 		e.Locations = f.at("").Locations
 	}
-	if s.presenter != nil {
-		s.presenter(ctx, e)
-	}
+	s.tell(ctx, e)
 	return e
+}
+
+// tell has the presenter look at an error. One that panics has not decided what the client may know.
+func (s *Schema) tell(ctx context.Context, e *Error) {
+	if s.presenter == nil {
+		return
+	}
+	path, places := e.Path, e.Locations
+	defer s.caught(ctx, "graphql: the error presenter has panicked", func() {
+		*e = Error{Message: "internal error", Path: path, Locations: places, Extensions: map[string]any{"code": CodeInternal}}
+	})
+	s.presenter(ctx, e)
+}
+
+// observe tells the observer of an operation.
+func (s *Schema) observe(ctx context.Context, e OperationEvent) {
+	defer s.caught(ctx, "graphql: the operation observer has panicked", func() {})
+	s.observer.Operation(ctx, e)
+}
+
+// caught ends a panic of what the user has beside the execution, which must not take others with it.
+func (s *Schema) caught(ctx context.Context, what string, then func()) {
+	if r := recover(); r != nil {
+		p := newPanicError(r)
+		s.log().LogAttrs(ctx, slog.LevelError, what, slog.Any("error", p), slog.String("stack", string(p.Stack)))
+		then()
+	}
 }
 
 // lateness reports whether an error is that of a context that has ended by the limit of time.

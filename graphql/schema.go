@@ -36,6 +36,7 @@ type Schema struct {
 	persisted     *persistedQueries
 	trusted       *trustedDocuments
 	intro         *introSchema
+	pumps         pumps
 }
 
 // builder collects options and then everything that is wrong.

@@ -1,8 +1,11 @@
 package graphql_test
 
 import (
+	"context"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anasamu/comm/graphql"
 	"github.com/anasamu/comm/ws"
@@ -197,26 +200,61 @@ func TestCompleteEndsTheSource(t *testing.T) {
 	c.hears(`{"type":"pong"}`) // nothing is said of either
 }
 
-// The operations of one connection hold no more than 800 KiB of documents, which are much larger when they are parsed.
-// One alone may be larger.
+// The operations of one connection hold no more than 24 MiB of documents, which are much larger when they are parsed:
+// the more the shorter their tokens are. One alone may be larger.
 func TestDocumentsHeld(t *testing.T) {
 	t.Parallel()
-	_, _, url := serveNews(t)
-	c := initWS(t, url, nil)
-	begin := func(id string, kib int) string {
-		subscribe(c, id, strings.Repeat(" ", kib<<10)+`subscription { forever }`)
-		return c.hear()
+	var topic graphql.Topic[int]
+	h, err := graphql.NewHandler(schema(t, graphql.SDL(`type Query { a: Int } type Subscription { n(of: [Int]): Int }`), value("Query.a", 1),
+		graphql.WithLimits(graphql.Limits{Tokens: 200_000}),
+		graphql.SubscribeTo("Subscription.n", func(context.Context, struct{ Of []int }) (graphql.Source[int], error) { return &topic, nil })))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := begin("1", 900); got != next("1", "forever", "") {
-		t.Error(got)
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := initWS(t, srv.URL, nil)
+	begin := func(id string, list, pad int) string {
+		n := topic.Len()
+		subscribe(c, id, `subscription { n(of: [`+strings.Repeat("1 ", list)+strings.Repeat(" ", pad)+`]) }`)
+		c.say(`{"type":"ping"}`)
+		if s := c.hear(); s != `{"type":"pong"}` {
+			c.hears(`{"type":"pong"}`)
+			return s
+		}
+		eventually(t, "the subscription", func() bool { return topic.Len() == n+1 })
+		return ""
 	}
-	if got := begin("2", 1); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, "limit of 819200 bytes of documents at once on one connection") {
-		t.Error(got)
+	const refused = "limit of 25165824 bytes of documents at once on one connection"
+	for _, s := range []struct {
+		id        string
+		list, pad int
+		refused   bool
+	}{{"1", 130_000, 0, false}, {"2", 1, 0, true}} {
+		if got := begin(s.id, s.list, s.pad); strings.Contains(got, refused) != s.refused || got == "" == s.refused {
+			t.Errorf("%s: %s", s.id, got)
+		}
 	}
 	c.say(`{"id":"1","type":"complete"}`)
-	eventually(t, "room", func() bool { return begin("3", 500) == next("3", "forever", "") })
-	if got := begin("4", 500); !strings.Contains(got, "bytes of documents") {
-		t.Error(got)
+	eventually(t, "the end", func() bool { return topic.Len() == 0 })
+	for _, s := range []struct {
+		id        string
+		list, pad int
+		refused   bool
+	}{{"3", 100_000, 0, false}, {"4", 30_000, 0, true}, {"5", 1, 900_000, false}} { // what is no token is hardly anything
+		if got := begin(s.id, s.list, s.pad); strings.Contains(got, refused) != s.refused || got == "" == s.refused {
+			t.Errorf("%s: %s", s.id, got)
+		}
+	}
+	topic.End(nil)
+	if ends := c.hear() + c.hear(); !strings.Contains(ends, `{"id":"3","type":"complete"}`) || !strings.Contains(ends, `{"id":"5","type":"complete"}`) {
+		t.Error(ends)
+	}
+	c.CloseNow()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -161,10 +161,16 @@ func (l *hall) openSingle(x *exchange, token string, hs *comm.Handshake, done fu
 	l.hold(x, &held{e: e, hs: hs, done: done, place: place, serve: func(*Subscriber) { <-e.stream.Done() }})
 }
 
-// runAlone runs the one operation of a stream.
+// runAlone runs the one operation of a stream on the goroutine of its request.
 func (s *Subscriber) runAlone(req *Request) {
-	if op, err := s.arrive("", req); err == nil { // it fails only when the subscriber is leaving
-		s.run(op, req)
+	op, err := s.arrive("", req)
+	if err != nil { // the subscriber is leaving
+		return
+	}
+	if st := s.begin(op, req); st != nil {
+		s.answer(op, st)
+	} else {
+		s.leave(op)
 	}
 }
 

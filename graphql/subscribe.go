@@ -8,15 +8,17 @@ import (
 	"sync/atomic"
 )
 
-// Stream is the responses of one operation. [Schema.Subscribe] makes one. Its user takes them by one
-// loop over [Stream.Responses], and calls Close when it wants no more.
+// Stream is the responses of one operation. [Schema.Subscribe] makes one. Its user takes them once, by a
+// loop over [Stream.Responses] or by [Stream.Deliver], and calls Close when it wants no more.
 type Stream struct {
 	s      *Schema
 	ctx    context.Context
 	cancel context.CancelFunc
 	op     *operation
 	vars   variables
-	source iter.Seq2[reflect.Value, error]
+	source iter.Seq2[reflect.Value, error] // of a subscription; or
+	feed   feed[reflect.Value]
+	leave  func() bool // ends the wait for the end of ctx on the feed's behalf
 	taken  atomic.Bool
 	byPath bool // what is put off is told by path and label
 }
@@ -82,26 +84,84 @@ func (st *Stream) open() *Error {
 		args, e = st.s.makeArgs(f.def, f.nodes[0], st.vars)
 	}
 	if e == nil {
-		st.source, e = st.create(f, args)
+		e = st.create(f.def.r, args)
 	}
-	if e == nil && st.source == nil {
+	if e == nil && st.source == nil && st.feed == nil {
 		e = errors.New("graphql: " + f.def.r.coord + ": the source is nil")
 	}
 	if e != nil {
 		return st.s.present(st.ctx, e, f, []any{f.alias})
 	}
+	if st.feed != nil {
+		st.leave = context.AfterFunc(st.ctx, st.endFeed)
+	}
 	return nil
 }
 
-func (st *Stream) create(f *planField, args any) (seq iter.Seq2[reflect.Value, error], err error) {
+func (st *Stream) create(r *resolver, args any) (err error) {
 	defer recovered(&err)
-	return f.def.r.subscribe(st.ctx, args)
+	if r.feed != nil {
+		st.feed, err = r.feed(st.ctx, args)
+	} else {
+		st.source, err = r.subscribe(st.ctx, args)
+	}
+	return err
+}
+
+// endFeed lets the source of a feed go. What of the user's runs then must not take others with it.
+func (st *Stream) endFeed() {
+	defer st.s.caught(st.ctx, "graphql: the end of a source has panicked", func() {})
+	st.feed.end()
+}
+
+// closeFeed is endFeed for who has asked for events.
+func (st *Stream) closeFeed() {
+	defer st.s.caught(st.ctx, "graphql: the end of a source has panicked", func() {})
+	st.leave()
+	st.feed.close()
 }
 
 // Responses yields each response, whole and as JSON. The bytes are the loop's until its next turn. The
 // source runs on the caller's goroutine and only while the loop asks for more. When the loop ends, by
 // itself or by break, the source's context ends too. It can be ranged over once.
 func (st *Stream) Responses() iter.Seq2[[]byte, Outcome] { return st.responses }
+
+// Deliver calls each with each response, one at a time, until that returns false, and then done, both on goroutines of
+// its own. A subscription of [SubscribeTo] has one only while there are events; everything else has one until it is
+// over. It takes the place of a loop over [Stream.Responses]: the bytes are each's until it returns, and when it
+// returns false the source's context ends.
+func (st *Stream) Deliver(each func(response []byte, out Outcome) bool, done func()) {
+	st.deliverTo(&delivered{each, done})
+}
+
+// receiver is who is given responses on the stream's goroutines.
+type receiver interface {
+	response(body []byte, out Outcome) bool
+	over()
+}
+
+type delivered struct {
+	each func([]byte, Outcome) bool
+	done func()
+}
+
+func (d *delivered) response(body []byte, out Outcome) bool { return d.each(body, out) }
+func (d *delivered) over()                                  { d.done() }
+
+func (st *Stream) deliverTo(to receiver) {
+	if st.feed != nil && !st.taken.Swap(true) {
+		newPump(st, to)
+		return
+	}
+	go func() {
+		for body, out := range st.Responses() {
+			if !to.response(body, out) {
+				break
+			}
+		}
+		to.over()
+	}()
+}
 
 // responses is where the goroutine of a subscription waits for its next event, so it and what it calls
 // keep little on the stack: a few hundred bytes more would double the stack of every subscription.
@@ -111,9 +171,13 @@ func (st *Stream) responses(yield func([]byte, Outcome) bool) {
 	}
 	d := &loop{st: st, yield: yield}
 	defer d.end()
-	if st.op.kind == Subscription {
+	switch {
+	case st.feed != nil:
+		defer st.closeFeed()
+		iterate(st.ctx, st.feed)(d.event)
+	case st.op.kind == Subscription:
 		st.source(d.event)
-	} else {
+	default:
 		d.once()
 	}
 }

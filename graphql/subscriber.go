@@ -54,7 +54,7 @@ type Subscriber struct {
 	ops      map[string]*running
 	active   int           // operations that count against the limit
 	held     int           // bytes of their requests
-	texts    int           // bytes of the documents in these
+	docs     int           // what the documents in these occupy
 	short    int           // those that run and are, as far as is known, no subscriptions
 	answered chan struct{} // closed when there are none of these; nil while nobody waits for that
 	draining bool          // subscriptions have ended, and no operation begins
@@ -79,7 +79,7 @@ type carrier interface {
 type running struct {
 	id      string
 	size    int             // of its request
-	text    int             // of its document
+	docs    int             // what its document occupies
 	ctx     context.Context // of its resolvers; it ends with the source too, and then there is something left to say
 	cancel  context.CancelFunc
 	stopped atomic.Bool // nothing more is said of it
@@ -145,22 +145,25 @@ var (
 // documents and variables stay as long as they run.
 const requestsHeld = 4
 
-// documentsHeld bounds the text of their documents, unless there is but one: a parsed document is some 30 times its
-// text. Persisted and trusted documents do not count.
-const documentsHeld = 800 << 10
+// documentsHeld bounds what their documents occupy, as documentBytes has it, unless there is but one. Persisted and
+// trusted documents do not count.
+const documentsHeld = 24 << 20
 
 // enter makes an operation known by its id, unless one of that id runs, or too many do.
 func (s *Subscriber) enter(id string, req *Request) (*running, error) {
+	size, docs := len(req.Query)+len(req.Variables)+len(req.Extensions), 0
+	if req.Query != "" {
+		docs = documentBytes(req.Query)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, dup := s.ops[id]; dup {
 		return nil, errDuplicateID
 	}
-	size := len(req.Query) + len(req.Variables) + len(req.Extensions)
 	if bytes := requestsHeld * s.h.maxBody; s.held+size > bytes {
 		return nil, limitError("bytes of requests at once on one connection", bytes)
 	}
-	if text := len(req.Query); s.texts > 0 && s.texts+text > documentsHeld {
+	if s.docs > 0 && s.docs+docs > documentsHeld {
 		return nil, limitError("bytes of documents at once on one connection", documentsHeld)
 	}
 	if most := s.h.operations; s.active >= most {
@@ -170,9 +173,9 @@ func (s *Subscriber) enter(id string, req *Request) (*running, error) {
 		return nil, errLeaving
 	}
 	s.active++
-	op := &running{id: id, size: size, text: len(req.Query)}
+	op := &running{id: id, size: size, docs: docs}
 	s.held += size
-	s.texts += op.text
+	s.docs += op.docs
 	s.short++
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.ops[id] = op
@@ -241,7 +244,7 @@ func (s *Subscriber) release(op *running) {
 	op.over = true
 	s.active--
 	s.held -= op.size
-	s.texts -= op.text
+	s.docs -= op.docs
 	if s.ops[op.id] == op {
 		delete(s.ops, op.id)
 	}
@@ -261,11 +264,16 @@ func (s *Subscriber) stop(id string) bool {
 	return true
 }
 
-// run executes an operation and says each of its responses, on a goroutine of its own. The next event of its
-// source is asked for when the response to the last one has been given to the network.
+// run executes an operation and says each of its responses. The goroutine is the operation's own: it goes on for as
+// long as the operation, unless that has a feed. The next event is asked for when the response to the last one has been
+// given to the network.
 func (s *Subscriber) run(op *running, req *Request) {
-	defer s.leave(op)
-	if st := s.begin(op, req); st != nil {
+	switch st := s.begin(op, req); {
+	case st == nil:
+		s.leave(op)
+	case st.feed != nil:
+		st.deliverTo(&answering{s: s, op: op})
+	default:
 		s.answer(op, st)
 	}
 }
@@ -290,16 +298,38 @@ func (s *Subscriber) begin(op *running, req *Request) *Stream {
 
 // answer says the responses of an operation. Goroutines wait here for the next event: see Stream.responses.
 func (s *Subscriber) answer(op *running, st *Stream) {
+	a := answering{s: s, op: op}
+	defer a.over()
 	for body, out := range st.Responses() {
-		if out.RequestError {
-			s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
-			return
-		}
-		if !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) }) {
+		if !a.response(body, out) {
 			return
 		}
 	}
-	s.conclude(op, func() error { return s.carrier.complete(op.id) })
+}
+
+// answering says the responses of one operation, and leaves when it is over.
+type answering struct {
+	s    *Subscriber
+	op   *running
+	said bool // the last has been said, or nobody wants it
+}
+
+func (a *answering) response(body []byte, out Outcome) bool {
+	s, op := a.s, a.op
+	if out.RequestError {
+		a.said = true
+		s.conclude(op, func() error { return s.carrier.refuse(op.id, body, out.Errors) })
+		return false
+	}
+	a.said = !s.speak(op.ctx, op, func() error { return s.carrier.next(op.id, body) })
+	return !a.said
+}
+
+func (a *answering) over() {
+	defer a.s.leave(a.op)
+	if !a.said {
+		a.s.conclude(a.op, func() error { return a.s.carrier.complete(a.op.id) })
+	}
 }
 
 // conclude says the last of an operation. Its client may begin another one with the id as soon as it hears that.

@@ -20,7 +20,7 @@ import (
 // hubOptions are a schema that takes what the hub sends to the connection of an operation.
 func hubOptions() []graphql.Option {
 	return []graphql.Option{
-		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String } type Subscription { group(name: String!, after: String = ""): String frames: String answers: String slow: String }`),
+		graphql.SDL(`type Query { user: String conn: String ask(group: String!): String tell(n: Int!): Boolean } type Subscription { group(name: String!, after: String = ""): String frames: String answers: String slow: String }`),
 		graphql.Resolve("Query.user", func(ctx context.Context, _ graphql.Root, _ graphql.NoArgs) (string, error) {
 			t := graphql.TransportOf(ctx)
 			id, _ := t.Handshake.Identity()
@@ -49,6 +49,13 @@ func hubOptions() []graphql.Option {
 			}
 			return f.Op.String(), nil
 		}),
+		graphql.Resolve("Query.tell", func(ctx context.Context, _ graphql.Root, a struct{ N int }) (bool, error) {
+			f, err := comm.JSON().ParseFrame(fmt.Appendf(nil, `{"type":"n","content":%d}`, a.N))
+			if err != nil {
+				return false, err
+			}
+			return true, graphql.TransportOf(ctx).Subscriber.Tell(ctx, f)
+		}),
 		graphql.Subscribe("Subscription.group", func(ctx context.Context, a struct{ Name, After string }) (iter.Seq2[string, error], error) {
 			after, err := comm.ParsePosition(a.After)
 			if err != nil {
@@ -71,7 +78,7 @@ func hubOptions() []graphql.Option {
 				for f := range frames {
 					reply, err := comm.JSON().ParseFrame(fmt.Appendf(nil, `{"op":"reply","id":%q,"content":"told"}`, f.ID))
 					if err == nil {
-						err = s.Tell(reply)
+						err = s.Tell(ctx, reply)
 					}
 					if !yield(f.Message.Type(), err) {
 						return
@@ -427,7 +434,7 @@ func TestNoGateway(t *testing.T) {
 	_, err := s.Join(t.Context(), "g", comm.Position{})
 	_, err2 := s.Frames(t.Context(), nil)
 	_, err3 := s.Ask(t.Context(), &comm.Frame{})
-	for _, err := range []error{err, err2, err3, s.Tell(&comm.Frame{})} {
+	for _, err := range []error{err, err2, err3, s.Tell(t.Context(), &comm.Frame{})} {
 		if !errors.Is(err, graphql.ErrNoGateway) {
 			t.Error(err)
 		}

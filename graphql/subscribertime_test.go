@@ -304,6 +304,26 @@ func TestMessageRate(t *testing.T) {
 	})
 }
 
+// An operation that tells the hub something counts once against the rate, with it.
+func TestTellRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryHub(t, comm.WithMessageRate(1, 20))
+		var heard atomic.Int32
+		comm.On(g.Manager, "n", func(context.Context, *comm.Conn, int) error { heard.Add(1); return nil })
+		c := initWS(t, g.url, g.DialContext)
+		for n := range 22 {
+			if got := c.do(fmt.Sprintf(`{ tell(n: %d) }`, n)); got != `{"data":{"tell":true}}` {
+				t.Fatal(got)
+			}
+		}
+		synctest.Wait()
+		if n := heard.Load(); n != 20 {
+			t.Errorf("the hub has taken %d of 22, want 20", n)
+		}
+	})
+}
+
 // A client that does not read its socket while the hub sends to it loses its connection as a slow one, and what
 // waits for it is bounded by the manager.
 func TestSlowSocketInTheHub(t *testing.T) {

@@ -3,7 +3,6 @@ package graphql
 import (
 	"context"
 	"crypto/rand"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -27,8 +26,7 @@ type taker struct {
 	err   error         // why it is over, if the loop is to be told
 	works bool          // the loop has taken frames and is not through with them
 	idle  chan struct{} // closed when it is, and none waits; nil while nobody waits for that
-
-	more chan struct{} // holds one when there is something for the loop
+	awake func()        // tells the loop that there is something for it; nil before it begins
 }
 
 // handed is a frame as a taker has it.
@@ -53,7 +51,7 @@ const (
 )
 
 func newTaker(keep func(*comm.Frame) bool) *taker {
-	return &taker{keep: keep, more: make(chan struct{}, 1)}
+	return &taker{keep: keep}
 }
 
 // full reports whether put would have somebody wait.
@@ -99,11 +97,17 @@ func (t *taker) add(f *comm.Frame) {
 	t.wake()
 }
 
+// wake tells the loop. t.mu is held.
 func (t *taker) wake() {
-	select {
-	case t.more <- struct{}{}:
-	default:
+	if t.awake != nil {
+		t.awake()
 	}
+}
+
+func (t *taker) begin(wake func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.awake = wake
 }
 
 // take returns what waits, in place of which spare is filled next.
@@ -202,91 +206,6 @@ func (h *hubSide) drop(list []handed) {
 		if f.open != nil && f.open.Add(-1) == 0 && h.s.ctx.Err() == nil {
 			h.decline(f.Frame)
 		}
-	}
-}
-
-// Frames yields what the hub sends to the connection from now on, in its order, as far as keep wants it: by
-// default messages and calls, among them those of groups. f.Log is the position of a message of a log; what a
-// second Join of a group has replayed does not come again. It takes until the loop or ctx ends; ctx is that of a
-// subscription's source, or any other that surely ends. The frames must not be modified. A call is answered by
-// [Subscriber.Tell] with a reply of its id.
-//
-// keep is called on the connection's writer with all frames but those that answer Ask: it must be quick, and
-// call no method of the subscriber. Errors: [ErrNoGateway].
-func (s *Subscriber) Frames(ctx context.Context, keep func(*comm.Frame) bool) (iter.Seq2[*comm.Frame, error], error) {
-	if s.Conn() == nil {
-		return nil, ErrNoGateway
-	}
-	h := s.hub
-	t := newTaker(func(f *comm.Frame) bool {
-		switch {
-		case f.Op == comm.OpWelcome || answersOwn(f) || h.replayed:
-			return false
-		case keep == nil:
-			return f.Op == comm.OpMessage || f.Op == comm.OpCall
-		}
-		return keep(f)
-	})
-	h.add(t)
-	return h.loop(ctx, t, true, func() { h.remove(t) }), nil
-}
-
-// loop yields what t takes, and acknowledges it if it acks; release runs once, when the loop or ctx has ended,
-// whichever comes first: a loop that is never begun must not hold up the connection.
-func (h *hubSide) loop(ctx context.Context, t *taker, acks bool, release func()) iter.Seq2[*comm.Frame, error] {
-	release = sync.OnceFunc(release)
-	stop := context.AfterFunc(ctx, release)
-	return func(yield func(*comm.Frame, error) bool) {
-		defer release()
-		defer stop()
-		var spare []handed
-		for {
-			select {
-			case <-t.more:
-			case <-ctx.Done():
-				return
-			}
-			list, over, err := t.take(spare[:0])
-			if !h.work(ctx, list, acks, yield) {
-				return
-			}
-			if over {
-				if err != nil {
-					yield(nil, err)
-				}
-				return
-			}
-			t.worked()
-			spare = list
-		}
-	}
-}
-
-// work has a loop's body work on frames, and reports whether it goes on. A context that has ended says that the body
-// was not told of the frame with which it ended.
-func (h *hubSide) work(ctx context.Context, list []handed, acks bool, yield func(*comm.Frame, error) bool) bool {
-	for i, f := range list {
-		list[i] = handed{}
-		on := yield(f.Frame, nil)
-		over := ctx.Err() != nil
-		switch {
-		case on && acks:
-			h.acknowledge(f.Frame)
-		case !on && over:
-			h.drop([]handed{f})
-		}
-		if !on || over {
-			h.drop(list[i+1:])
-			return false
-		}
-	}
-	return true
-}
-
-// acknowledge tells the sender of a message that waits for it that the loop's body has worked on it.
-func (h *hubSide) acknowledge(f *comm.Frame) {
-	if f.Ack && f.Op == comm.OpMessage {
-		_ = h.tell(&comm.Frame{Op: comm.OpAck, ID: f.ID}) // it has closed: then nobody waits for the ack
 	}
 }
 

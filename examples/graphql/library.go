@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,11 +40,12 @@ type library struct {
 	mu      sync.Mutex // guards the fields below
 	books   []*book
 	authors []*author
-	grown   chan struct{} // closed, and made anew, when a book is added
+
+	news graphql.Topic[*book] // of what is added
 }
 
 func newLibrary() *library {
-	lib := &library{grown: make(chan struct{})}
+	lib := &library{}
 	for _, b := range []newBook{
 		{"Middlemarch", "George Eliot", novel, graphql.Some(1871)},
 		{"Silas Marner", "George Eliot", novel, graphql.Some(1861)},
@@ -70,8 +70,7 @@ func (l *library) insert(n newBook) *book {
 		b.Year = &year
 	}
 	l.books = append(l.books, b)
-	close(l.grown)
-	l.grown = make(chan struct{})
+	l.news.Publish(b)
 	return b
 }
 
@@ -138,35 +137,12 @@ func (l *library) add(_ context.Context, _ graphql.Root, args struct{ Book newBo
 	return l.insert(args.Book), nil
 }
 
-// added gives the books that are added from now on. Subscribers read the one list, each at its own speed: a
-// slow one costs no queue and misses nothing.
-func (l *library) added(ctx context.Context, args struct{ Genre graphql.Opt[genre] }) (iter.Seq2[*book, error], error) {
-	l.mu.Lock()
-	next := len(l.books)
-	l.mu.Unlock()
-	return func(yield func(*book, error) bool) {
-		for {
-			news, grown := l.since(next)
-			next += len(news)
-			for _, b := range news {
-				if g, ok := args.Genre.Get(); (!ok || b.Genre == g) && !yield(b, nil) {
-					return
-				}
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-grown:
-			}
-		}
-	}, nil
-}
-
-// since gives the books from place n on, and what is closed when there are more.
-func (l *library) since(n int) ([]*book, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.books[n:], l.grown
+// added is the books that are added from now on.
+func (l *library) added(_ context.Context, args struct{ Genre graphql.Opt[genre] }) (graphql.Source[*book], error) {
+	if g, ok := args.Genre.Get(); ok {
+		return l.news.Where(func(b *book) bool { return b.Genre == g }), nil
+	}
+	return &l.news, nil
 }
 
 // booksOf is asked once for all authors of a response.

@@ -40,7 +40,16 @@ func main() {
 
 // newService makes the gateway that serves a library.
 func newService(lib *library, opts ...comm.Option) (*comm.Manager, error) {
-	api := graphql.New(
+	api := []graphql.Option{graphql.WithEnablePlayground(true)}
+	for _, o := range fields(lib) {
+		api = append(api, o)
+	}
+	return comm.New(append([]comm.Option{comm.WithProvider(graphql.New(api...))}, opts...)...)
+}
+
+// fields are the schema and what is behind it.
+func fields(lib *library) []graphql.SchemaOption {
+	return []graphql.SchemaOption{
 		graphql.SDLFile("schema.graphql", schema),
 		graphql.Enum("Genre", map[string]genre{"NOVEL": novel, "POETRY": poetry}),
 		graphql.Bind[*book]("Book"),
@@ -50,13 +59,10 @@ func newService(lib *library, opts ...comm.Option) (*comm.Manager, error) {
 		graphql.Resolve("Query.book", lib.find),
 		graphql.Resolve("Query.search", lib.search),
 		graphql.Resolve("Mutation.addBook", lib.add),
-		graphql.Subscribe("Subscription.bookAdded", lib.added),
+		graphql.SubscribeTo("Subscription.bookAdded", lib.added),
 
 		graphql.Get("Author.initials", (*author).initials),
 		graphql.Batch("Author.books", lib.booksOf, graphql.Cost(5)),
 		graphql.Batch("Book.author", lib.authorsOf),
-
-		graphql.WithEnablePlayground(true),
-	)
-	return comm.New(append([]comm.Option{comm.WithProvider(api)}, opts...)...)
+	}
 }

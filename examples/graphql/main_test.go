@@ -1,7 +1,8 @@
 package main
 
 import (
-	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,28 +69,37 @@ func TestService(t *testing.T) {
 func TestBookAdded(t *testing.T) {
 	t.Parallel()
 	lib := newLibrary()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	events, err := lib.added(ctx, struct{ Genre graphql.Opt[genre] }{graphql.Some(poetry)})
+	s, err := graphql.NewSchema(fields(lib)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range []newBook{{Title: "One", Genre: poetry}, {Title: "Novel", Genre: novel}, {Title: "Two", Genre: poetry}} {
-		lib.insert(b)
-	}
-	var got []string
-	for b, err := range events {
+	for query, want := range map[string][]string{
+		`subscription { bookAdded(genre: POETRY) { title } }`: {"One", "Two", "Three"},
+		`subscription { bookAdded { title } }`:                {"One", "Novel", "Two", "Three"},
+	} {
+		events, err := graphql.NewClient(s).Subscribe(t.Context(), query, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch got = append(got, b.Title); len(got) {
-		case 2:
-			go lib.insert(newBook{Title: "Three", Genre: poetry})
-		case 3:
-			cancel()
+		for _, b := range []newBook{{Title: "One", Genre: poetry}, {Title: "Novel", Genre: novel}, {Title: "Two", Genre: poetry}} {
+			lib.insert(b)
 		}
-	}
-	if want := []string{"One", "Two", "Three"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+		var got []string
+		for data, err := range events {
+			var e struct{ BookAdded struct{ Title string } }
+			if err := errors.Join(err, json.Unmarshal(data, &e)); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.BookAdded.Title)
+			if e.BookAdded.Title == "Two" {
+				go lib.insert(newBook{Title: "Three", Genre: poetry})
+			}
+			if len(got) == len(want) {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
 	}
 }
