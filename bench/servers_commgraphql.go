@@ -31,7 +31,7 @@ type (
 
 func (commGraphQL) GraphQL(*spec) (answerer, error)          { return newCommQueries(newTopic()) }
 func (commGraphQL) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newTopic()) }
-func (commGraphQL) GraphQLHub(s *spec) (hub, error) { return serveCommQueries(s)(newTopic()) }
+func (commGraphQL) GraphQLHub(s *spec) (hub, error)          { return serveCommQueries(s)(newTopic()) }
 
 func (commLoop) GraphQLSource(*spec) (eventServer, error) { return newCommQueries(newLoopSource()) }
 
