@@ -130,6 +130,16 @@ type PeerError struct {
 // Error gives the code and the text.
 func (e *PeerError) Error() string { return "comm: peer: " + string(e.Code) + ": " + e.Message }
 
+// CheckFrameSize returns the *PeerError, with too_large, of a frame of so many bytes where the peer takes at most most
+// (Welcome.MaxMessage). It is nil for one that fits, and while most is 0: not known yet. A Carrier asks it before it
+// sends, because a server closes the connection for good at a frame that is larger.
+func CheckFrameSize(size, most int) error {
+	if most == 0 || size <= most {
+		return nil
+	}
+	return &PeerError{CodeTooLarge, fmt.Sprintf("a frame of %d bytes: the server takes at most %d", size, most)}
+}
+
 // Code is a machine-readable error code of the client protocol (PROTOCOL.md, "Errors").
 type Code string
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anasamu/comm"
@@ -99,6 +100,8 @@ type pipeCarrier struct {
 	conn net.Conn
 	in   *lines
 	mu   sync.Mutex // held during a write
+
+	largest atomic.Int64 // bytes of a frame that the server takes; 0 until welcome
 }
 
 // longAgo ends whatever waits for a deadline.
@@ -107,6 +110,9 @@ var longAgo = time.Unix(1, 0)
 // Send writes one frame.
 func (c *pipeCarrier) Send(ctx context.Context, f *comm.Frame) error {
 	b, err := lineFormat{}.Append(nil, f)
+	if err == nil {
+		err = comm.CheckFrameSize(len(b)-1, int(c.largest.Load())) // without the line's end
+	}
 	if err != nil {
 		return err
 	}
@@ -135,7 +141,11 @@ func (c *pipeCarrier) Receive(ctx context.Context) (*comm.Frame, error) {
 		}
 		return nil, err
 	}
-	return comm.JSON().ParseFrame(line)
+	f, err := comm.JSON().ParseFrame(line)
+	if err == nil && f.Op == comm.OpWelcome {
+		c.largest.Store(int64(f.Welcome.MaxMessage))
+	}
+	return f, err
 }
 
 // Close hangs up.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ var clientRows = []row{
 	{name: "client/drain and kick", run: clientEndRow, timed: true},
 	{name: "client/renews its token", run: clientTokenRow, timed: true},
 	{name: "client/falls back", run: clientFallbackRow, timed: true},
+	{name: "client/has too much to say", run: clientTooMuchRow},
 }
 
 func cuts(s Setup) string {
@@ -383,5 +385,29 @@ func clientFallbackRow(e *env) {
 	}
 	if got := u.Welcome(); got.Conn == "" || !slices.Contains(e.m.Providers(), e.setup.Provider.Name()) {
 		e.Fatalf("welcome %+v", got)
+	}
+}
+
+// clientTooMuchRow: a message that the server would not take is refused, and costs neither the connection nor those
+// that follow.
+func clientTooMuchRow(e *env) {
+	m := e.start(comm.WithOpenAccess(), comm.WithMaxMessage(4096))
+	comm.On(m, "n", func(context.Context, *comm.Conn, string) error { return nil })
+	u := e.client(nil).run()
+	u.becomes(comm.ClientConnected)
+	conn := u.Welcome().Conn
+	for _, size := range []int{3000, 10_000, 3000} {
+		msg, err := comm.NewMessage("n", strings.Repeat("x", size))
+		if err != nil {
+			e.Fatal(err)
+		}
+		err = u.SendAck(e.bounded(), msg)
+		refused, ok := errors.AsType[*comm.PeerError](err)
+		if over := size > 4096; over && (!ok || refused.Code != comm.CodeTooLarge) || !over && err != nil {
+			e.Fatalf("%d bytes: %v", size, err)
+		}
+	}
+	if now := u.Welcome().Conn; now != conn || m.ConnectionCount(comm.ToAll()) != 1 {
+		e.Fatalf("the connection is %s, was %s, of %d", now, conn, m.ConnectionCount(comm.ToAll()))
 	}
 }

@@ -196,7 +196,7 @@ func (l *hall) hold(x *exchange, f *held) {
 	}
 	if err != nil {
 		s.cancel(err)
-		refuseRequest(x.w, x.r, admissionError(err))
+		refuseRequest(x.w, x.r, err)
 		return
 	}
 	f.done()
@@ -240,14 +240,6 @@ func (l *hall) answer(x *exchange, f *held) comm.CloseReason {
 	defer stop()
 	f.serve(f.e.s)
 	return f.e.reason()
-}
-
-// admissionError says of an admission that ran out of time that another attempt may succeed.
-func admissionError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &comm.LimitError{Limit: "time for admission", Retry: time.Second}
-	}
-	return err
 }
 
 // serveOperation begins an operation on the stream of the single connection mode. What is wrong with its document

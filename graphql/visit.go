@@ -61,7 +61,7 @@ func (v *visit) attach(ctx context.Context) error {
 	defer stop()
 	if err := v.l.attach(within, s, &t, t.Handshake); err != nil {
 		s.cancel(err)
-		return admissionError(err)
+		return err
 	}
 	v.l.keep(s)
 	v.s = s

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/anasamu/comm"
 	commv1 "github.com/anasamu/comm/grpc/comm/v1"
@@ -21,6 +23,7 @@ type carrier struct {
 
 	out     sender        // nil for Subscribe
 	sending chan struct{} // holds one token during a send
+	largest atomic.Int64  // bytes of a frame that the server takes; 0 until welcome
 
 	in        receiver
 	receiving chan struct{} // holds one token during a receive; guards the fields below
@@ -141,7 +144,11 @@ func (c *carrier) Send(ctx context.Context, f *comm.Frame) error {
 		stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
 		defer stop()
 	}
-	err := c.out.Send(&commv1.ConnectRequest{Frames: []*commv1.Frame{toWire(f)}})
+	w := toWire(f)
+	if err := comm.CheckFrameSize(protobuf.Size(w), int(c.largest.Load())); err != nil {
+		return err
+	}
+	err := c.out.Send(&commv1.ConnectRequest{Frames: []*commv1.Frame{w}})
 	if errors.Is(err, io.EOF) && c.ctx.Err() == nil { // the status is Receive's to find
 		return comm.ErrClosed
 	}
@@ -172,10 +179,11 @@ func (c *carrier) Receive(ctx context.Context) (*comm.Frame, error) {
 	}
 }
 
-// note learns from welcome how often the server gives a sign of life.
+// note learns from welcome how often the server gives a sign of life, and what it takes.
 func (c *carrier) note(f *comm.Frame) {
 	if f.Op == comm.OpWelcome {
 		c.welcomed, c.patience = true, idleAfter(f.Welcome.Heartbeat)
+		c.largest.Store(int64(f.Welcome.MaxMessage))
 	}
 }
 

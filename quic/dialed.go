@@ -21,6 +21,7 @@ type dialed struct {
 	control stream
 	set     laneSettings
 	most    int
+	largest atomic.Int64 // bytes of a frame that the server takes; 0 until welcome
 
 	sending   chan struct{} // held while control is written to
 	queued    int           // bytes that QUIC holds of control, at most
@@ -67,6 +68,9 @@ func (d *dialed) start() {
 // Send implements comm.Carrier.
 func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
 	b, err := appendFrame(nil, f)
+	if err == nil {
+		err = comm.CheckFrameSize(len(b), int(d.largest.Load()))
+	}
 	if err != nil {
 		return err
 	}
@@ -159,6 +163,7 @@ func (d *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
 		case err == nil:
 			if f.Op == comm.OpWelcome {
 				d.frames.alone = connPrefix + f.Welcome.Conn
+				d.largest.Store(int64(f.Welcome.MaxMessage))
 			}
 			d.turns.normal++
 			return f, nil

@@ -3,7 +3,6 @@ package ws
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -79,8 +78,8 @@ func (d *dialed) Send(ctx context.Context, f *comm.Frame) error {
 	if err != nil {
 		return err
 	}
-	if most := d.largest.Load(); most > 0 && int64(len(b)) > most {
-		return &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("a frame of %d bytes: the server takes at most %d", len(b), most)}
+	if err := comm.CheckFrameSize(len(b), int(d.largest.Load())); err != nil {
+		return err
 	}
 	return d.conn.Write(ctx, Text, b)
 }
