@@ -56,19 +56,24 @@ func announce(h http.Header) { h.Set("Connection", "close") }
 // and drops requests that it reads after it began, so it only comes when HTTP/1.x is done.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StartDrain()
-	if err := s.waitHTTP1(ctx); err != nil {
+	// Neither HTTP/1.x connections nor ones of unknown protocol may be left for net/http.
+	if err := s.await(ctx, func() int { return s.sweep(time.Now()) }); err != nil {
 		return err
 	}
 	if err := s.http.Shutdown(ctx); err != nil {
 		return &BusyError{Conns: int(s.counts.open.Load()), Err: err}
+	}
+	// It has closed the connections; their goroutines may not have noticed yet.
+	if err := s.await(ctx, func() int { return int(s.counts.open.Load()) }); err != nil {
+		return err
 	}
 	s.feed.Close()
 	s.cancel()
 	return nil
 }
 
-// waitHTTP1 returns when neither HTTP/1.x connections nor ones of unknown protocol are left.
-func (s *Server) waitHTTP1(ctx context.Context) error {
+// await returns when nothing is left.
+func (s *Server) await(ctx context.Context, left func() int) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for wait := drainPollMin; ; wait = min(2*wait, drainPollMax) {
@@ -77,7 +82,7 @@ func (s *Server) waitHTTP1(ctx context.Context) error {
 		case <-ctx.Done():
 			return &BusyError{Conns: int(s.counts.open.Load()) + s.gate.len(), Err: context.Cause(ctx)}
 		}
-		if s.sweep(time.Now()) == 0 {
+		if left() == 0 {
 			return nil
 		}
 		timer.Reset(wait)
