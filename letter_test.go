@@ -201,4 +201,3 @@ func (p *oblivious) check(id string, ordered bool) {
 		last[s], seen[n] = i, true
 	}
 }
-
