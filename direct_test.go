@@ -324,7 +324,12 @@ func TestWhatComesWhileSenderWrites(t *testing.T) {
 				for c = range m.Connections(comm.ToAll()) {
 				}
 				p.halt()
-				go send(t, m, comm.ToGroup("g"), message(t, "a", nil))
+				first := message(t, "a", nil)
+				go func() {
+					if _, err := m.Send(t.Context(), comm.ToGroup("g"), first); err != nil {
+						t.Error(err)
+					}
+				}()
 				synctest.Wait()
 				if err := way(t, m, c); err != nil {
 					t.Fatal(err)

@@ -17,8 +17,8 @@ type publication struct {
 	options  sendOptions
 	delivery Delivery
 	wake     []*Conn            // writers to start once no lock is held
-	direct   []*Conn            // to be written e by the sender, once no lock is held
-	e        *envelope          // of those
+	direct   []*Conn            // what the sender writes e to, once no lock is held
+	e        *envelope          // for those
 	topic    *topic             // of those
 	kill     []*Conn            // connections whose queue was full under Disconnect
 	seen     map[*Conn]struct{} // plural targets: who has it already; nil otherwise
