@@ -3,8 +3,12 @@ package comm_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,4 +158,189 @@ func TestSendersKeepTheirOrder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// moody is one that is now written to at once, now waits, and checks that nobody writes beside another.
+type moody struct {
+	*peer
+	rng   *rand.Rand
+	busy  atomic.Bool
+	tried int
+}
+
+func (p *moody) WritesDirectly() bool { return true }
+
+func (p *moody) Write(batch []comm.Outbound, _ time.Time) (int, error) {
+	if p.busy.Swap(true) {
+		return 0, errors.New("two write at once")
+	}
+	defer p.busy.Store(false)
+	time.Sleep(time.Duration(p.rng.IntN(4)) * 30 * time.Microsecond)
+	return p.peer.Write(batch[:1+p.rng.IntN(len(batch))], time.Time{})
+}
+
+func (p *moody) TryWrite(o comm.Outbound) (bool, error) {
+	if p.busy.Swap(true) {
+		return false, errors.New("two write at once")
+	}
+	defer p.busy.Store(false)
+	if p.rng.IntN(4) == 0 {
+		return false, nil
+	}
+	p.tried++
+	n, err := p.peer.Write([]comm.Outbound{o}, time.Time{})
+	return n == 1, err
+}
+
+// gapless checks that what a client got of each sender follows one another: to all without a gap, to the group
+// without one from joining until leaving.
+func (p *moody) gapless(t *testing.T, who int) {
+	t.Helper()
+	next := map[string]int{}
+	for _, f := range p.got(comm.OpMessage, comm.OpJoined, comm.OpLeft) {
+		if f.Op != comm.OpMessage {
+			maps.DeleteFunc(next, func(from string, _ int) bool { return strings.HasPrefix(from, "g") })
+			continue
+		}
+		n, err := comm.Decode[int](f.Message)
+		if before, ok := next[f.Message.Type()]; err != nil || ok && n != before {
+			t.Errorf("client %d got %d of %s where %d must be (%v)", who, n, f.Message.Type(), before, err)
+		}
+		next[f.Message.Type()] = n + 1
+	}
+}
+
+// What senders write themselves leaves no gap and keeps its place beside what writers write, between joins and
+// leaves, and to clients that end meanwhile. At last everybody is at rest: a sender can write to them again.
+func TestSendersBesideComingAndGoing(t *testing.T) {
+	for _, logs := range []bool{false, true} {
+		t.Run(fmt.Sprint("logs ", logs), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const senders, messages, clients = 3, 80, 6
+				m, f := gateway(t, comm.WithLogs(logs, logs, logs))
+				var peers []*moody
+				var conns []*comm.Conn
+				for i := range clients {
+					p := &moody{peer: newPeer(), rng: rand.New(rand.NewPCG(uint64(i), 7))}
+					c, err := f.host().Attach(t.Context(), p, &comm.Handshake{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					peers, conns = append(peers, p), append(conns, c)
+				}
+				var all sync.WaitGroup
+				for s := range senders {
+					all.Go(func() {
+						for i := range messages {
+							send(t, m, comm.ToGroup("g"), message(t, fmt.Sprint("g", s), i))
+							send(t, m, comm.ToAll(), message(t, fmt.Sprint("all", s), i))
+							time.Sleep(time.Duration((s*7+i*3)%5) * 40 * time.Microsecond)
+						}
+					})
+				}
+				for i, c := range conns[:clients-1] {
+					all.Go(func() {
+						for k := range 20 {
+							if err := errors.Join(c.Join("g"), c.Leave("g")); k < 19 && err != nil {
+								t.Error(err)
+							}
+							time.Sleep(time.Duration(50+i*20) * time.Microsecond)
+							if err := c.Join("g"); err != nil {
+								t.Error(err)
+							}
+							time.Sleep(time.Duration(100+i*70) * time.Microsecond)
+						}
+						if i < 2 {
+							if err := c.Close(t.Context(), ""); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+				synctest.Wait()
+				time.Sleep(time.Second)
+				tried := 0
+				for _, p := range peers {
+					tried -= p.tried
+				}
+				for range 20 { // of which some are refused
+					same(t, "queued", send(t, m, comm.ToAll(), message(t, "last", nil)).Queued, clients-2)
+					time.Sleep(time.Millisecond)
+				}
+				for i, p := range peers {
+					tried += p.tried
+					if r := p.closed(); (r != nil) != (i < 2) || r != nil && r.Kind != comm.ReasonNormal {
+						t.Errorf("client %d closed with %v", i, r)
+					}
+					if i >= 2 {
+						same(t, fmt.Sprint("messages to all at ", i), len(p.got(comm.OpMessage))-p.count("g"), senders*messages+20)
+						p.frames = slices.DeleteFunc(p.frames, func(f *comm.Frame) bool { return f.Op == comm.OpMessage && f.Message.Type() == "last" })
+					}
+					p.gapless(t, i)
+				}
+				if tried < 20*(clients-2)/2 {
+					t.Errorf("%d of the last were written by their sender", tried)
+				}
+			})
+		})
+	}
+}
+
+// count is how many messages have come whose type begins so.
+func (p *moody) count(prefix string) (n int) {
+	for _, typ := range p.types() {
+		if strings.HasPrefix(typ, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// What comes while a sender writes is written behind it, without anything else that would wake a writer.
+func TestWhatComesWhileSenderWrites(t *testing.T) {
+	ways := map[string]func(t *testing.T, m *comm.Manager, c *comm.Conn) error{
+		"to it alone": func(t *testing.T, m *comm.Manager, c *comm.Conn) error {
+			_, err := c.Send(t.Context(), message(t, "b", nil))
+			return err
+		},
+		"to the group": func(t *testing.T, m *comm.Manager, _ *comm.Conn) error {
+			_, err := m.Send(t.Context(), comm.ToGroup("g"), message(t, "b", nil))
+			return err
+		},
+		"with another priority": func(t *testing.T, m *comm.Manager, _ *comm.Conn) error {
+			_, err := m.Send(t.Context(), comm.ToGroup("g"), message(t, "b", nil), comm.WithoutHistory(), comm.WithPriority(comm.PriorityHigh))
+			return err
+		},
+		"joined": func(_ *testing.T, _ *comm.Manager, c *comm.Conn) error { return c.Join("h") },
+		"left":   func(_ *testing.T, _ *comm.Manager, c *comm.Conn) error { return c.Leave("g") },
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m, peers := audience(t, 1)
+				p, before := peers[0], len(peers[0].got())
+				var c *comm.Conn
+				for c = range m.Connections(comm.ToAll()) {
+				}
+				p.halt()
+				first := message(t, "a", nil)
+				go func() {
+					if _, err := m.Send(t.Context(), comm.ToGroup("g"), first); err != nil {
+						t.Error(err)
+					}
+				}()
+				synctest.Wait()
+				if err := way(t, m, c); err != nil {
+					t.Fatal(err)
+				}
+				p.resume()
+				synctest.Wait()
+				got := p.got()[before:]
+				if len(got) != 2 || got[0].Op != comm.OpMessage || got[0].Message.Type() != "a" {
+					t.Errorf("got %d frames, %v", len(got), p.types())
+				}
+			})
+		})
+	}
 }

@@ -3,8 +3,8 @@ package comm
 import "sync"
 
 // Forgetter is a Transport that keeps nothing of what Write and TryWrite are given once they have returned: neither
-// Outbound nor Frame nor Message, only bytes that Bytes has returned. What is sent to its connection alone is then
-// used again for what is sent later, so that such a send costs no memory.
+// Outbound nor Frame nor Message, only bytes: what Bytes has returned, and the content of messages. What is sent to its
+// connection alone is then used again for what is sent later, so that such a send costs no memory.
 type Forgetter interface {
 	Transport
 	// Forgets reports whether it is so. It is called before the first Write.

@@ -38,6 +38,7 @@ type outbox struct {
 type ending struct {
 	reason   CloseReason
 	deadline time.Time // when the queue must have left
+	lost     int       // messages of the queue that have not
 }
 
 const (
@@ -200,7 +201,7 @@ func (o *outbox) finish(c *Conn, r CloseReason, deadline time.Time) {
 	if o.closing {
 		return
 	}
-	o.closing, o.last = true, &ending{r, deadline}
+	o.closing, o.last = true, &ending{reason: r, deadline: deadline}
 	if o.wake() {
 		c.startWriter()
 	}
@@ -313,6 +314,9 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
 		upTo := c.manager.order.Load() // before anything is looked at: see merge
 		replays, last, over := c.out.look(s)
 		if over {
+			if last != nil {
+				c.countDrops(dropClosed, last.lost+c.out.forsake())
+			}
 			return nil, last
 		}
 		if len(s.sources) > 0 {
@@ -332,24 +336,23 @@ func (c *Conn) next(s *scratch) (batch []Outbound, last *ending) {
 func (o *outbox) look(s *scratch) (replays []*member, last *ending, over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s.sources = s.sources[:0]
-	if len(o.follows) == 0 {
-		s.envelopes = o.q.Take(s.envelopes[:0], batchMessages, batchBytes)
-	} else {
-		s.envelopes = o.q.TakeControl(s.envelopes[:0], batchMessages)
+	s.envelopes, s.sources = s.envelopes[:0], s.sources[:0]
+	switch {
+	case o.dead:
+		return nil, nil, true
+	case o.last != nil && time.Now().After(o.last.deadline):
+		return nil, o.giveUp(), true
+	case len(o.follows) == 0:
+		s.envelopes = o.q.Take(s.envelopes, batchMessages, batchBytes)
+	default:
+		s.envelopes = o.q.TakeControl(s.envelopes, batchMessages)
 		s.sources = o.sources(s.sources)
 	}
 	if len(s.envelopes) > 0 {
 		o.release()
 	}
 	o.more = o.some()
-	replays = o.ready()
-	switch {
-	case o.dead:
-		return nil, nil, true
-	case o.last != nil && time.Now().After(o.last.deadline):
-		return nil, o.giveUp(), true
-	case len(s.envelopes)+len(s.sources)+len(replays) > 0:
+	if replays = o.ready(); len(s.envelopes)+len(s.sources)+len(replays) > 0 {
 		return replays, nil, false
 	}
 	o.writing = false
@@ -373,7 +376,7 @@ func (s *scratch) batch() []Outbound {
 func (o *outbox) giveUp() *ending {
 	last := o.last
 	o.last, o.dead, o.replays = nil, true, nil
-	o.q.Clear()
+	last.lost = o.q.Clear()
 	o.release()
 	return last
 }

@@ -17,8 +17,8 @@ type publication struct {
 	options  sendOptions
 	delivery Delivery
 	wake     []*Conn            // writers to start once no lock is held
-	direct   []*Conn            // to be written e by the sender, once no lock is held
-	e        *envelope          // of those
+	direct   []*Conn            // what the sender writes e to, once no lock is held
+	e        *envelope          // for those
 	topic    *topic             // of those
 	kill     []*Conn            // connections whose queue was full under Disconnect
 	seen     map[*Conn]struct{} // plural targets: who has it already; nil otherwise
@@ -88,7 +88,7 @@ func (m *Manager) checkSend(t Target, msg *Message, o *sendOptions) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	if o.block && (t.kind != targetConn || len(t.more) > 0) {
+	if o.block && !t.oneConn() {
 		return ErrBlocked
 	}
 	if !m.logged(t, o) {
@@ -148,18 +148,18 @@ func (m *Manager) publish(ctx context.Context, p *publication, t Target, msg *Me
 	if o.ack {
 		p.delivery.Pending = newPending(msg.id)
 	}
+	defer m.settle(p, o.ack) // though the user's Where or Store panics
 	err := m.deliver(ctx, p, t, msg, o)
-	m.settle(p, o.ack)
 	return p.delivery, err
 }
 
 func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Message, o *sendOptions) error {
 	switch {
+	case t.oneConn():
+		return m.deliverConn(ctx, p, t, msg, o)
 	case t.where != nil:
 		m.deliverWhere(p, t, m.envelope(t, msg, o))
 		return nil
-	case t.oneConn():
-		return m.deliverConn(ctx, p, t, msg, o)
 	case t.kind == targetConn:
 		m.deliverConns(p, t, m.envelope(t, msg, o))
 		return nil
@@ -213,7 +213,7 @@ func (m *Manager) deliverConn(ctx context.Context, p *publication, t Target, msg
 	if c == nil {
 		return fmt.Errorf("%w: connection %q", ErrNotFound, shorten(t.name()))
 	}
-	if !p.wants(c) {
+	if !p.wants(c) || t.where != nil && !t.where(c) {
 		return nil
 	}
 	p.delivery.Matched++

@@ -215,8 +215,8 @@ func (f *filter) match(c *Conn) bool {
 	return true
 }
 
-// oneConn reports whether t is one connection by its id, and no more.
-func (t *Target) oneConn() bool { return t.kind == targetConn && len(t.more) == 0 && t.where == nil }
+// oneConn reports whether t is one connection by its id.
+func (t *Target) oneConn() bool { return t.kind == targetConn && len(t.more) == 0 }
 
 // name returns the first name.
 func (t Target) name() string { return t.first[len(kindPrefix[t.kind]):] }

@@ -8,7 +8,8 @@ package comm
 type TryWriter interface {
 	Transport
 	// TryWrite writes all of a frame, or reports that it would have to wait for that, or that Write is the
-	// better way for it. An error means that the connection is dead. It is never called beside Write.
+	// better way for it. An error means that the connection is dead. It is never called beside Write;
+	// Close may run beside it.
 	TryWrite(o Outbound) (bool, error)
 }
 
