@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/anasamu/comm/internal/places"
+	"github.com/anasamu/comm/internal/warm"
 )
 
 // Defaults of [Server].
@@ -53,6 +55,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards the fields below
 	conns    map[*h3conn]struct{}
+	warm     *warm.Pool // of the goroutines of their streams; nil while there are none
 	draining bool
 }
 
@@ -86,7 +89,11 @@ func (s *Server) enter(c *h3conn) bool {
 	if s.conns == nil {
 		s.conns = make(map[*h3conn]struct{})
 	}
+	if s.warm == nil {
+		s.warm = &warm.Pool{Most: max(16, 4*runtime.GOMAXPROCS(0))}
+	}
 	s.conns[c] = struct{}{}
+	c.warm = s.warm
 	return true
 }
 
@@ -94,6 +101,10 @@ func (s *Server) leave(c *h3conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if len(s.conns) == 0 {
+		s.warm.Close()
+		s.warm = nil
+	}
 }
 
 // Shutdown ends every connection in good order: new requests are refused with H3_REQUEST_REJECTED, after
@@ -149,6 +160,7 @@ type h3conn struct {
 	requests places.Places // under way, with the streams that their handlers took over
 	idle     idle
 	tasks    sync.WaitGroup // the goroutines of the connection
+	warm     *warm.Pool     // of those that serve requests
 }
 
 func (s *Server) newConn(c *quic.Conn) (*h3conn, error) {
@@ -194,7 +206,11 @@ func (c *h3conn) accept() error {
 		if err != nil {
 			return err
 		}
-		c.tasks.Go(func() { c.handle(str) })
+		c.tasks.Add(1)
+		c.warm.Go(func() {
+			defer c.tasks.Done()
+			c.handle(str)
+		})
 	}
 }
 
