@@ -81,6 +81,7 @@ func (f Flow) Told() (all []Limit) {
 
 func (f Flow) Reserve(n int) bool            { return f.reserve(n) }
 func (f Flow) Refund(n int)                  { f.refund(n) }
+func (f Flow) Blocked() <-chan struct{}      { return f.blocked() }
 func (f Flow) Grant(n int) int               { return f.grant(n) }
 func (f Flow) Allow(l Limit) error           { return f.allow(http3.CapsuleType(l.Type), l.Number) }
 func (f Flow) Open(uni bool) <-chan struct{} { return f.open(kind(uni)) }

@@ -80,6 +80,51 @@ func TestFlowOut(t *testing.T) {
 	tells(t, f)
 }
 
+// Credit that was taken and is given back wakes who waits for it: the peer has nothing more to say.
+func TestFlowRefundWakes(t *testing.T) {
+	t.Parallel()
+	f := commquic.NewFlow([3]uint64{1, 1, 1}, [3]uint64{100, 1, 1}, func() {})
+	if !f.Reserve(100) {
+		t.Fatal("all is free")
+	}
+	more := f.Blocked()
+	f.Refund(100)
+	select {
+	case <-more:
+	default:
+		t.Error("who waits is not told")
+	}
+	if f.Blocked() != nil || f.Grant(100) != 100 {
+		t.Error("the credit is not there")
+	}
+}
+
+// A peer that has streams left is told of others a quarter of them at a time, and one that has none of each.
+func TestFlowRoomForStreams(t *testing.T) {
+	t.Parallel()
+	f := commquic.NewFlow([3]uint64{1, 1, 8}, [3]uint64{1, 1, 1}, func() {})
+	open := func(n int) {
+		for range n {
+			if err := f.Accept(true); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	open(7)
+	f.Forget(true)
+	tells(t, f)
+	open(1) // the last one
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 9})
+	open(1)
+	tells(t, f)
+	f.Forget(true)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
+	f.Forget(true)
+	tells(t, f)
+	f.Forget(true)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 12})
+}
+
 // What the peer says is checked.
 func TestFlowLimitsOfThePeer(t *testing.T) {
 	t.Parallel()
@@ -139,14 +184,15 @@ func TestFlowIn(t *testing.T) {
 		}
 	}
 	f.Forget(true)
-	tells(t, f)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 9})
 	f.Forget(true)
-	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
+	tells(t, f)
 	for n := range 3 {
 		if err := f.Accept(true); (err != nil) != (n >= 2) {
 			t.Errorf("further stream %d: %v", n, err)
 		}
 	}
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
 	f.Forget(false)
 	tells(t, f, commquic.Limit{Type: maxBidi, Number: 5})
 }
