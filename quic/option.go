@@ -121,7 +121,8 @@ func WithLargeMessages(size int) SharedOption {
 }
 
 // WithRetryRate sets how many handshakes a second are begun before clients must prove their address first
-// (RFC 9000 8.1.2). The default is 100; 0 asks always.
+// (RFC 9000 8.1.2), which they also must where half of a bound is reached: see Config.RetryRate. The default is 100; 0
+// asks always.
 func WithRetryRate(n int) Option {
 	return option(func(p *Provider) error { p.conf.RetryRate = n; return nil })
 }
