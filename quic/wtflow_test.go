@@ -3,8 +3,10 @@ package commquic_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"testing"
+	"testing/iotest"
 
 	commquic "github.com/anasamu/comm/quic"
 )
@@ -260,4 +262,18 @@ func FuzzFlowCapsules(f *testing.F) {
 			t.Errorf("%v, and then nothing", err)
 		}
 	})
+}
+
+// A connection that is lost within a capsule is no fault of the peer's flow control.
+func TestFlowCapsuleCutOff(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("lost")
+	flow := commquic.NewFlow([3]uint64{1, 1, 1}, [3]uint64{8, 8, 8}, func() {})
+	whole := commquic.AppendLimit(nil, commquic.Limit{Type: maxData, Number: 1 << 40})
+	for n := 1; n < len(whole); n++ {
+		r := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(lost))
+		if err := commquic.ReadFlowCapsules(r, flow); !errors.Is(err, lost) || errors.Is(err, commquic.ErrFlowControl) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
 }
