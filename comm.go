@@ -148,6 +148,8 @@ type Settings struct {
 	MaxConnections   int  // in all
 	// MaxConnectionsPerAddr is what one address (IPv6: one /64) may hold.
 	MaxConnectionsPerAddr int
+	// MaxHandshakesPerAddr is how many handshakes of one address may be under way at once: what Host.Admit allows.
+	MaxHandshakesPerAddr int
 }
 
 // Transport carries frames to one client. The manager calls Write from one goroutine at a time;

@@ -200,6 +200,7 @@ func (m *Manager) build() {
 		MaxMessage: m.cfg.MaxMessage, HandshakeTimeout: m.cfg.HandshakeTimeout, WriteTimeout: m.cfg.WriteTimeout,
 		Heartbeat: m.cfg.Heartbeat, DrainTimeout: m.cfg.DrainTimeout, InMemory: m.cfg.InMemory,
 		Authenticator: m.cfg.Authenticator != nil, MaxConnections: m.cfg.MaxConnections, MaxConnectionsPerAddr: m.cfg.MaxConnectionsPerAddr,
+		MaxHandshakesPerAddr: m.cfg.MaxHandshakesPerAddr,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.warm.Most = max(16, 4*runtime.GOMAXPROCS(0))

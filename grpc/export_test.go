@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 )
 
 // What a look at a connection comes to.
@@ -61,3 +62,6 @@ func ConfigOf(p *Provider) Config { return p.conf }
 
 // Guard is the interceptor of a running provider's unary calls, over the native transport.
 func Guard(p *Provider) grpc.UnaryServerInterceptor { return p.current().newGuard(true).unary }
+
+// RawCodec passes bytes on under the name of a codec.
+func RawCodec(name string) encoding.CodecV2 { return rawCodec{name} }

@@ -104,6 +104,31 @@ func TestForwardStream(t *testing.T) {
 	}
 }
 
+// A message that is larger than the gateway allows is refused for that, and not as a call that was given up.
+func TestForwardLimits(t *testing.T) {
+	t.Parallel()
+	for _, native := range []bool{true, false} {
+		c := testClient(t, forwarding(t, new(service), commgrpc.WithNative(native), commgrpc.WithMaxRecvMsgSize(1000)))
+		for range 20 {
+			_, err := c.UnaryCall(t.Context(), payload(2000))
+			wantCode(t, "too large", err, codes.ResourceExhausted)
+		}
+		both, err := c.FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{10, 2000} {
+			_ = both.Send(&grpc_testing.StreamingOutputCallRequest{Payload: payload(n).GetPayload()})
+			in, err := both.Recv()
+			if n == 10 && (err != nil || len(in.GetPayload().GetBody()) != 10) {
+				t.Errorf("one that fits: %v", err)
+			} else if n > 10 {
+				wantCode(t, "too large behind others", err, codes.ResourceExhausted)
+			}
+		}
+	}
+}
+
 // Codecs pass through that the gateway does not know; a server that is not there is UNAVAILABLE; gRPC-Web is forwarded.
 func TestForwardOddly(t *testing.T) {
 	t.Parallel()

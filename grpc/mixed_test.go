@@ -216,9 +216,12 @@ func TestResetsLeaveNothing(t *testing.T) {
 	before := heap()
 	const streams = 4_000
 	cancelAtOnce(t, m, "/comm.v1.HubService/Connect", "curl", streams)
-	if kept := heap() - before; kept > 700*streams {
-		t.Errorf("%d bytes for each of %d streams", kept/streams, streams)
-	}
+	kept := int64(0)
+	defer func() { t.Logf("%d bytes for each of %d streams", kept/streams, streams) }()
+	eventually(t, "the memory of the streams", func() bool { // the last ones end behind their client
+		kept = heap() - before
+		return kept <= 700*streams
+	})
 }
 
 // heap is how many bytes are in use once all that can go has gone.

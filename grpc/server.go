@@ -87,15 +87,16 @@ func (s *server) options(native bool) []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxSendMsgSize(int(c.MaxSendMsgSize)),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{g.unary}, s.p.unary...)...),
-		grpc.ChainStreamInterceptor(append([]grpc.StreamServerInterceptor{g.stream}, s.p.stream...)...),
 	}
 	for _, h := range s.p.stats {
 		opts = append(opts, grpc.StatsHandler(h))
 	}
+	streams := append([]grpc.StreamServerInterceptor{g.stream}, s.p.stream...)
 	if native {
-		return append(opts, s.nativeOptions()...)
+		return append(append(opts, grpc.ChainStreamInterceptor(streams...)), s.nativeOptions()...)
 	}
-	return append(opts, grpc.ChainStreamInterceptor(paceStream))
+	// The outermost, so that what interceptors receive counts too.
+	return append(opts, grpc.ChainStreamInterceptor(paceStream), grpc.ChainStreamInterceptor(streams...))
 }
 
 // nativeOptions are about connections.

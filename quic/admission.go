@@ -18,12 +18,14 @@ import (
 // spoken on them: HTTP/3 without a client of comm on it has no place in the manager's registry, whose limits would
 // never see it.
 type admission struct {
-	host    comm.Host
-	most    int // connections in all
-	perAddr int // of one address
+	host       comm.Host
+	most       int // connections in all
+	perAddr    int // of one address
+	handshakes int // of one address, under way, which Host.Admit counts with those of other providers
 
-	open   atomic.Int64
-	byAddr *limit.Counter[netip.Prefix] // has no more keys than there are connections
+	open    atomic.Int64
+	byAddr  *limit.Counter[netip.Prefix] // has no more keys than there are connections
+	pending *limit.Counter[netip.Prefix] // of them, those whose handshake is under way
 
 	mu   sync.Mutex // guards rate
 	rate limit.Gate // handshakes that begin without a proof of the address
@@ -37,8 +39,8 @@ const slack = 2
 func newAdmission(h comm.Host, c *Config) (*admission, error) {
 	set := h.Settings()
 	a := &admission{
-		host: h, most: slack * set.MaxConnections, perAddr: c.MaxConnectionsPerAddr, byAddr: limit.NewCounter[netip.Prefix](),
-		each: c.RetryRate == 0,
+		host: h, most: slack * set.MaxConnections, perAddr: c.MaxConnectionsPerAddr, handshakes: set.MaxHandshakesPerAddr,
+		byAddr: limit.NewCounter[netip.Prefix](), pending: limit.NewCounter[netip.Prefix](), each: c.RetryRate == 0,
 	}
 	if a.perAddr == 0 {
 		a.perAddr = slack * set.MaxConnectionsPerAddr
@@ -52,13 +54,14 @@ func newAdmission(h comm.Host, c *Config) (*admission, error) {
 }
 
 // mustProve is quic-go's question whether a client must prove its address first, by a Retry (RFC 9000 8.1.2): while
-// many handshakes come, and where an address holds half of what it may. Packets that only pretend to come from an
-// address can then not use up the rest.
+// many handshakes come, and where half of what there may be is taken. Packets that only pretend to come from an address
+// can then not use up the rest.
 func (a *admission) mustProve(from net.Addr) bool {
-	if a.each {
+	if a.each || atLeastHalf(int(a.open.Load()), a.most) {
 		return true
 	}
-	if key := limit.NetAddrKey(from); key.IsValid() && a.perAddr > 0 && a.byAddr.Count(key) >= (a.perAddr+1)/2 {
+	if key := limit.NetAddrKey(from); key.IsValid() &&
+		(atLeastHalf(a.byAddr.Count(key), a.perAddr) || atLeastHalf(a.pending.Count(key), a.handshakes)) {
 		return true
 	}
 	a.mu.Lock()
@@ -66,6 +69,9 @@ func (a *admission) mustProve(from net.Addr) bool {
 	ok, _ := a.rate.Allow(1, time.Now())
 	return !ok
 }
+
+// atLeastHalf reports whether half of most, rounded down, is held; a most of 0 is no bound.
+func atLeastHalf(held, most int) bool { return most > 0 && held >= most/2 }
 
 // admittedKey is the context key of what ends a handshake's share of the manager's limits.
 type admittedKey struct{}
@@ -82,11 +88,24 @@ func (a *admission) admit(ctx context.Context, info *quic.ClientInfo) (context.C
 		a.leave(key)
 		return nil, err
 	}
+	ended := a.begin(key, done)
 	context.AfterFunc(ctx, func() {
-		done()
+		ended()
 		a.leave(key)
 	})
-	return context.WithValue(ctx, admittedKey{}, done), nil
+	return context.WithValue(ctx, admittedKey{}, ended), nil
+}
+
+// begin counts a handshake until the function that it returns is called, which calls done too.
+func (a *admission) begin(key netip.Prefix, done func()) func() {
+	if !key.IsValid() {
+		return done
+	}
+	a.pending.Acquire(key, 0) // Host.Admit bounds them
+	return sync.OnceFunc(func() {
+		a.pending.Release(key)
+		done()
+	})
 }
 
 // enter takes a place in all, and one of the address; what has no address (a network in memory) has no bound of its

@@ -157,6 +157,37 @@ func TestCrowdedAddress(t *testing.T) {
 	eventually(t, "the places", func() bool { open, keys := a.Held(); return open == 0 && keys == 0 })
 }
 
+// Packets that only pretend to come from an address can neither use up what it may have of handshakes under way, nor the
+// places of all: the rest is for who proves the address.
+func TestPretendedAddresses(t *testing.T) {
+	t.Parallel()
+	conf := commquic.DefaultConfig()
+	conf.RetryRate = 1_000_000
+	host := commtest.NewHost(t, "quic", comm.WithConfigJSON("test", []byte(`{"communication":{"max_handshakes_per_addr":8}}`)))
+	a := commquic.NewAdmission(t, host, conf)
+	unproven := func(from net.Addr) (n int) {
+		for ; !a.MustProve(from) && n < 100; n++ {
+			end, err := a.Admit(from)
+			if err != nil {
+				t.Fatal(n, err)
+			}
+			t.Cleanup(end)
+		}
+		return n
+	}
+	if n := unproven(udpAddr("192.0.2.1:1")); n != 4 {
+		t.Errorf("%d of 8 handshakes of one address needed no proof", n)
+	}
+	a = commquic.NewAdmission(t, commtest.NewHost(t, "quic", comm.WithMaxConnections(10)), conf)
+	all := 0
+	for i := range 5 {
+		all += unproven(udpAddr(fmt.Sprintf("198.51.100.%d:1", i)))
+	}
+	if all != 10 {
+		t.Errorf("%d of 20 places needed no proof", all)
+	}
+}
+
 // Addresses of one /64 are one client, and what is no address has no bound of its own.
 func TestAdmissionKeys(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,9 @@ type Config struct {
 	// not delay others, and may be overtaken by them. The default, 0, is never.
 	LargeMessage comm.ByteSize `json:"large_message" min:"0"`
 	// RetryRate is how many handshakes a second are begun before clients must prove their address first, by
-	// a Retry packet (RFC 9000 8.1.2), which costs them a round trip. The default is 100; 0 asks always.
+	// a Retry packet (RFC 9000 8.1.2), which costs them a round trip; so must those that come when half of a bound
+	// is reached: of all connections, of their address's, or of its handshakes under way. The default is 100; 0 asks
+	// always.
 	RetryRate int `json:"retry_rate" min:"0" max:"1000000000"`
 	// MaxConnectionsPerAddr bounds the QUIC connections of one address (IPv6: of one /64), whatever is spoken on them,
 	// from their first packet on; one more is refused. The default, 0, is twice the manager's bound of the same name.

@@ -52,19 +52,27 @@ func resolve(ctx context.Context, socket net.PacketConn, addr string) ([]net.Add
 // families in turn (RFC 8305 4).
 func reachable(ips []netip.Addr, local netip.Addr) []netip.Addr {
 	local = local.Unmap()
+	anyFamily := local.Is6() && local.IsUnspecified()
 	var families [2][]netip.Addr // the first choice's, and the other one
 	for _, ip := range ips {
 		ip = ip.Unmap()
-		if !(local.Is6() && local.IsUnspecified()) && ip.Is4() != local.Is4() || slices.Contains(families[0], ip) || slices.Contains(families[1], ip) {
+		if !anyFamily && ip.Is4() != local.Is4() {
 			continue
 		}
-		other := 0
-		if len(families[0]) > 0 && families[0][0].Is4() != ip.Is4() {
-			other = 1
+		f := &families[0]
+		if len(*f) > 0 && (*f)[0].Is4() != ip.Is4() {
+			f = &families[1]
 		}
-		families[other] = append(families[other], ip)
+		if !slices.Contains(*f, ip) {
+			*f = append(*f, ip)
+		}
 	}
-	var list []netip.Addr
+	list := inTurn(families)
+	return list[:min(len(list), maxAddrs)]
+}
+
+// inTurn takes one of each family after the other.
+func inTurn(families [2][]netip.Addr) (list []netip.Addr) {
 	for i := range max(len(families[0]), len(families[1])) {
 		for _, f := range families {
 			if i < len(f) {
@@ -72,7 +80,7 @@ func reachable(ips []netip.Addr, local netip.Addr) []netip.Addr {
 			}
 		}
 	}
-	return list[:min(len(list), maxAddrs)]
+	return list
 }
 
 // dialFirst tries the addresses one after the other, the next one when the last has failed or has had its time, and
@@ -88,45 +96,67 @@ type attempt[T any] struct {
 	err error
 }
 
+// race is what becomes of all. One goroutine uses it.
+type race[T any] struct {
+	dial    func(context.Context, net.Addr) (T, error)
+	left    []net.Addr // not tried yet
+	next    *time.Timer
+	running int
+	ended   chan attempt[T]
+	won     bool
+	first   attempt[T] // to succeed, or else to fail
+}
+
 // firstOf is dialFirst for anything that can be dialled. drop ends what came too late. It returns when no attempt is
 // under way.
-func firstOf[T any](ctx context.Context, addrs []net.Addr, dial func(context.Context, net.Addr) (T, error), drop func(T)) (got T, err error) {
+func firstOf[T any](
+	ctx context.Context, addrs []net.Addr, dial func(context.Context, net.Addr) (T, error), drop func(T),
+) (T, error) {
 	if len(addrs) == 1 {
 		return dial(ctx, addrs[0])
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan attempt[T], len(addrs))
-	running, won := 0, false
-	next := time.NewTimer(0)
-	defer next.Stop()
-	for len(addrs) > 0 || running > 0 {
+	r := race[T]{dial: dial, left: addrs, next: time.NewTimer(0), ended: make(chan attempt[T], len(addrs))}
+	defer r.next.Stop()
+	for len(r.left) > 0 || r.running > 0 {
 		select {
-		case <-next.C:
-			if to := addrs; len(to) > 0 {
-				addrs, running = to[1:], running+1
-				go func() { c, err := dial(ctx, to[0]); ended <- attempt[T]{c, err} }()
-				next.Reset(attemptDelay)
-			}
-		case a := <-ended:
-			running--
-			switch {
-			case a.err == nil && won:
-				drop(a.got)
-			case a.err == nil:
-				got, won, addrs = a.got, true, nil
-				cancel() // the others
-			case won:
-			default:
-				err = cmp.Or(err, a.err)
-				next.Reset(0)
-			}
+		case <-r.next.C:
+			r.begin(ctx)
+		case a := <-r.ended:
+			r.end(a, cancel, drop)
 		}
 	}
-	if won {
-		err = nil
+	return r.first.got, r.first.err
+}
+
+// begin tries the next address, if there is one.
+func (r *race[T]) begin(ctx context.Context) {
+	if len(r.left) == 0 {
+		return
 	}
-	return got, err
+	to := r.left[0]
+	r.left, r.running = r.left[1:], r.running+1
+	go func() { got, err := r.dial(ctx, to); r.ended <- attempt[T]{got, err} }()
+	r.next.Reset(attemptDelay)
+}
+
+// end takes what became of one: the first success gives up the others, and a failure lets the next one begin.
+func (r *race[T]) end(a attempt[T], giveUp context.CancelFunc, drop func(T)) {
+	r.running--
+	switch {
+	case r.won && a.err == nil:
+		drop(a.got)
+	case r.won:
+	case a.err == nil:
+		r.won, r.first, r.left = true, a, nil
+		giveUp()
+	default:
+		if r.first.err == nil {
+			r.first = a
+		}
+		r.next.Reset(0)
+	}
 }
 
 // namedAddr is an address of a network that is not UDP.

@@ -49,9 +49,9 @@
 // The drafts 02 (Chromium) to 16 of WebTransport over HTTP/3 are understood, as far as they agree. A peer that announces
 // the flow control of sessions, as drafts from 13 on can, has it: in each session [WithMaxStreams] streams of either kind
 // and the second number of [WithFlowControl] in bytes, beside QUIC's own limits, which alone hold for browsers of earlier
-// drafts. A connection has at most [WithMaxSessions] sessions. Streams that overtake their session wait for it, at most 16 for the handshake timeout. Pages
-// of other origins are refused unless comm.WithAllowedOrigins names them. A page may trust a certificate by its hash:
-// [DevelopmentTLS].
+// drafts. A connection has at most [WithMaxSessions] sessions. Streams that overtake their session wait for it, at most
+// 16 of a connection, and for the handshake timeout. Pages of other origins are refused unless comm.WithAllowedOrigins
+// names them. A page may trust a certificate by its hash: [DevelopmentTLS].
 //
 // # Slow clients
 //
@@ -67,8 +67,9 @@
 //
 // A client's address may change: QUIC connections outlive it. Handshakes count against the manager's limits before
 // anything is spent on them, and so do connections, whatever is spoken on them: in all, and by address
-// ([WithMaxConnectionsPerAddr]). Beyond [WithRetryRate] a second clients prove their address first. A client that is
-// gone without a word ends with [WithMaxIdleTimeout] or its missed heartbeat, whichever is first. On Linux,
-// quic-go wants UDP buffers of 7 MiB; where the system allows less, a warning in the log names what to set.
-// quic-go's own line about it is turned off, by setting QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING for the process.
+// ([WithMaxConnectionsPerAddr]). Beyond [WithRetryRate] a second, and where half of a bound is reached, clients prove
+// their address first. A client that is gone without a word ends with [WithMaxIdleTimeout] or its missed heartbeat,
+// whichever is first. On Linux, quic-go wants UDP buffers of 7 MiB; where the system allows less, a warning in the log
+// names what to set. quic-go's own line about it is turned off, by setting QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING for
+// the process.
 package commquic

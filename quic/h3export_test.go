@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -81,6 +83,7 @@ func (f Flow) Told() (all []Limit) {
 
 func (f Flow) Reserve(n int) bool            { return f.reserve(n) }
 func (f Flow) Refund(n int)                  { f.refund(n) }
+func (f Flow) Blocked() <-chan struct{}      { return f.blocked() }
 func (f Flow) Grant(n int) int               { return f.grant(n) }
 func (f Flow) Allow(l Limit) error           { return f.allow(http3.CapsuleType(l.Type), l.Number) }
 func (f Flow) Open(uni bool) <-chan struct{} { return f.open(kind(uni)) }
@@ -134,3 +137,40 @@ func NewDeadline() Deadline { return Deadline{new(wtDeadline)} }
 
 func (d Deadline) Set(t time.Time)                                    { d.set(t) }
 func (d Deadline) Wait(c <-chan struct{}, life context.Context) error { return d.wait(c, life) }
+
+// TellingSession is a session without a connection, with the flow control of a window of 1 byte. While it is held nobody
+// writes on its control stream.
+type TellingSession struct {
+	*WebTransportSession
+	tasks *sync.WaitGroup
+}
+
+// NewTellingSession makes one.
+func NewTellingSession(control interface {
+	io.ReadWriteCloser
+	StreamID() quic.StreamID
+	SendDatagram(b []byte) error
+	ReceiveDatagram(ctx context.Context) ([]byte, error)
+	CancelRead(quic.StreamErrorCode)
+	CancelWrite(quic.StreamErrorCode)
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+},
+) TellingSession {
+	var tasks sync.WaitGroup
+	one := wtLimits{1, 1, 1}
+	return TellingSession{newSession(newWTConn(nil, 1, time.Second, &tasks, true, one), control, one), &tasks}
+}
+
+// Hold and Release stand around a write.
+func (s TellingSession) Hold()    { s.writing <- struct{}{} }
+func (s TellingSession) Release() { <-s.writing }
+
+// Use makes it tell that a byte was read.
+func (s TellingSession) Use() { s.flow.use(1) }
+
+// Told waits until nobody tells any more.
+func (s TellingSession) Told() { s.tasks.Wait() }
+
+// EndLocally ends it as the end of its connection does.
+func (s TellingSession) EndLocally() { s.end(net.ErrClosed) }

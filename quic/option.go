@@ -121,7 +121,8 @@ func WithLargeMessages(size int) SharedOption {
 }
 
 // WithRetryRate sets how many handshakes a second are begun before clients must prove their address first
-// (RFC 9000 8.1.2). The default is 100; 0 asks always.
+// (RFC 9000 8.1.2), which they also must where half of a bound is reached: see Config.RetryRate. The default is 100; 0
+// asks always.
 func WithRetryRate(n int) Option {
 	return option(func(p *Provider) error { p.conf.RetryRate = n; return nil })
 }
@@ -152,7 +153,8 @@ func With0RTT() SharedOption {
 
 // WithStatelessResetKey sets the key from which reset tokens are made (RFC 9000 10.3). With the same key after a
 // crash, the clients of the earlier process learn with what they send next that their connections are gone (a packet
-// that only keeps alive is too small to be answered); without it, by their idle timeout. Keep it secret. The default is random.
+// that only keeps alive is too small to be answered); without it, by their idle timeout. Keep it secret. The default is
+// random.
 func WithStatelessResetKey(key [32]byte) Option {
 	return option(func(p *Provider) error { p.resetKey = new(quic.StatelessResetKey(key)); return nil })
 }

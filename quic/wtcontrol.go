@@ -87,7 +87,10 @@ func (s *WebTransportSession) write(b []byte) error {
 func (s *WebTransportSession) tell() {
 	for b := s.flow.next(); b != nil; b = s.flow.next() {
 		s.writing <- struct{}{}
-		err := s.write(b)
+		err := context.Cause(s.ctx) // behind the end only last bounds what is written
+		if err == nil {
+			err = s.write(b)
+		}
 		<-s.writing
 		if err != nil {
 			return // the session is at its end

@@ -77,7 +77,7 @@ func (f *wtFlow) next() (b []byte) {
 	return b
 }
 
-// end wakes whoever waits; nothing is told any more.
+// end has nothing told any more. Who waits does so no longer than its stream, or its session, lives.
 func (f *wtFlow) end() {
 	if f == nil {
 		return
@@ -113,7 +113,10 @@ func (f *wtFlow) reserve(n int) bool {
 func (f *wtFlow) refund(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sent -= uint64(n)
+	empty := f.sent == f.maxSent
+	if f.sent -= uint64(n); empty {
+		f.raised()
+	}
 }
 
 // blocked tells the peer that data waits for credit, and returns what is closed when there is more; nil where there is
@@ -222,19 +225,28 @@ func (f *wtFlow) accept(k wtKind) error {
 		return flowError("the peer has opened more than %d streams", i.max)
 	}
 	i.opened++
+	f.makeRoom(k)
 	return nil
 }
 
-// forget counts the end of one, and allows as many further ones as have ended, a quarter of them at a time.
+// forget counts the end of one.
 func (f *wtFlow) forget(k wtKind) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.in[k].ended++
+	f.makeRoom(k)
+}
+
+// makeRoom allows as many further streams as have ended: a quarter of them at a time, but each of them at once to a peer
+// that has none left, which waits. f.mu is held.
+func (f *wtFlow) makeRoom(k wtKind) {
 	i := &f.in[k]
-	i.ended++
-	if to := i.ended + i.window; to-i.max >= max(1, i.window/4) && to <= maxStreamCount {
-		i.max = to
-		f.tell([2]http3.CapsuleType{capsuleMaxStreamsBidi, capsuleMaxStreamsUni}[k], to)
+	to := i.ended + i.window
+	if to == i.max || to > maxStreamCount || to-i.max < i.window/4 && i.opened < i.max {
+		return
 	}
+	i.max = to
+	f.tell([2]http3.CapsuleType{capsuleMaxStreamsBidi, capsuleMaxStreamsUni}[k], to)
 }
 
 // come counts bytes that have come, and use those that are read or given up, for which the peer may send others, a

@@ -3,8 +3,10 @@ package commquic_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"testing"
+	"testing/iotest"
 
 	commquic "github.com/anasamu/comm/quic"
 )
@@ -80,6 +82,51 @@ func TestFlowOut(t *testing.T) {
 	tells(t, f)
 }
 
+// Credit that was taken and is given back wakes who waits for it: the peer has nothing more to say.
+func TestFlowRefundWakes(t *testing.T) {
+	t.Parallel()
+	f := commquic.NewFlow([3]uint64{1, 1, 1}, [3]uint64{100, 1, 1}, func() {})
+	if !f.Reserve(100) {
+		t.Fatal("all is free")
+	}
+	more := f.Blocked()
+	f.Refund(100)
+	select {
+	case <-more:
+	default:
+		t.Error("who waits is not told")
+	}
+	if f.Blocked() != nil || f.Grant(100) != 100 {
+		t.Error("the credit is not there")
+	}
+}
+
+// A peer that has streams left is told of others a quarter of them at a time, and one that has none of each.
+func TestFlowRoomForStreams(t *testing.T) {
+	t.Parallel()
+	f := commquic.NewFlow([3]uint64{1, 1, 8}, [3]uint64{1, 1, 1}, func() {})
+	open := func(n int) {
+		for range n {
+			if err := f.Accept(true); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	open(7)
+	f.Forget(true)
+	tells(t, f)
+	open(1) // the last one
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 9})
+	open(1)
+	tells(t, f)
+	f.Forget(true)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
+	f.Forget(true)
+	tells(t, f)
+	f.Forget(true)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 12})
+}
+
 // What the peer says is checked.
 func TestFlowLimitsOfThePeer(t *testing.T) {
 	t.Parallel()
@@ -139,14 +186,15 @@ func TestFlowIn(t *testing.T) {
 		}
 	}
 	f.Forget(true)
-	tells(t, f)
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 9})
 	f.Forget(true)
-	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
+	tells(t, f)
 	for n := range 3 {
 		if err := f.Accept(true); (err != nil) != (n >= 2) {
 			t.Errorf("further stream %d: %v", n, err)
 		}
 	}
+	tells(t, f, commquic.Limit{Type: maxUni, Number: 10})
 	f.Forget(false)
 	tells(t, f, commquic.Limit{Type: maxBidi, Number: 5})
 }
@@ -214,4 +262,18 @@ func FuzzFlowCapsules(f *testing.F) {
 			t.Errorf("%v, and then nothing", err)
 		}
 	})
+}
+
+// A connection that is lost within a capsule is no fault of the peer's flow control.
+func TestFlowCapsuleCutOff(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("lost")
+	flow := commquic.NewFlow([3]uint64{1, 1, 1}, [3]uint64{8, 8, 8}, func() {})
+	whole := commquic.AppendLimit(nil, commquic.Limit{Type: maxData, Number: 1 << 40})
+	for n := 1; n < len(whole); n++ {
+		r := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(lost))
+		if err := commquic.ReadFlowCapsules(r, flow); !errors.Is(err, lost) || errors.Is(err, commquic.ErrFlowControl) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package commquic
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -83,10 +84,12 @@ func readLimit(t http3.CapsuleType, body http3.CapsuleReader) (uint64, error) {
 		return 0, flowError("capsule %#x has %d bytes", uint64(t), body.Remaining())
 	}
 	n, err := quicvarint.Read(body)
-	if err != nil {
-		return 0, flowError("capsule %#x has no number: %w", uint64(t), err)
-	}
-	if body.Remaining() > 0 {
+	switch {
+	case err == io.EOF:
+		return 0, flowError("capsule %#x has no number", uint64(t))
+	case err != nil: // of the stream
+		return 0, err
+	case body.Remaining() > 0:
 		return 0, flowError("capsule %#x has more than a number", uint64(t))
 	}
 	return n, nil

@@ -89,6 +89,7 @@ func sessionCause(ctx context.Context, err error) error {
 
 // end makes the session one that has ended; the first cause stands. Its streams are reset.
 func (s *WebTransportSession) end(cause error) bool {
+	s.flow.end() // whoever ends it: when the connection's goroutines are waited for, none begins to tell
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
@@ -99,7 +100,6 @@ func (s *WebTransportSession) end(cause error) bool {
 	s.streams = nil
 	s.mu.Unlock()
 	s.wt.remove(s)
-	s.flow.end()
 	s.cancel(cause)
 	for _, str := range streams {
 		str.endWithSession()
