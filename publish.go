@@ -140,7 +140,7 @@ func addressed(msg *Message, t Target) *Message {
 // ARCHITECTURE.md: resolve without a lock, publish under each topic's lock, then wake.
 func (m *Manager) publish(ctx context.Context, p *publication, t Target, msg *Message) (Delivery, error) {
 	o := &p.options
-	p.now, p.only = time.Now(), t.only
+	p.only = t.only
 	p.delivery = Delivery{ID: msg.id}
 	if len(t.more) > 0 {
 		p.seen = make(map[*Conn]struct{})
@@ -190,6 +190,9 @@ func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Me
 
 // publishTo publishes to the living topic of that key.
 func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *envelope) {
+	if p.now.IsZero() {
+		p.now = time.Now()
+	}
 	for !m.topic(kind, key).publish(p, e) {
 	}
 }
