@@ -304,9 +304,7 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	if dw, ok := t.(DirectWriter); ok {
 		c.out.direct = dw.WritesDirectly()
 	}
-	if f, ok := t.(Forgetter); ok {
-		c.out.forgets = f.Forgets()
-	}
+	_, c.out.forgets = t.(Forgetter)
 	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true

@@ -7,8 +7,7 @@ import "sync"
 // connection alone is then used again for what is sent later, so that such a send costs no memory.
 type Forgetter interface {
 	Transport
-	// Forgets reports whether it is so. It is called before the first Write.
-	Forgets() bool
+	Forgets() // says so, and does nothing
 }
 
 // letter is what is sent to one connection alone: the envelope, and the message with its address.
@@ -22,9 +21,9 @@ type letter struct {
 var letterChains sync.Pool
 
 // letterTo puts msg into an envelope for c, which is all of t.
-func (p *publication) letterTo(c *Conn, t Target, msg *Message, o *sendOptions) *envelope {
+func (p *publication) letterTo(c *Conn, t Target, msg *Message) *envelope {
 	if !c.out.forgets {
-		e := p.manager.envelope(t, addressed(msg, t), o)
+		e := p.envelope(t, addressed(msg, t))
 		e.sole = true
 		return e
 	}
@@ -34,7 +33,7 @@ func (p *publication) letterTo(c *Conn, t Target, msg *Message, o *sendOptions) 
 		l.message.to = t.first
 		msg = &l.message
 	}
-	l.seal(t, msg, o)
+	l.seal(t, msg, &p.options)
 	l.sole, l.letter = true, l
 	return &l.envelope
 }

@@ -15,14 +15,16 @@ import (
 // oblivious is a transport that keeps nothing but bytes, and takes what it is given in parts. It checks that a frame
 // is the same as long as it has it.
 type oblivious struct {
-	t    *testing.T
-	tell bool // it forgets
-	mu   sync.Mutex
-	rng  *rand.Rand
-	got  []string // "TYPE to TO with CONTENT"
+	t   *testing.T
+	mu  sync.Mutex
+	rng *rand.Rand
+	got []string // "TYPE to TO with CONTENT"
 }
 
-func (p *oblivious) Forgets() bool { return p.tell }
+// saysSo is one that tells the manager.
+type saysSo struct{ *oblivious }
+
+func (saysSo) Forgets() {}
 
 func (p *oblivious) Close(comm.CloseReason, time.Time) error { return nil }
 
@@ -117,8 +119,12 @@ func TestLettersAreUsedAgainWhenTheyHaveLeft(t *testing.T) {
 				var conns []*comm.Conn
 				var peers []*oblivious
 				for i := range 4 {
-					p := &oblivious{t: t, tell: i > 0, rng: rand.New(rand.NewPCG(uint64(i), 1))}
-					c, err := f.host().Attach(t.Context(), p, &comm.Handshake{})
+					p := &oblivious{t: t, rng: rand.New(rand.NewPCG(uint64(i), 1))}
+					var carrier comm.Transport = saysSo{p}
+					if i == 0 {
+						carrier = p
+					}
+					c, err := f.host().Attach(t.Context(), carrier, &comm.Handshake{})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -139,35 +139,34 @@ func addressed(msg *Message, t Target) *Message {
 // publish resolves the target and hands the message to every connection, in the steps of
 // ARCHITECTURE.md: resolve without a lock, publish under each topic's lock, then wake.
 func (m *Manager) publish(ctx context.Context, p *publication, t Target, msg *Message) (Delivery, error) {
-	o := &p.options
 	p.only = t.only
 	p.delivery = Delivery{ID: msg.id}
 	if len(t.more) > 0 {
 		p.seen = make(map[*Conn]struct{})
 	}
-	if o.ack {
+	if p.options.ack {
 		p.delivery.Pending = newPending(msg.id)
 	}
-	defer m.settle(p, o.ack) // though the user's Where or Store panics
-	err := m.deliver(ctx, p, t, msg, o)
+	defer m.settle(p) // though the user's Where or Store panics
+	err := m.deliver(ctx, p, t, msg)
 	return p.delivery, err
 }
 
-func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Message, o *sendOptions) error {
+func (m *Manager) deliver(ctx context.Context, p *publication, t Target, msg *Message) error {
 	switch {
 	case t.oneConn():
-		return m.deliverConn(ctx, p, t, msg, o)
+		return m.deliverConn(ctx, p, t, msg)
 	case t.where != nil:
-		m.deliverWhere(p, t, m.envelope(t, msg, o))
+		m.deliverWhere(p, t, p.envelope(t, msg))
 		return nil
 	case t.kind == targetConn:
-		m.deliverConns(p, t, m.envelope(t, msg, o))
+		m.deliverConns(p, t, p.envelope(t, msg))
 		return nil
 	}
-	logged := m.logged(t, o)
+	logged := m.logged(t, &p.options)
 	var earlier []LogPosition
 	for key := range t.keys {
-		e := m.envelope(t, msg, o)
+		e := p.envelope(t, msg)
 		e.earlier = earlier
 		if logged {
 			e.priority = m.cfg.logPriority(key)
@@ -197,9 +196,9 @@ func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *enve
 	}
 }
 
-func (m *Manager) envelope(t Target, msg *Message, o *sendOptions) *envelope {
+func (p *publication) envelope(t Target, msg *Message) *envelope {
 	e := new(envelope)
-	e.seal(t, msg, o)
+	e.seal(t, msg, &p.options)
 	return e
 }
 
@@ -211,7 +210,7 @@ func (e *envelope) seal(t Target, msg *Message, o *sendOptions) {
 }
 
 // deliverConn sends to one connection by its id.
-func (m *Manager) deliverConn(ctx context.Context, p *publication, t Target, msg *Message, o *sendOptions) error {
+func (m *Manager) deliverConn(ctx context.Context, p *publication, t Target, msg *Message) error {
 	c := m.conns.find(t.name())
 	if c == nil {
 		return fmt.Errorf("%w: connection %q", ErrNotFound, shorten(t.name()))
@@ -220,8 +219,8 @@ func (m *Manager) deliverConn(ctx context.Context, p *publication, t Target, msg
 		return nil
 	}
 	p.delivery.Matched++
-	e := p.letterTo(c, t, msg, o)
-	if o.block {
+	e := p.letterTo(c, t, msg)
+	if p.options.block {
 		return m.pushBlocking(ctx, p, c, e)
 	}
 	p.push(c, queued{e: e})
@@ -339,7 +338,7 @@ func (p *publication) push(c *Conn, m queued) pushResult {
 }
 
 // settle starts the writers and closes the connections that were too slow, with no lock held.
-func (m *Manager) settle(p *publication, ack bool) {
+func (m *Manager) settle(p *publication) {
 	if len(p.wake) == 1 && p.wake[0].out.prompt.CompareAndSwap(true, false) {
 		p.wake[0].writeNow()
 	} else {
@@ -350,7 +349,7 @@ func (m *Manager) settle(p *publication, ack bool) {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})
 	}
-	if ack {
+	if p.options.ack {
 		p.delivery.Pending.begin()
 	}
 	m.stats.sends.Add(1)

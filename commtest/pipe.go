@@ -191,7 +191,7 @@ func (lineFormat) Append(dst []byte, f *comm.Frame) ([]byte, error) {
 }
 
 // Forgets implements comm.Forgetter.
-func (t *pipeTransport) Forgets() bool { return true }
+func (t *pipeTransport) Forgets() {}
 
 // Write sends the batch as one write.
 func (t *pipeTransport) Write(batch []comm.Outbound, deadline time.Time) (int, error) {

@@ -110,7 +110,7 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 }
 
 // Forgets implements comm.Forgetter: gRPC is given bytes.
-func (t *transport) Forgets() bool { return true }
+func (t *transport) Forgets() {}
 
 // Write implements comm.Transport: the batch is one gRPC message, as far as one may be so large.
 func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, err error) {

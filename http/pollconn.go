@@ -62,7 +62,7 @@ func newPollConn(s *pollServer) *pollConn {
 }
 
 // Forgets implements comm.Forgetter: what waits for a poll is bytes.
-func (c *pollConn) Forgets() bool { return true }
+func (c *pollConn) Forgets() {}
 
 // Write implements comm.Transport. It takes what there is room for, and waits for a poll to make
 // room for the first. A client that does not poll until the deadline is slow.

@@ -146,17 +146,7 @@ type TellingSession struct {
 }
 
 // NewTellingSession makes one.
-func NewTellingSession(control interface {
-	io.ReadWriteCloser
-	StreamID() quic.StreamID
-	SendDatagram(b []byte) error
-	ReceiveDatagram(ctx context.Context) ([]byte, error)
-	CancelRead(quic.StreamErrorCode)
-	CancelWrite(quic.StreamErrorCode)
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-},
-) TellingSession {
+func NewTellingSession(control wtControl) TellingSession {
 	var tasks sync.WaitGroup
 	one := wtLimits{1, 1, 1}
 	return TellingSession{newSession(newWTConn(nil, 1, time.Second, &tasks, true, one), control, one), &tasks}

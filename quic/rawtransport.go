@@ -86,7 +86,7 @@ func (t *transport) waits() {
 }
 
 // Forgets implements comm.Forgetter: lanes and datagrams are given bytes.
-func (t *transport) Forgets() bool { return true }
+func (t *transport) Forgets() {}
 
 // Write implements comm.Transport.
 func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {

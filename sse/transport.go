@@ -72,7 +72,7 @@ func (p *parts) free() {
 }
 
 // Forgets implements comm.Forgetter: the stream is given bytes.
-func (t *transport) Forgets() bool { return true }
+func (t *transport) Forgets() {}
 
 // Write implements comm.Transport: the whole batch leaves in one write and one flush.
 func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {

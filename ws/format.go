@@ -69,7 +69,7 @@ func (t *transport) TellWaiting(w comm.Waiter) bool {
 }
 
 // Forgets implements comm.Forgetter: the connection is given bytes.
-func (t *transport) Forgets() bool { return true }
+func (t *transport) Forgets() {}
 
 // frameLists are the writers' scratch.
 var frameLists = sync.Pool{New: func() any { return new([][]byte) }}
