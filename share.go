@@ -33,7 +33,7 @@ func (e *endpoint) claimRequests(owner *providerState, match func(*http.Request)
 func (e *endpoint) share() {
 	s := sharing{requests: slices.Clone(e.requests)}
 	for p := range e.owners {
-		if o, ok := p.impl.(RouteSharer); ok && o.SharesRoutes() && e.addr != e.manager.addr() {
+		if o, ok := p.impl.(RouteSharer); ok && o.SharesRoutes() {
 			s.routes = true
 		}
 		if o, ok := p.impl.(AltServicer); ok {
