@@ -49,9 +49,9 @@ type batch struct {
 	ready *grpc.PreparedMsg // the same, where it is one frame that another stream has sent already; else nil
 }
 
-// message is what gRPC sends: to be compressed, or as it is.
-func (b *batch) message(compressed bool) any {
-	if b.ready != nil && !compressed {
+// message is what gRPC sends.
+func (b *batch) message() any {
+	if b.ready != nil {
 		return b.ready
 	}
 	return b

@@ -19,7 +19,8 @@ func (h *hub) compress(t *transport) error {
 	if err != nil || !slices.Contains(accepted, gzip.Name) {
 		return grpc.SetSendCompressor(ctx, encoding.Identity)
 	}
-	t.compressed = true
-	t.unsent.most = 0 // what is compressed is freed before it has left, so that every send may wait
+	// What is compressed is freed before it has left, so every send may wait. And a mark goes with each, so none is a
+	// message that another stream has made ready, uncompressed.
+	t.unsent.most = 0
 	return grpc.SetSendCompressor(ctx, gzip.Name)
 }

@@ -71,6 +71,51 @@ func TestHubCompression(t *testing.T) {
 	}
 }
 
+// One message to clients of which some compress is made once for all, and comes whole to each: whoever is first, and
+// whether the hub compresses.
+func TestHubCompressionOfMany(t *testing.T) {
+	t.Parallel()
+	inKind := grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name))
+	for name, row := range map[string]struct {
+		on      bool
+		clients [][]grpc.DialOption
+	}{
+		"plain first": {false, [][]grpc.DialOption{nil, {inKind}, nil}},
+		"plain last":  {false, [][]grpc.DialOption{{inKind}, nil, {inKind}, nil}},
+		"on":          {true, [][]grpc.DialOption{nil, {inKind}, nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := gateway(t, commgrpc.New(commgrpc.WithHubCompression(row.on)))
+			var peers []*frames
+			var counts []*received
+			for _, opts := range row.clients {
+				got := new(received)
+				p := connect(t, hubClient(t, m, append(opts, grpc.WithStatsHandler(got))...), hello("g"))
+				p.expect(commv1.Op_OP_WELCOME)
+				p.expect(commv1.Op_OP_JOINED)
+				peers, counts = append(peers, p), append(counts, got)
+			}
+			text := strings.Repeat("the same again ", 100) // so little that no mark goes along
+			for range 10 {
+				if _, err := m.Send(t.Context(), comm.ToGroup("g"), newMessage(t, "n", text)); err != nil {
+					t.Fatal(err)
+				}
+				for i, p := range peers {
+					if f := p.expect(commv1.Op_OP_MESSAGE); !strings.Contains(string(f.GetMessage().GetContent()), text) {
+						t.Fatalf("client %d: %.100q", i, f.GetMessage().GetContent())
+					}
+				}
+			}
+			for i, got := range counts {
+				if plain, wire := got.plain.Load(), got.wire.Load(); (wire < plain/2) != row.on {
+					t.Errorf("client %d: %d bytes came as %d", i, plain, wire)
+				}
+			}
+		})
+	}
+}
+
 // A client that does not say what it takes is sent nothing that is compressed.
 func TestHubCompressionNotTold(t *testing.T) {
 	t.Parallel()

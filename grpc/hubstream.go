@@ -21,16 +21,15 @@ import (
 // SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
 // takes too long ends the stream.
 type transport struct {
-	below      grpc.ServerStream // what the stream sends on
-	turn       turn              // to send
-	unsent     unsent
-	shut       atomic.Bool               // over is closed
-	wrote      atomic.Bool               // since the last beat
-	plain      bool                      // gRPC does not mean to compress on the stream
-	compressed bool                      // the stream
-	conn       atomic.Pointer[comm.Conn] // nil until the manager has made it
-	hub        *hub
-	out        batch // room for one that is not shared; of whose turn it is
+	below  grpc.ServerStream // what the stream sends on
+	turn   turn              // to send
+	unsent unsent
+	shut   atomic.Bool               // over is closed
+	wrote  atomic.Bool               // since the last beat
+	plain  bool                      // gRPC does not mean to compress on the stream
+	conn   atomic.Pointer[comm.Conn] // nil until the manager has made it
+	hub    *hub
+	out    batch // room for one that is not shared; of whose turn it is
 
 	stream  grpc.ServerStream
 	waiter  comm.Waiter   // told before Write waits
@@ -222,7 +221,7 @@ func (t *transport) send(b *batch, deadline time.Time) error {
 	if m := t.unsent.add(b.size); m != nil {
 		b = b.with(m)
 	}
-	err := t.below.SendMsg(b.message(t.compressed))
+	err := t.below.SendMsg(b.message())
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
 	}

@@ -19,7 +19,7 @@ type loneBatch struct {
 
 // of returns the message of a shared frame that is to be sent on t.
 func (l *lone) of(o comm.Outbound, t *transport) (*batch, error) {
-	if last := l.last.Load(); last != nil && last.of == o {
+	if last := l.last.Load(); last != nil && last.of == o && (last.ready != nil || !t.plain) {
 		return &last.batch, nil
 	}
 	frame, err := t.encode(o)
