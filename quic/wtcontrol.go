@@ -61,9 +61,11 @@ func (s *WebTransportSession) finish() {
 	s.control.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) // nothing follows a close capsule
 }
 
+// abort ends the control stream both ways. run, which reads it, aborts too: it wakes by CancelRead, when both
+// directions have this code, and the first code of each is the one that the peer is told.
 func (s *WebTransportSession) abort(code quic.StreamErrorCode) {
-	s.control.CancelRead(code)
 	s.control.CancelWrite(code)
+	s.control.CancelRead(code)
 }
 
 // last takes s.writing for what is sent last, and bounds it. A capsule that waits for credit is given up.

@@ -188,10 +188,15 @@ func (s *WebTransportSession) ReceiveDatagram(ctx context.Context) ([]byte, erro
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
 	b, err := s.control.ReceiveDatagram(both)
-	if err != nil && context.Cause(s.ctx) == nil && context.Cause(ctx) != nil {
+	switch {
+	case err == nil:
+		return b, nil
+	case context.Cause(both) == nil:
+		s.awaitEnd() // the control stream has ended: what it said last, run is about to read
+	case context.Cause(s.ctx) == nil:
 		return nil, context.Cause(ctx)
 	}
-	return b, s.explain(err)
+	return nil, s.explain(err)
 }
 
 // joined is a context that ends with either.
