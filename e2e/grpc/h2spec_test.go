@@ -105,7 +105,7 @@ func plain(t *testing.T, g gateway) string {
 	return l.Addr().String()
 }
 
-// No case fails on the shared address that passes with net/http.
+// No case fails on the shared address that net/http passes each time.
 func TestH2spec(t *testing.T) {
 	t.Parallel()
 	program := tool(t, "github.com/summerwind/h2spec/cmd/h2spec")
@@ -113,11 +113,15 @@ func TestH2spec(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := start(t, secure, false)
-			var ours, theirs verdicts
-			var both sync.WaitGroup
-			both.Go(func() { ours = h2spec(t, program, g.addr, secure) })
-			both.Go(func() { theirs = h2spec(t, program, plain(t, g), secure) })
-			both.Wait()
+			other := plain(t, g)
+			both := func(sections ...string) (ours, theirs verdicts) {
+				var all sync.WaitGroup
+				all.Go(func() { ours = h2spec(t, program, g.addr, secure, sections...) })
+				all.Go(func() { theirs = h2spec(t, program, other, secure, sections...) })
+				all.Wait()
+				return ours, theirs
+			}
+			ours, theirs := both()
 			t.Logf("the shared address passes %d of %d cases, net/http %d of %d", ours.count("passed"), len(ours), theirs.count("passed"), len(theirs))
 			if len(theirs) < 100 || theirs.count("passed") < 100 {
 				t.Fatalf("net/http passes %d of %d cases: something else is wrong", theirs.count("passed"), len(theirs))
@@ -126,11 +130,13 @@ func TestH2spec(t *testing.T) {
 				if theirs[name] != "passed" || ours[name] == "passed" {
 					continue
 				}
+				// Some cases depend on who is faster, and fail at net/http too now and then: those decide nothing.
 				section, _, _ := strings.Cut(name, ": ")
-				for tries := 5; tries > 0 && ours[name] != "passed"; tries-- { // some cases depend on who is faster
-					ours[name] = h2spec(t, program, g.addr, secure, section)[name]
+				for tries := 7; tries > 0 && ours[name] != "passed" && theirs[name] == "passed"; tries-- {
+					o, p := both(section)
+					ours[name], theirs[name] = o[name], p[name]
 				}
-				if ours[name] != "passed" {
+				if ours[name] != "passed" && theirs[name] == "passed" {
 					t.Errorf("%s: %q", name, ours[name])
 				}
 			}
