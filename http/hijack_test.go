@@ -116,7 +116,7 @@ func TestPanicAfterHijack(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprint(conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := bufio.NewReader(conn).ReadByte(); err != io.EOF {
 		t.Errorf("the connection was not closed: %v", err)
 	}

@@ -178,7 +178,7 @@ func runClient(t testing.TB, d comm.Dialer, opts ...comm.ClientOption) (*comm.Cl
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for wait := time.Millisecond; !ok(); wait *= 2 {
-		if wait > 5*time.Second {
+		if wait > 30*time.Second {
 			t.Fatalf("%s: did not happen", what)
 		}
 		time.Sleep(wait)

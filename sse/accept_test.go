@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/anasamu/comm/sse"
@@ -168,25 +169,33 @@ func TestAcceptPost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			query, err := io.ReadAll(r.Body)
 			if err != nil {
 				t.Error(err)
 			}
 			a.Handler(func(ctx context.Context, s *sse.Stream) error {
-				time.Sleep(300 * time.Millisecond) // beyond the server's absolute timeouts
+				time.Sleep(2 * absoluteTimeout)
 				return s.Send(ctx, sse.Event{Data: query})
 			}).ServeHTTP(w, r)
-		}), false)
-		res, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader("subscription"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil || string(body) != "data: subscription\n\n" {
-			t.Errorf("hijack=%v: got %q, %v", hijack, body, err)
-		}
+		})
+		synctest.Test(t, func(t *testing.T) { posts(t, serveMemory(t, h).client, "http://memory/") })
+		srv := serve(t, h, false)
+		posts(t, srv.Client(), srv.URL)
+	}
+}
+
+// posts expects a stream that says what the request's body was.
+func posts(t *testing.T, client *http.Client, url string) {
+	t.Helper()
+	res, err := client.Post(url, "text/plain", strings.NewReader("subscription"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != "data: subscription\n\n" {
+		t.Errorf("got %q, %v", body, err)
 	}
 }
 

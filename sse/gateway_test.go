@@ -192,10 +192,10 @@ func (g *gateway) send(t testing.TB, to comm.Target, content any) {
 	}
 }
 
-// eventually waits for a condition on real time, for at most five seconds.
+// eventually waits for a condition on real time, for at most a minute.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("in vain: " + what)
 		}

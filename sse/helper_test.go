@@ -9,13 +9,17 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 )
 
-// memoryServer serves HTTP/1.1 over net.Pipe, so that synctest's clock rules it.
+// memoryServer serves HTTP/1.1, and HTTP/2 to clients that begin with it, over net.Pipe, so that
+// synctest's clock rules it.
 type memoryServer struct {
 	conns  chan net.Conn
 	done   chan struct{}
 	client *http.Client
+
+	transport *http.Transport
 }
 
 func (m *memoryServer) Accept() (net.Conn, error) {
@@ -50,15 +54,22 @@ func (m *memoryServer) dialContext(ctx context.Context) (net.Conn, error) {
 	}
 }
 
+// absoluteTimeout is that of servers in memory: net/http counts it from a request's beginning, and it
+// must not end streams.
+const absoluteTimeout = 200 * time.Millisecond
+
 func serveMemory(t *testing.T, h http.Handler) *memoryServer {
 	m := &memoryServer{conns: make(chan net.Conn), done: make(chan struct{})}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return m.dialContext(ctx) }}
-	m.client = &http.Client{Transport: transport}
-	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
+	m.transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return m.dialContext(ctx) }}
+	m.client = &http.Client{Transport: m.transport}
+	srv := &http.Server{
+		Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo), Protocols: protocols(true, false, true),
+		ReadTimeout: absoluteTimeout, WriteTimeout: absoluteTimeout,
+	}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = srv.Serve(m) }()
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
+		m.transport.CloseIdleConnections()
 		_ = srv.Close()
 		<-served
 	})

@@ -84,7 +84,7 @@ func exchange(t *testing.T, g *gateway, d comm.Dialer) {
 		return err
 	})
 	c.OnCall("name", func(context.Context, *comm.Message) (any, error) { return "ann", nil })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := c.Join(ctx, "lobby"); err != nil {
 		t.Fatal(err)

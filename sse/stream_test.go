@@ -20,8 +20,6 @@ import (
 func serve(t *testing.T, h http.Handler, h2 bool) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config.ReadTimeout = 200 * time.Millisecond // both are absolute in net/http and must not end streams
-	srv.Config.WriteTimeout = 200 * time.Millisecond
 	if h2 {
 		srv.EnableHTTP2 = true
 		srv.StartTLS()
@@ -64,7 +62,6 @@ func TestStream(t *testing.T) {
 		opts = append(opts, sse.WithRetry(1500*time.Millisecond))
 		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
 			<-go1
-			time.Sleep(300 * time.Millisecond) // beyond the server's absolute timeouts
 			if err := s.Send(ctx, sse.Event{ID: "1", Data: []byte(s.LastEventID())}, sse.Event{Type: "b", Data: []byte("x\ny")}); err != nil {
 				return err
 			}
@@ -105,6 +102,29 @@ func TestStream(t *testing.T) {
 	})
 }
 
+func TestStreamOutlivesServerTimeouts(t *testing.T) {
+	t.Parallel()
+	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
+		synctest.Test(t, func(t *testing.T) {
+			srv := serveMemory(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
+				for range 3 {
+					time.Sleep(2 * absoluteTimeout)
+					if err := s.Send(ctx, sse.Event{Data: []byte("x")}); err != nil {
+						t.Error(err)
+					}
+				}
+				return nil
+			}, opts...))
+			srv.transport.Protocols = protocols(!h2, false, h2)
+			res := srv.get(t, nil)
+			body, err := io.ReadAll(res.Body)
+			if want := strings.Repeat("data: x\n\n", 3); string(body) != want || err != nil || res.ProtoMajor == 2 != h2 {
+				t.Errorf("%s: %q, %v; want %q", res.Proto, body, err, want)
+			}
+		})
+	})
+}
+
 func TestStreamClientGone(t *testing.T) {
 	t.Parallel()
 	carriers(t, func(t *testing.T, h2 bool, opts ...sse.AcceptOption) {
@@ -129,7 +149,7 @@ func TestStreamClientGone(t *testing.T) {
 			if !errors.Is(cause, sse.ErrGone) {
 				t.Errorf("cause %v, want ErrGone", cause)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the client's departure was not noticed")
 		}
 		srv.Close()
@@ -146,7 +166,7 @@ func TestStreamStalledClient(t *testing.T) {
 		var mu sync.Mutex
 		streams := map[string]*sse.Stream{}
 		joined := make(chan struct{}, 2)
-		opts = append(opts, sse.WithWriteTimeout(150*time.Millisecond))
+		opts = append(opts, sse.WithWriteTimeout(2*time.Second))
 		srv := serve(t, sse.Handler(func(ctx context.Context, s *sse.Stream) error {
 			mu.Lock()
 			streams[s.LastEventID()] = s
@@ -184,7 +204,7 @@ func TestStreamStalledClient(t *testing.T) {
 			if err == nil {
 				t.Error("a client that reads nothing took 100 MB")
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the write deadline did not end the stalled stream")
 		}
 		<-streams["stalled"].Done()
@@ -223,7 +243,7 @@ func TestStreamCloseByUnblocks(t *testing.T) {
 		start := time.Now()
 		_ = s.CloseBy(time.Now().Add(50 * time.Millisecond))
 		<-failed
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("closing took %v", took)
 		}
 		if !errors.Is(s.Err(), sse.ErrClosed) {
@@ -250,7 +270,7 @@ func TestStreamConcurrentSend(t *testing.T) {
 							err = s.Send(ctx, ev)
 						} else {
 							raw, _ := ev.Append(nil)
-							_, err = s.SendRaw([][]byte{raw}, time.Now().Add(5*time.Second))
+							_, err = s.SendRaw([][]byte{raw}, time.Now().Add(time.Minute))
 						}
 						if err != nil {
 							t.Error(err)

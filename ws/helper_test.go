@@ -27,5 +27,8 @@ func (s *syncBuffer) String() string {
 
 func (s *syncBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }
 
-// soonTime is a deadline that passes.
-func soonTime() time.Time { return time.Now().Add(200 * time.Millisecond) }
+// soonTime is a deadline that passes: far enough for a busy machine to write something before.
+func soonTime() time.Time { return time.Now().Add(time.Second) }
+
+// farTime is a deadline that does not pass.
+func farTime() time.Time { return time.Now().Add(time.Minute) }

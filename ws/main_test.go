@@ -22,9 +22,9 @@ func TestMain(m *testing.M) {
 }
 
 // leaked returns the stacks that still run code of ws, after giving them time
-// to end.
+// to end: half a minute, which only a leak takes.
 func leaked() string {
-	for range 100 {
+	for range 600 {
 		var left []string
 		buf := make([]byte, 4<<20)
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

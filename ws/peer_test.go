@@ -167,7 +167,7 @@ func (p *peer) send(frames ...frame) {
 
 // write sends bytes; the other end may have closed already.
 func (p *peer) write(b []byte) {
-	p.nc.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	p.nc.SetWriteDeadline(time.Now().Add(time.Minute))
 	p.nc.Write(b)
 }
 
@@ -184,7 +184,7 @@ func (p *peer) chop(size int, frames ...frame) {
 
 // next reads one frame.
 func (p *peer) next() (frame, error) {
-	p.nc.SetReadDeadline(time.Now().Add(10*time.Second + p.patience))
+	p.nc.SetReadDeadline(time.Now().Add(time.Minute + p.patience))
 	var b []byte
 	for {
 		h, n, err := wsframe.Parse(b, wsframe.Rules{Masked: !p.masked, Deflate: true})

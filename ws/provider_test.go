@@ -74,7 +74,7 @@ func (in *inbox) next(t *testing.T) *comm.Message {
 	select {
 	case m := <-in.got:
 		return m
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message")
 		return nil
 	}

@@ -84,7 +84,7 @@ func TestProviderStopStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(rand.N(4 * time.Millisecond))
-		stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
 		if err := m.Stop(stop); err != nil {
 			t.Fatal(err)
 		}

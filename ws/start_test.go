@@ -79,7 +79,7 @@ func echoed1(c *ws.Conn, t ws.Type, p []byte) error {
 // eventually waits for what others do in their own time.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal(what)
 		}
@@ -111,17 +111,18 @@ func TestIdleConnectionHoldsNoGoroutine(t *testing.T) {
 		p.want(text("once"))
 	}
 	eventually(t, "connections were not parked after a message", parked)
-	for range 20 { // in quick succession: they keep their goroutines
-		for _, p := range peers {
-			p.send(text("often"))
+	// In quick succession they keep their goroutines. A busy machine may need several tries to be quick.
+	eventually(t, "busy connections were parked", func() bool {
+		for range 20 {
+			for _, p := range peers {
+				p.send(text("often"))
+			}
+			for _, p := range peers {
+				p.want(text("often"))
+			}
 		}
-		for _, p := range peers {
-			p.want(text("often"))
-		}
-	}
-	if n := serving(); n == 0 {
-		t.Error("busy connections were parked")
-	}
+		return serving() > 0
+	})
 	eventually(t, "connections were not parked after they were busy", parked)
 	for _, p := range peers {
 		p.send(text("again"))
@@ -303,7 +304,7 @@ func TestStartEnds(t *testing.T) {
 
 func TestHeartbeatOfAParkedConnection(t *testing.T) {
 	t.Parallel()
-	p, c, ends := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Second))
+	p, c, ends := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Minute))
 	for range 3 {
 		f, err := p.next()
 		if err != nil || f.op != ping("").op {
@@ -312,7 +313,13 @@ func TestHeartbeatOfAParkedConnection(t *testing.T) {
 		p.send(frame{op: pong("").op, p: f.p})
 	}
 	p.send(text("x"))
-	p.want(text("x"))
+	f, err := p.next()
+	if err == nil && f.op == ping("").op { // of a silence that began before
+		f, err = p.next()
+	}
+	if err != nil || f.String() != text("x").String() {
+		t.Fatal("no echo", f, err)
+	}
 	if c.RTT() == 0 {
 		t.Error("no round trip was measured")
 	}

@@ -174,7 +174,7 @@ func TestAddressInUse(t *testing.T) {
 		out, err := command(t, args...).CombinedOutput()
 		took := time.Since(began)
 		failed, ok := errors.AsType[*exec.ExitError](err)
-		if !ok || failed.ExitCode() != 1 || took > 10*time.Second {
+		if !ok || failed.ExitCode() != 1 || took > 30*time.Second {
 			t.Errorf("%s: %v after %v", c.name, err, took)
 		}
 		if !strings.Contains(string(out), "address already in use\nis another gateway running?") || strings.Contains(string(out), "retry_in") != c.again {

@@ -78,7 +78,7 @@ func start(t *testing.T, args ...string) *process {
 	}()
 	select {
 	case p.host = <-ready:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the gateway is not ready")
 	}
 	return p

@@ -32,7 +32,7 @@ func (s *screen) Write(p []byte) (int, error) {
 
 func (s *screen) shows(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		got := s.b.String()
 		s.mu.Unlock()
@@ -76,7 +76,7 @@ func TestChat(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(10 * time.Second); m.ConnectionCount(comm.ToGroup(room)) < 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); m.ConnectionCount(comm.ToGroup(room)) < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("they do not join")
 		}

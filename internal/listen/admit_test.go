@@ -72,7 +72,7 @@ func magic(t *testing.T, addr string, conf *tls.Config) string {
 		conf.ServerName = "localhost"
 		c = tls.Client(c, conf)
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	for _, b := range []byte("MAGIC\nhello\nworld\n") {
 		if _, err := c.Write([]byte{b}); err != nil {
 			break

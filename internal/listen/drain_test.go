@@ -106,7 +106,7 @@ func TestDrainLosesNothing(t *testing.T) {
 			const h2Conns = 4
 			x := &crossing{release: make(chan struct{})}
 			// Patient, because a starved test machine makes clients slow, not idle.
-			cfg, conf := listen.Config{Handler: x, DrainIdle: 10 * time.Second}, (*tls.Config)(nil)
+			cfg, conf := listen.Config{Handler: x, DrainIdle: time.Minute}, (*tls.Config)(nil)
 			if tc.tls {
 				cfg.TLS, conf = serverConf, clientConf
 			}
@@ -140,7 +140,7 @@ func TestDrainLosesNothing(t *testing.T) {
 			all := int64(tc.h1Conns + h2Conns*tc.h2Streams)
 			eventually(t, func() bool { return x.held.Load() == all })
 			time.AfterFunc(20*time.Millisecond, func() { close(x.release) })
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := s.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown: %v", err)
@@ -166,7 +166,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	for round := range 5 {
 		x := &crossing{release: make(chan struct{})}
 		close(x.release)
-		s, addr := serve(t, listen.Config{Handler: x, DrainIdle: 10 * time.Second})
+		s, addr := serve(t, listen.Config{Handler: x, DrainIdle: time.Minute})
 		x.url = "http://" + addr
 		var clients sync.WaitGroup
 		h2 := client(t, true, nil)

@@ -46,7 +46,7 @@ func FuzzConnection(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		go func() {
 			c.Write(sent)
 			c.(*memnet.Conn).CloseWrite()

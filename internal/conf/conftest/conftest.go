@@ -2,6 +2,7 @@
 package conftest
 
 import (
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -58,17 +59,33 @@ func Document(section string, set map[string]string) []byte {
 	return []byte(`{"providers":{"` + section + `":{` + strings.Join(members, ",") + `}}}`)
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody had a moment ago.
+// Systems give ports from 32768 or higher to sockets that ask for any.
+const lowestPort, highestPort = 10_000, 32_000
+
+// FreePort returns a port of 127.0.0.1 on which nobody listens, TCP or UDP. It is none of those that
+// the system hands out by itself, so no connection that begins before it is used can take it.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(lowestPort + rand.IntN(highestPort-lowestPort))
+		if free(net.JoinHostPort("127.0.0.1", port)) {
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+func free(addr string) bool {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		t.Fatal(err)
+		return false
 	}
 	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	p, err := net.ListenPacket("udp", addr)
 	if err != nil {
-		t.Fatal(err)
+		return false
 	}
-	return port
+	defer p.Close()
+	return true
 }
