@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every wait of the suite; under fake time it passes at once when nothing can come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // env is one row's world: a manager with the provider, and what makes clients.
 type env struct {

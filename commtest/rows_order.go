@@ -413,8 +413,9 @@ func replayBehindQueueRow(e *env) {
 	p.nothing()
 }
 
+// stalledRow: the write timeout is one that a busy machine keeps for the witness.
 func stalledRow(e *env) {
-	m := e.start(comm.WithOpenAccess(), comm.WithWriteTimeout(300*time.Millisecond), comm.WithQueue(100_000, 1<<30),
+	m := e.start(comm.WithOpenAccess(), comm.WithWriteTimeout(2*time.Second), comm.WithQueue(100_000, 1<<30),
 		comm.WithLogs(false, false, false))
 	stalled, witness := e.idle(inGroups("g")), e.connect(inGroups("g"))
 	witness.joined("g")

@@ -279,8 +279,8 @@ func floodRow(e *env) {
 	m := e.start(comm.WithOpenAccess(), comm.WithMessageRate(10, 20))
 	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { return nil })
 	p, _, check := e.watched()
-	c := p.conn()
-	for i := 0; i < 200 && c.Err() == nil; i++ {
+	c, began := p.conn(), time.Now()
+	for i := 0; i < 2000 && c.Err() == nil; i++ {
 		if err := p.carrier.Send(e.bounded(), &comm.Frame{Op: comm.OpMessage, ID: "x", Message: e.message("n", i)}); err != nil {
 			break
 		}
@@ -289,7 +289,8 @@ func floodRow(e *env) {
 		e.Fatalf("closed with %v, want rate_limited", r)
 	}
 	<-c.Done()
-	if s := c.Stats(); s.FailedIn < 20 || s.FailedIn > 22 {
+	most := 22 + int64(10*time.Since(began).Seconds()) // a slow machine takes long enough for more
+	if s := c.Stats(); s.FailedIn < 20 || s.FailedIn > most {
 		e.Fatalf("%d refused before the end, want the burst of 20", s.FailedIn)
 	}
 	check()

@@ -470,7 +470,9 @@ func overtakenRow(e *env) {
 			still, out = 0, now
 		}
 		if still++; still == 100 {
-			time.Sleep(10 * time.Millisecond) // a writer that has not had its turn yet begins with what is kept by then
+			// A writer that has not had its turn yet begins with what is kept by then. On a busy machine its
+			// thread may stand still for long.
+			time.Sleep(500 * time.Millisecond)
 		}
 		return still > 200
 	})
