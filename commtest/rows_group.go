@@ -163,6 +163,8 @@ func presenceRow(e *env) {
 	if got := e.present("g"); len(got) != 0 {
 		e.Fatalf("present: %q, want nobody", got)
 	}
+	// Whoever makes a change does not wait until another has told it.
+	e.eventually("four changes", func() bool { return len(seen.all()) >= 4 })
 	if got := seen.all(); !slices.Equal(got, []string{"+ann", "+bob", "-ann", "-bob"}) {
 		e.Fatalf("changes: %q", got)
 	}

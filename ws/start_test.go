@@ -304,7 +304,7 @@ func TestStartEnds(t *testing.T) {
 
 func TestHeartbeatOfAParkedConnection(t *testing.T) {
 	t.Parallel()
-	p, c, ends := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, time.Minute))
+	p, c, ends := start(t, context.Background(), echoed1, ws.WithHeartbeat(40*time.Millisecond, 2*time.Second))
 	for range 3 {
 		f, err := p.next()
 		if err != nil || f.op != ping("").op {

@@ -20,7 +20,9 @@ func TestCheckReportsALeak(t *testing.T) {
 	done := make(chan struct{})
 	var out strings.Builder
 	code := leak.CheckTo(runner(func() int {
-		go leaveBehind(stop, done)
+		begun := make(chan struct{})
+		go leaveBehind(begun, stop, done)
+		<-begun // before, its stack does not name it
 		return 0
 	}), &out, 20*time.Millisecond)
 	close(stop)
@@ -40,9 +42,9 @@ func TestCheckWaits(t *testing.T) {
 	code := leak.CheckTo(runner(func() int {
 		stop := make(chan struct{})
 		time.AfterFunc(30*time.Millisecond, func() { close(stop) })
-		go leaveBehind(stop, make(chan struct{}))
+		go leaveBehind(make(chan struct{}, 1), stop, make(chan struct{}))
 		return 0
-	}), &out, 10*time.Second)
+	}), &out, time.Minute)
 	if code != 0 || out.Len() != 0 {
 		t.Errorf("a goroutine that ends in time: code %d, output %q", code, out.String())
 	}
@@ -53,7 +55,7 @@ func TestCheckKeepsTheTestsCode(t *testing.T) {
 	done := make(chan struct{})
 	var out strings.Builder
 	code := leak.CheckTo(runner(func() int {
-		go leaveBehind(stop, done)
+		go leaveBehind(make(chan struct{}, 1), stop, done)
 		return 2
 	}), &out, time.Millisecond)
 	close(stop)
@@ -63,7 +65,8 @@ func TestCheckKeepsTheTestsCode(t *testing.T) {
 	}
 }
 
-func leaveBehind(stop, done chan struct{}) {
+func leaveBehind(begun, stop, done chan struct{}) {
+	begun <- struct{}{}
 	<-stop
 	close(done)
 }
