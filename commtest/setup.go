@@ -155,7 +155,7 @@ func runRow(t *testing.T, f func(t *testing.T) Setup, m mode, r row) {
 // suite is every row.
 func suite() []row {
 	var all []row
-	for _, rows := range [][]row{attachRows, targetRows, orderRows, groupRows, authRows, refusalRows, callRows, resumeRows, lifeRows, clientRows, nodeRows} {
+	for _, rows := range [][]row{attachRows, targetRows, orderRows, groupRows, authRows, refusalRows, callRows, resumeRows, replayRows, gapRows, lifeRows, clientRows, nodeRows} {
 		all = append(all, rows...)
 	}
 	return all
