@@ -19,7 +19,8 @@ type Stream struct {
 	out    carrier
 
 	turn     chan struct{}         // holds one token while somebody writes
-	finished bool                  // guarded by turn
+	cutting  sync.Mutex            // held while a write is cut
+	finished bool                  // guarded by turn, and set under cutting
 	cut      atomic.Bool           // a write in flight must end now
 	failure  atomic.Pointer[error] // of a write
 
@@ -192,18 +193,36 @@ func (s *Stream) stop(cause error, deadline time.Time) {
 	s.cancel(cause)
 	s.stopTimer()
 	if !s.takeTurnBy(deadline) {
-		s.cut.Store(true)
-		_ = s.out.setDeadline(time.Unix(1, 0)) // the writer fails now and gives the turn back
+		s.cutOff()
 		s.turn <- struct{}{}
 	}
 	if !s.finished {
-		s.finished = true
-		s.out.finish(!s.cut.Load(), deadline)
+		s.finish(!s.cut.Load(), deadline)
 	}
 	s.release()
 	if !s.hijacked {
 		s.callOnEnd()
 	}
+}
+
+// finish ends the response, once. It waits for whoever cuts a write off: the handler may return next.
+func (s *Stream) finish(ok bool, deadline time.Time) {
+	s.cutting.Lock()
+	s.finished = true
+	s.cutting.Unlock()
+	s.out.finish(ok, deadline)
+}
+
+// cutOff has the writer fail now and give the turn back. Once the stream has finished there is none, and the
+// handler may have returned, after which nobody may touch its ResponseWriter.
+func (s *Stream) cutOff() {
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
+	if s.finished {
+		return
+	}
+	s.cut.Store(true)
+	_ = s.out.setDeadline(time.Unix(1, 0))
 }
 
 func (s *Stream) callOnEnd() {
@@ -317,8 +336,7 @@ func (s *Stream) writeFrame(frame []byte, deadline time.Time) (int, error) {
 		s.cut.Store(true)
 		s.failure.Store(&err)
 		s.cancel(err)
-		s.finished = true
-		s.out.finish(false, time.Time{})
+		s.finish(false, time.Time{})
 		return n, err
 	}
 	if !deadline.IsZero() && !s.cut.Load() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,62 @@ func TestStreamCloseByUnblocks(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// stuckWriter takes a header and nothing more until its deadline is in the past.
+type stuckWriter struct {
+	httptest.ResponseRecorder
+	writing  chan struct{} // closed with the first Write
+	cut      chan struct{} // closed with the first such deadline
+	returned chan struct{} // closed when the handler has returned
+	t        *testing.T
+}
+
+func (w *stuckWriter) Write([]byte) (int, error) {
+	close(w.writing)
+	<-w.cut
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (w *stuckWriter) SetReadDeadline(time.Time) error { return nil }
+
+func (w *stuckWriter) SetWriteDeadline(at time.Time) error {
+	if at.IsZero() || at.After(time.Now()) {
+		return nil
+	}
+	select {
+	case <-w.cut:
+	default:
+		close(w.cut)
+	}
+	select {
+	case <-w.returned:
+		w.t.Error("the writer is used when the handler has returned")
+	case <-time.After(50 * time.Millisecond): // for long the handler could, if nothing held it
+	}
+	return nil
+}
+
+// A handler does not return while another goroutine still cuts its writer off.
+func TestStreamCloseByBesideItsHandler(t *testing.T) {
+	t.Parallel()
+	w := &stuckWriter{*httptest.NewRecorder(), make(chan struct{}), make(chan struct{}), make(chan struct{}), t}
+	s, err := sse.Accept(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), sse.WithWriteTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others sync.WaitGroup
+	others.Go(func() {
+		if err := s.Send(context.Background(), sse.Event{Data: []byte("x")}); err == nil {
+			t.Error("sent to nobody")
+		}
+	})
+	<-w.writing
+	others.Go(func() { _ = s.CloseBy(time.Now().Add(time.Millisecond)) })
+	<-s.Done()
+	_ = s.Close() // as a handler does
+	close(w.returned)
+	others.Wait()
 }
 
 func TestStreamConcurrentSend(t *testing.T) {
