@@ -110,6 +110,7 @@ type requestStream struct {
 	local, remote net.Addr
 	released      chan struct{} // closed when nothing of the request is used any more
 
+	end    sync.Once
 	mu     sync.Mutex // held while writing
 	closed bool
 }
@@ -148,18 +149,19 @@ func (s *requestStream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends a Read and a Write that wait. The stream itself ends with the handler.
-func (s *requestStream) Close() error {
-	err := s.body.Close()
-	if !s.mu.TryLock() {
-		_ = s.rc.SetWriteDeadline(past)
-		s.mu.Lock()
-	}
-	defer s.mu.Unlock()
-	if !s.closed {
+// Close ends a Read and a Write that wait. The stream itself ends with the handler, which returns when nobody is
+// in here any more: then net/http takes back what this uses.
+func (s *requestStream) Close() (err error) {
+	s.end.Do(func() {
+		err = s.body.Close()
+		if !s.mu.TryLock() {
+			_ = s.rc.SetWriteDeadline(past)
+			s.mu.Lock()
+		}
+		defer s.mu.Unlock()
 		s.closed = true
 		close(s.released)
-	}
+	})
 	return err
 }
 
