@@ -294,7 +294,7 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 		labels: facts.Of(a.Labels), metadata: facts.Of(a.Metadata), remote: hs.RemoteAddr,
 		since: time.Now().UnixNano(), resumed: resumed, inProcess: hs.trusted != nil,
 	}
-	c.ctx, c.cancel = context.WithCancelCause(p.connContext())
+	c.ctx, c.cancel = context.WithCancelCause(context.Background()) // Close ends every connection, and no context above would
 	c.identify(hs.identity)
 	c.stats.lastActivity.Store(c.since)
 	c.stats.gate = m.limits.messageGate()

@@ -35,7 +35,6 @@ type providerState struct {
 	farewell bool          // stopping, and its clients are being told: those that poll must still be heard
 	health   error         // of the last check
 	healthAt time.Time
-	ctx      context.Context // of the connections of this start
 	since    time.Time       // when it began to run
 	early    error           // a failure while it starts
 	failures int             // since it last ran for long enough
@@ -105,12 +104,6 @@ func (p *providerState) addrs() []string {
 		list = append(list, p.host.bound...)
 	}
 	return list
-}
-
-func (p *providerState) connContext() context.Context {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ctx
 }
 
 // serving reports whether the provider runs or is about to.
