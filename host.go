@@ -35,9 +35,9 @@ type providerState struct {
 	farewell bool          // stopping, and its clients are being told: those that poll must still be heard
 	health   error         // of the last check
 	healthAt time.Time
-	since    time.Time       // when it began to run
-	early    error           // a failure while it starts
-	failures int             // since it last ran for long enough
+	since    time.Time // when it began to run
+	early    error     // a failure while it starts
+	failures int       // since it last ran for long enough
 
 	starting, restarting context.CancelFunc // cancel what is under way, or nil
 }
