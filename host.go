@@ -53,7 +53,7 @@ const (
 )
 
 func newProviderState(m *Manager, p Provider) *providerState {
-	return &providerState{name: p.Name(), impl: p, manager: m, life: make(turn, 1), ctx: context.Background()}
+	return &providerState{name: p.Name(), impl: p, manager: m, life: make(turn, 1)}
 }
 
 // turn is a mutex that is held while waiting for time and for others: a channel, so that tests in
