@@ -292,20 +292,19 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c := &Conn{
 		id: id, address: address, provider: p, manager: m, transport: t, session: s, user: a.User,
 		labels: facts.Of(a.Labels), metadata: facts.Of(a.Metadata), remote: hs.RemoteAddr,
-		since: time.Now(), resumed: resumed, inProcess: hs.trusted != nil,
+		since: time.Now().UnixNano(), resumed: resumed, inProcess: hs.trusted != nil,
 	}
-	c.ctx, c.cancel = context.WithCancelCause(p.connContext())
+	c.ctx, c.cancel = context.WithCancelCause(context.Background()) // Close ends every connection, and no context above would
 	c.identify(hs.identity)
-	c.stats.lastActivity.Store(c.since.UnixNano())
+	c.stats.lastActivity.Store(c.since)
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(&m.queues)
-	c.in.run, c.in.pool = c.handle, &m.warm
+	c.in.owner, c.in.run = c, c.handle
 	_, c.out.tries = t.(TryWriter)
 	if dw, ok := t.(DirectWriter); ok {
 		c.out.direct = dw.WritesDirectly()
 	}
 	_, c.out.forgets = t.(Forgetter)
-	c.in.answers, c.in.bounds = &c.calls, &connInbox
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true
 	} else {
@@ -391,7 +390,7 @@ func (m *Manager) callHook(c *Conn, e hookEvent) {
 		m.log.Debug("disconnected", "provider", c.provider.name, "conn", c.id, "user", c.user, "reason", e.reason.Kind.String())
 		m.observe(Event{Kind: EventDisconnect, Provider: c.provider.name, Conn: c.id, User: c.user, Reason: e.reason.Kind})
 		if h := m.cfg.OnDisconnect; h != nil {
-			h(c, Disconnection{Reason: e.reason, Duration: time.Since(c.since), Stats: c.Stats()})
+			h(c, Disconnection{Reason: e.reason, Duration: time.Since(c.Since()), Stats: c.Stats()})
 		}
 	}
 }

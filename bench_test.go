@@ -39,6 +39,8 @@ type immediate struct{ swift }
 
 func (*immediate) WritesDirectly() bool { return true }
 
+func (*immediate) TryWriteMany(o comm.Outbound, all []comm.Attempt) { tryEach(o, all) }
+
 func (v *immediate) TryWrite(o comm.Outbound) (bool, error) {
 	v.written.Add(1)
 	return true, nil

@@ -86,9 +86,10 @@ type Client struct {
 	groups   map[string]bool
 	closed   error // why the client is closed for good
 
-	waits    waiters  // answers that requests wait for, on the current connection
-	held     requests // of handlers, among them
-	in       inbox    // what no handler has taken yet
+	waits    waiters         // answers that requests wait for, on the current connection
+	held     requests        // of handlers, among them
+	in       inbox           // what no handler has taken yet
+	handling *sync.WaitGroup // of the goroutine that empties it; the reader's
 	handlers sync.Map
 }
 
@@ -177,7 +178,7 @@ func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	}
 	c.session, c.position = c.opts.session, c.opts.position
 	c.ready, c.lost = make(chan struct{}), make(chan struct{})
-	c.in.answers, c.in.bounds = &c.held, &clientInbox
+	c.in.owner = c
 	return c, nil
 }
 

@@ -8,12 +8,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/anasamu/comm/internal/warm"
 )
 
 // clientInbox is how much may wait for the client's handlers before it stops reading.
 var clientInbox = inboxBounds{64, 1 << 20, 4096, 16 << 20}
+
+func (c *Client) inboxBounds() *inboxBounds { return &clientInbox }
+func (c *Client) asks() bool                { return c.held.any() }
+func (c *Client) goHandle(run func())       { c.handling.Go(run) }
 
 // carrierKey is the key, in the context of a client's handlers, of the carrier whose messages they
 // hold up.
@@ -189,10 +191,8 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
-	var pool warm.Pool
-	c.in.pool, c.in.tasks = &pool, &handling
+	c.handling = &handling
 	c.in.run = func() {
-		defer handling.Done()
 		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
 			if f.Op == OpCall { // may wait for messages, so it must not hold them up
 				helping.Go(func() { c.handleCall(ctx, carrier, f) })

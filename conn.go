@@ -17,8 +17,8 @@ import (
 // and the same session. All methods are safe for concurrent use, after the end too, when those
 // that act return ErrClosed.
 type Conn struct {
-	// The end of stats, the beginning of out and what is between share a cache line: nothing else of a connection
-	// is touched when a message to many finds it with nothing to do.
+	// The end of stats, the beginning of out and what is between share a cache line (TestConnLayout): nothing else of
+	// a connection is touched when a message to many finds it with nothing to do.
 	stats     connCounters
 	transport Transport
 	provider  *providerState
@@ -41,13 +41,14 @@ type Conn struct {
 	labels    facts.Facts
 	metadata  facts.Facts
 	remote    net.Addr
-	since     time.Time
+	since     int64 // Unix nanoseconds
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	done      lazy.Signal // OnDisconnect has returned
 	resumed   bool
 	inProcess bool        // it counts for no address
 	refreshes atomic.Bool // a token refresh is under way
+	excess    int32       // owned by the reader: frames refused by stats.gate, less those that were not
 }
 
 // ID returns the connection's id, unique among all that ever were.
@@ -126,7 +127,7 @@ type bearer struct {
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // Since returns when the connection was admitted.
-func (c *Conn) Since() time.Time { return c.since }
+func (c *Conn) Since() time.Time { return time.Unix(0, c.since) }
 
 // Context lives until the connection ends; its cause is then the CloseReason.
 func (c *Conn) Context() context.Context { return c.ctx }
@@ -254,7 +255,11 @@ func (c *Conn) announce() {
 // whichever goroutine runs them while no other does, and never under a lock. Joins and leaves are
 // added under joins.mu, so that no end overtakes a join under way.
 type hooks struct {
-	mu      sync.Mutex
+	mu    sync.Mutex
+	queue *hookQueue // nil while there is nothing to call them for
+}
+
+type hookQueue struct {
 	events  []hookEvent
 	running bool
 }
@@ -276,7 +281,10 @@ type hookEvent struct {
 func (h *hooks) add(e hookEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.events = append(h.events, e)
+	if h.queue == nil {
+		h.queue = new(hookQueue)
+	}
+	h.queue.events = append(h.queue.events, e)
 }
 
 // note adds a join or a leave, if somebody wants to know.
@@ -289,18 +297,18 @@ func (c *Conn) note(e hookEvent) {
 
 func (h *hooks) run(c *Conn) {
 	h.mu.Lock()
-	if h.running {
-		h.mu.Unlock()
+	defer h.mu.Unlock()
+	q := h.queue
+	if q == nil || q.running {
 		return
 	}
-	h.running = true
-	for len(h.events) > 0 {
-		e := h.events[0]
-		h.events = h.events[1:]
+	q.running = true
+	for len(q.events) > 0 {
+		e := q.events[0]
+		q.events = q.events[1:]
 		h.mu.Unlock()
 		c.manager.callHook(c, e)
 		h.mu.Lock()
 	}
-	h.events, h.running = nil, false
-	h.mu.Unlock()
+	h.queue = nil
 }

@@ -11,6 +11,16 @@ type DirectWriter interface {
 	TryWriter
 	// WritesDirectly reports whether TryWrite is as cheap as that. It is called before the first Write.
 	WritesDirectly() bool
+	// TryWriteMany does with every transport what its TryWrite does, and tells the bytes that were written instead of
+	// counting them by Host.Traffic. All are of the receiver's provider and write directly, and it is one of them.
+	TryWriteMany(o Outbound, all []Attempt)
+}
+
+// Attempt is a transport to which a frame is to be written, and what came of it.
+type Attempt struct {
+	Transport Transport
+	Bytes     int   // written; 0 where it would have to wait, or where Write is the better way
+	Err       error // the connection is dead
 }
 
 // quietFor is for how long nothing may have been published to a topic whose next message is written directly: of
@@ -28,28 +38,72 @@ func (t *topic) direct(p *publication, e *envelope) bool {
 	return true
 }
 
-// writeDirect writes to the connections whose writer the sender is. It holds no lock. What is to be noted of each is
-// left for behind: writes that follow one another closely meet fewer goroutines that have gone to sleep meanwhile.
+// claim makes the caller the writer of a connection to which nothing is being written, if it writes directly.
+func (o *outbox) claim() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.direct || o.writing || o.closing {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+// claimed notes that the sender is c's writer.
+func (p *publication) claimed(c *Conn) {
+	p.expect(c)
+	p.delivery.Queued++
+	p.direct = append(p.direct, c)
+	p.attempts = append(p.attempts, Attempt{Transport: c.transport})
+}
+
+// writeDirect writes to the connections whose writer the sender is, to those of one provider at once. It holds no
+// lock.
 func (p *publication) writeDirect() {
 	if len(p.direct) == 0 {
 		return
 	}
-	batch := [1]Outbound{{p.e}}
-	written := p.direct[:0]
-	for _, c := range p.direct {
-		switch ok, err := c.transport.(TryWriter).TryWrite(batch[0]); {
-		case err != nil:
-			c.kill(c.writeReason(err))
-		case ok:
-			written = append(written, c)
-		default:
-			p.writeLater(c)
+	for from := 0; from < len(p.direct); {
+		to := from + 1
+		for to < len(p.direct) && p.direct[to].provider == p.direct[from].provider {
+			to++
 		}
-	}
-	for _, c := range written {
-		c.written(batch[:])
+		p.writeMany(p.direct[from:to], p.attempts[from:to])
+		from = to
 	}
 	p.topic.busy.Store(time.Now().UnixNano())
+}
+
+// writeMany writes to connections of one provider. What is to be noted of each is left for behind: writes that follow
+// one another closely meet fewer goroutines that have gone to sleep meanwhile.
+func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
+	attempts[0].Transport.(DirectWriter).TryWriteMany(Outbound{p.e}, attempts)
+	var messages, bytes int64
+	for i, c := range list {
+		switch a := &attempts[i]; {
+		case a.Err != nil:
+			c.kill(c.writeReason(a.Err))
+		case a.Bytes == 0:
+			p.writeLater(c)
+		default:
+			messages++
+			bytes += int64(a.Bytes)
+			p.wrote(c, a.Bytes)
+		}
+	}
+	stats := &list[0].provider.stats
+	stats.messagesOut.Add(messages)
+	stats.bytesOut.Add(bytes)
+}
+
+// wrote takes note of what c has been sent, and leaves the rest to a writer.
+func (p *publication) wrote(c *Conn, bytes int) {
+	c.stats.messagesOut.Add(1)
+	c.stats.bytesOut.Add(int64(bytes))
+	c.tapOut([]Outbound{{p.e}})
+	if !c.out.rest() {
+		c.startWriter()
+	}
 }
 
 // writeLater leaves it to a goroutine of its own to wait for c.

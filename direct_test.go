@@ -24,6 +24,18 @@ type adjacent struct {
 
 func (p *adjacent) WritesDirectly() bool { return !p.no }
 
+func (p *adjacent) TryWriteMany(o comm.Outbound, all []comm.Attempt) { tryEach(o, all) }
+
+// tryEach is TryWriteMany by TryWrite, of transports that write a byte each time.
+func tryEach(o comm.Outbound, all []comm.Attempt) {
+	for i := range all {
+		ok, err := all[i].Transport.(comm.TryWriter).TryWrite(o)
+		if all[i].Err = err; ok {
+			all[i].Bytes = 1
+		}
+	}
+}
+
 // audience is a gateway with so many of them in the group g, after their joined frames.
 func audience(t *testing.T, n int) (*comm.Manager, []*adjacent) {
 	t.Helper()
@@ -169,6 +181,8 @@ type moody struct {
 }
 
 func (p *moody) WritesDirectly() bool { return true }
+
+func (p *moody) TryWriteMany(o comm.Outbound, all []comm.Attempt) { tryEach(o, all) }
 
 func (p *moody) Write(batch []comm.Outbound, _ time.Time) (int, error) {
 	if p.busy.Swap(true) {

@@ -124,10 +124,10 @@ func (t *topic) overrun(p *publication, i int, e *envelope) {
 }
 
 // expectAll counts the members that the publication is for.
-func (p *publication) expectAll(members []*member) (n int) {
-	for _, m := range members {
-		if p.only.match(m.conn) {
-			p.expect(m.conn)
+func (p *publication) expectAll(members []seat) (n int) {
+	for _, s := range members {
+		if p.only.match(s.conn) {
+			p.expect(s.conn)
 			n++
 		}
 	}
@@ -162,7 +162,7 @@ func (t *topic) unfollow(i int) {
 
 // detach is unfollow for one that is behind: what waits for it becomes its connection's own.
 func (t *topic) detach(i int) (rest []fed) {
-	m := t.members[i]
+	m := t.members[i].m
 	rest = t.unread(i)
 	m.conn.out.keep(m, rest)
 	t.unfollow(i)
@@ -183,13 +183,13 @@ func (t *topic) unread(i int) (rest []fed) {
 // swap exchanges two members. Places are the caller's.
 func (t *topic) swap(i, j int) {
 	t.members[i], t.members[j] = t.members[j], t.members[i]
-	t.members[i].index, t.members[j].index = int32(i), int32(j)
+	t.members[i].m.index, t.members[j].m.index = int32(i), int32(j)
 }
 
 // following returns m's place among the followers.
 func (t *topic) following(m *member) (i int, ok bool) {
 	i = int(m.index)
-	return i, i < t.followers() && t.members[i] == m
+	return i, i < t.followers() && t.members[i].m == m
 }
 
 // let detaches a member whose connection is to take no more.

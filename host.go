@@ -35,10 +35,9 @@ type providerState struct {
 	farewell bool          // stopping, and its clients are being told: those that poll must still be heard
 	health   error         // of the last check
 	healthAt time.Time
-	ctx      context.Context // of the connections of this start
-	since    time.Time       // when it began to run
-	early    error           // a failure while it starts
-	failures int             // since it last ran for long enough
+	since    time.Time // when it began to run
+	early    error     // a failure while it starts
+	failures int       // since it last ran for long enough
 
 	starting, restarting context.CancelFunc // cancel what is under way, or nil
 }
@@ -54,7 +53,7 @@ const (
 )
 
 func newProviderState(m *Manager, p Provider) *providerState {
-	return &providerState{name: p.Name(), impl: p, manager: m, life: make(turn, 1), ctx: context.Background()}
+	return &providerState{name: p.Name(), impl: p, manager: m, life: make(turn, 1)}
 }
 
 // turn is a mutex that is held while waiting for time and for others: a channel, so that tests in
@@ -105,12 +104,6 @@ func (p *providerState) addrs() []string {
 		list = append(list, p.host.bound...)
 	}
 	return list
-}
-
-func (p *providerState) connContext() context.Context {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ctx
 }
 
 // serving reports whether the provider runs or is about to.

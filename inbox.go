@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/queue"
-	"github.com/anasamu/comm/internal/warm"
 )
 
 // inbox is what a client sent and no handler has taken yet. Its goroutines exist only while it is
@@ -23,31 +22,38 @@ type inbox struct {
 	space   chan struct{} // closed when there is room again; nil if the reader is not waiting
 	running int32         // handler goroutines
 	closed  bool
-	refused bool            // the server drains: what comes now is refused
-	run     func()          // calls take until nil, on a goroutine of its own; stored, so that starting it allocates nothing
-	pool    *warm.Pool      // of the goroutines
-	tasks   *sync.WaitGroup // of those goroutines, where somebody waits for them: each ends with Done
-	answers pending         // what a handler may be waiting for while it holds up the rest
-	bounds  *inboxBounds
+	refused bool   // the server drains: what comes now is refused
+	run     func() // calls take until nil, on a goroutine of its own; stored, so that starting it allocates nothing
+	owner   inboxOwner
+}
+
+// inboxOwner is the connection, or the client, whose inbox it is.
+type inboxOwner interface {
+	// inboxBounds never change.
+	inboxBounds() *inboxBounds
+	// asks reports whether somebody waits for an answer, for which a handler may hold up the rest.
+	asks() bool
+	// goHandle calls run, of the inbox, on a goroutine.
+	goHandle(run func())
 }
 
 // inboxBounds are how much may wait for the handlers before the reader stops. While a request waits
 // for its answer there is more room: a handler may have made it, and the answer is behind what waits.
 type inboxBounds struct{ messages, bytes, requestMessages, requestBytes int }
 
-// pending reports whether somebody waits for an answer.
-type pending interface{ any() bool }
-
 var connInbox = inboxBounds{16, 256 << 10, 1024, 1 << 20}
+
+func (c *Conn) inboxBounds() *inboxBounds { return &connInbox }
+func (c *Conn) asks() bool                { return c.calls.any() }
+func (c *Conn) goHandle(run func())       { c.manager.warm.Go(run) }
 
 // room reports whether f may be queued. One frame always may.
 func (b *inbox) room(size int) bool {
-	messages, bytes := b.bounds.messages, b.bounds.bytes
-	n := b.q.Len()
-	if n == 0 || n < messages && b.bytes+size <= bytes {
+	most, n := b.owner.inboxBounds(), b.q.Len()
+	if n == 0 || n < most.messages && b.bytes+size <= most.bytes {
 		return true
 	}
-	return n < b.bounds.requestMessages && b.bytes+size <= b.bounds.requestBytes && b.answers.any()
+	return n < most.requestMessages && b.bytes+size <= most.requestBytes && b.owner.asks()
 }
 
 // put queues f for the handlers, or returns a channel to wait on while there is no room.
@@ -70,10 +76,7 @@ func (b *inbox) put(f *Frame, size, concurrency int) (wait <-chan struct{}, err 
 	b.bytes += size
 	if int(b.running) < concurrency {
 		b.running++
-		if b.tasks != nil {
-			b.tasks.Add(1)
-		}
-		b.pool.Go(b.run)
+		b.owner.goHandle(b.run)
 	}
 	return nil, nil
 }
@@ -182,7 +185,7 @@ var errRate = &PeerError{CodeRateLimited, "too many frames on this connection"}
 // overrun refuses a frame over the rate. A client that goes on regardless is closed: refusals that
 // outnumber the frames that were taken by the whole burst.
 func (c *Conn) overrun(f *Frame) {
-	if c.stats.overrun > c.manager.cfg.MessageBurst {
+	if int(c.excess) > c.manager.cfg.MessageBurst {
 		c.shut(CloseReason{Kind: ReasonRateLimited, Text: "frames went on over the rate", After: rateLimitedAfter})
 		return
 	}
@@ -417,7 +420,7 @@ func (c *Conn) answer(id string, v any) error {
 func (c *Conn) Info() ConnInfo {
 	return ConnInfo{
 		ID: c.id, Provider: c.provider.name, User: c.user, Groups: c.Groups(),
-		Labels: c.Labels(), Metadata: c.Metadata(), Since: c.since,
+		Labels: c.Labels(), Metadata: c.Metadata(), Since: c.Since(),
 	}
 }
 

@@ -196,7 +196,7 @@ func (p *providerState) startOnce(ctx context.Context) error {
 	h := newHost(p)
 	p.mu.Lock()
 	p.status, p.host, p.endpoint, p.health = statusStarting, h, nil, nil
-	p.ctx, p.early = p.manager.ctx, nil
+	p.early = nil
 	p.mu.Unlock()
 	err := p.impl.Start(ctx, h)
 	if err == nil && ctx.Err() != nil {

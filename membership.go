@@ -9,8 +9,8 @@ import (
 type joins struct {
 	mu       sync.Mutex
 	list     []*member
-	groups   int // of those, groups
-	position int // the longest text form of the position over the logs
+	groups   int32 // of those, groups
+	position int32 // the longest text form of the position over the logs
 	closed   bool
 }
 
@@ -60,10 +60,10 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 		}
 		return nil
 	}
-	if kind == targetGroup && c.joins.groups >= c.manager.cfg.MaxGroups {
+	if kind == targetGroup && int(c.joins.groups) >= c.manager.cfg.MaxGroups {
 		return &LimitError{Limit: "groups per connection", Max: c.manager.cfg.MaxGroups}
 	}
-	length := LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length()
+	length := c.positionLength(key)
 	if c.joins.position+length > MaxPositionLength {
 		return ErrTooManyLogs
 	}
@@ -84,6 +84,11 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 		c.note(hookEvent{kind: hookJoin, group: r.group})
 	}
 	return nil
+}
+
+// positionLength is the longest text form of a place in a log.
+func (c *Conn) positionLength(key string) int32 {
+	return int32(LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length())
 }
 
 // maxAgain is how many joins of one member may wait for their answer while it is replayed.
@@ -139,7 +144,7 @@ func (c *Conn) exit(key, id string) bool {
 	i := slices.Index(c.joins.list, m)
 	c.joins.list = slices.Delete(c.joins.list, i, i+1)
 	c.joins.groups--
-	c.joins.position -= LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length()
+	c.joins.position -= c.positionLength(key)
 	c.session.left(key)
 	if m.topic.remove(m, id, true) {
 		c.manager.release(m.topic)

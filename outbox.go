@@ -58,7 +58,6 @@ const (
 	pushFull    // the policy is the caller's
 	pushClosed  // the connection is ending
 	pushFollows // not queued: the writer takes it from the topic's feed, where the caller must put it
-	pushDirect  // not queued: the caller is the writer now, and begins with it
 )
 
 // queued is a message on its way into a queue.
@@ -69,7 +68,6 @@ type queued struct {
 	logged  bool    // it stands in the topic's log
 	feeds   bool    // it may be taken from the topic's feed
 	patient bool    // it neither drops others nor is dropped: it comes back as pushFull
-	direct  bool    // the caller can be the writer of a connection to which nothing else is being written
 }
 
 // push queues a message. wake reports that the caller must start the writer, after it has released its
@@ -81,9 +79,6 @@ func (c *Conn) push(m queued) (r pushResult, wake bool, lost int) {
 	switch {
 	case o.closing:
 		return pushClosed, false, 0
-	case m.direct && o.direct && !o.writing:
-		o.writing = true
-		return pushDirect, false, 0
 	case m.feeds && o.mayFollow(m.of):
 		return pushFollows, false, 0
 	case len(o.follows) > 0 && o.crowded(&c.manager.cfg, m.e.size):

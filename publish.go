@@ -18,6 +18,7 @@ type publication struct {
 	delivery Delivery
 	wake     []*Conn            // writers to start once no lock is held
 	direct   []*Conn            // what the sender writes e to, once no lock is held
+	attempts []Attempt          // to write to those
 	e        *envelope          // for those
 	topic    *topic             // of those
 	kill     []*Conn            // connections whose queue was full under Disconnect
@@ -317,10 +318,6 @@ func (p *publication) push(c *Conn, m queued) pushResult {
 		p.wake = append(p.wake, c)
 	}
 	switch r {
-	case pushDirect:
-		p.direct = append(p.direct, c)
-		p.delivery.Queued++
-		return r
 	case pushQueued, pushFollows:
 		p.delivery.Queued++
 		return r
@@ -358,7 +355,8 @@ func (m *Manager) settle(p *publication) {
 func (p *publication) free() {
 	clear(p.wake)
 	clear(p.direct)
+	clear(p.attempts)
 	clear(p.kill)
-	*p = publication{wake: p.wake[:0], direct: p.direct[:0], kill: p.kill[:0], letters: p.letters}
+	*p = publication{wake: p.wake[:0], direct: p.direct[:0], attempts: p.attempts[:0], kill: p.kill[:0], letters: p.letters}
 	publications.Put(p)
 }

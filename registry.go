@@ -137,8 +137,8 @@ func (t *topic) conns() []*Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := make([]*Conn, len(t.members))
-	for i, m := range t.members {
-		list[i] = m.conn
+	for i, s := range t.members {
+		list[i] = s.conn
 	}
 	return list
 }

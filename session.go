@@ -27,9 +27,9 @@ type session struct {
 	mu      sync.Mutex
 	conn    *Conn // the current one, or nil
 	revoked bool
-	ends    time.Time // when nobody has resumed it; zero while connected
-	starts  Position  // the first offset of each of the current connection's logs that it was given
-	past    Position  // the same of the connection before, for resumes
+	ends    int64    // Unix nanoseconds, when nobody has resumed it; 0 while connected
+	starts  Position // the first offset of each of the current connection's logs that it was given
+	past    Position // the same of the connection before, for resumes
 }
 
 // start returns where the session's membership in a log began, if the position continues it; else 0.
@@ -144,14 +144,14 @@ func (s *sessions) find(secret string) (*session, error) {
 
 // over reports whether the window to resume has passed. n.mu is held.
 func (n *session) over(now time.Time) bool {
-	return n.conn == nil && !n.ends.IsZero() && now.After(n.ends)
+	return n.conn == nil && n.ends != 0 && now.UnixNano() > n.ends
 }
 
 // take binds the session to c and returns the connection that had it, or nil.
 func (n *session) take(c *Conn) (before *Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before, n.conn, n.ends = n.conn, c, time.Time{}
+	before, n.conn, n.ends = n.conn, c, 0
 	n.past, n.starts = n.starts, Position{}
 	return before
 }
@@ -161,7 +161,7 @@ func (s *sessions) drop(n *session, c *Conn, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.conn == c {
-		n.conn, n.ends = nil, now.Add(s.window)
+		n.conn, n.ends = nil, now.Add(s.window).UnixNano()
 	}
 }
 

@@ -26,7 +26,6 @@ type connCounters struct {
 	drops                 atomic.Int64
 	lastActivity          atomic.Int64 // Unix nanoseconds of the last frame from the client
 	gate                  limit.Gate   // owned by the reader
-	overrun               int          // owned by the reader: refused by gate, less those that were not
 	messagesOut, bytesOut atomic.Int64
 }
 
@@ -62,9 +61,9 @@ func (c *Conn) allowed(now time.Time) bool {
 	ok, _ := c.stats.gate.Allow(1, now)
 	switch {
 	case !ok:
-		c.stats.overrun++
-	case c.stats.overrun > 0:
-		c.stats.overrun--
+		c.excess++
+	case c.excess > 0:
+		c.excess--
 	}
 	return ok
 }

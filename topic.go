@@ -18,17 +18,24 @@ type topic struct {
 	kind targetKind
 
 	mu       sync.Mutex
-	members  []*member // those that follow the feed come first
-	feed     *feed     // nil while nobody follows
-	log      Log       // nil without history
-	dead     bool      // removed from the directory: look it up again
+	members  []seat // those that follow the feed come first
+	feed     *feed  // nil while nobody follows
+	log      Log    // nil without history
+	dead     bool   // removed from the directory: look it up again
 	priority Priority
+	replays  int32        // how many members are replaying
 	keep     int64        // Unix nanoseconds until when then a client that was lost may come back for the log
 	busy     atomic.Int64 // Unix nanoseconds when something was last published
 	// again are the ids of joins by members that are being replayed already; pull answers them.
 	again map[*member][]string
 	// joined and left are the frames that many members were told last, to be told to others.
 	joined, left *envelope
+}
+
+// seat is a member's place in the topic, beside its connection: what is published live looks at no member.
+type seat struct {
+	conn *Conn
+	m    *member
 }
 
 // member is one connection in one topic. Its fields are guarded by topic.mu.
@@ -56,7 +63,7 @@ func (t *topic) add(m *member, id string, pos LogPosition, resume bool, start ui
 		return false
 	}
 	m.topic, m.index = t, int32(len(t.members))
-	t.members = append(t.members, m)
+	t.members = append(t.members, seat{m.conn, m})
 	if t.log == nil {
 		if t.kind == targetGroup {
 			m.conn.pushOrdered(t.told(&t.joined, Frame{Op: OpJoined, ID: id, Group: t.group()}), t.priority)
@@ -110,7 +117,7 @@ func (m *member) place(pos LogPosition, resume bool, start uint64) (lost *Frame)
 	if start > 0 && start < m.start {
 		m.start = start
 	}
-	m.replaying = m.cursor < next
+	m.setReplaying(m.cursor < next)
 	return lost
 }
 
@@ -126,16 +133,16 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 		}
 	}
 	last := int32(len(t.members) - 1)
-	if m.index <= last && t.members[m.index] == m {
+	if m.index <= last && t.members[m.index].m == m {
 		t.members[m.index] = t.members[last]
-		t.members[m.index].index = m.index
-		t.members[last] = nil
+		t.members[m.index].m.index = m.index
+		t.members[last] = seat{}
 		t.members = t.members[:last]
 		if cap(t.members) > 64 && len(t.members) < cap(t.members)/4 {
 			t.members = slices.Clip(slices.Clone(t.members))
 		}
 	}
-	m.replaying = false
+	m.setReplaying(false)
 	delete(t.again, m)
 	if !tell && t.log != nil {
 		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow).UnixNano()
@@ -152,7 +159,19 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 
 // replayFrom turns a member back to the log, behind what stands before the barrier.
 func (m *member) replayFrom(offset, barrier uint64) {
-	m.replaying, m.cursor, m.barrier = true, offset, barrier
+	m.setReplaying(true)
+	m.cursor, m.barrier = offset, barrier
+}
+
+// setReplaying keeps the topic's count.
+func (m *member) setReplaying(on bool) {
+	switch {
+	case on && !m.replaying:
+		m.topic.replays++
+	case !on && m.replaying:
+		m.topic.replays--
+	}
+	m.replaying = on
 }
 
 func (t *topic) group() string {
@@ -183,17 +202,19 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 		followers, killed = t.followers(), len(p.kill)
 	}
 	for i := followers; i < len(t.members); i++ { // one that becomes a follower changes places with one that was looked at
-		m := t.members[i]
-		if !p.wants(m.conn) || killed > 0 && slices.Contains(p.kill[:killed], m.conn) {
+		c, m := t.members[i].conn, t.members[i].m
+		if !p.wants(c) || killed > 0 && slices.Contains(p.kill[:killed], c) {
 			continue
 		}
 		p.delivery.Matched++
-		if logged && m.replaying {
-			p.expect(m.conn)
+		replaying := t.replays > 0 && m.replaying
+		switch {
+		case logged && replaying:
+			p.expect(c)
 			p.delivery.Queued++
-			continue
-		}
-		if p.push(m.conn, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !m.replaying, direct: direct}) == pushFollows {
+		case direct && c.out.claim():
+			p.claimed(c)
+		case p.push(c, queued{e: e, seq: p.seq, of: m, logged: logged, feeds: feeds && !replaying}) == pushFollows:
 			t.follow(i, e, p.seq)
 		}
 	}
@@ -233,7 +254,7 @@ func (t *topic) pull(m *member, dst []*envelope, n, maxBytes int, covered func(*
 		}
 	}
 	if m.cursor >= next {
-		m.replaying = false
+		m.setReplaying(false)
 	}
 	return dst, !m.replaying
 }

@@ -21,16 +21,17 @@ import (
 // SendMsg waits, and nothing but the end of the stream unblocks it: the return of the stream's handler. So a send that
 // takes too long ends the stream.
 type transport struct {
+	// These share a cache line (TestTransportLayout): nothing else of a stream is touched by a message to many.
 	below  grpc.ServerStream // what the stream sends on
 	turn   turn              // to send
-	unsent unsent
-	shut   atomic.Bool               // over is closed
-	wrote  atomic.Bool               // since the last beat
-	plain  bool                      // gRPC does not mean to compress on the stream
-	conn   atomic.Pointer[comm.Conn] // nil until the manager has made it
 	hub    *hub
-	out    batch // room for one that is not shared; of whose turn it is
+	unsent unsent
+	shut   atomic.Bool // over is closed
+	wrote  atomic.Bool // since the last beat
+	plain  bool        // gRPC does not mean to compress on the stream
 
+	conn    atomic.Pointer[comm.Conn] // nil until the manager has made it
+	out     batch                     // room for one that is not shared; of whose turn it is
 	stream  grpc.ServerStream
 	waiter  comm.Waiter   // told before Write waits
 	over    chan struct{} // closed when the handler is to return
@@ -122,9 +123,11 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 	if t.unsent.full() {
 		t.waiter.Waiting()
 	}
-	if err := t.pass(b, deadline); err != nil {
+	if err := t.send(b, deadline); err != nil {
 		return 0, err
 	}
+	t.traffic(0, b.size)
+	t.signOfLife()
 	return n, nil
 }
 
@@ -137,23 +140,32 @@ func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
 		return false, nil
 	}
 	defer t.turn.give()
+	n, err := t.tryAlone(o)
+	t.traffic(0, n)
+	return n > 0, err
+}
+
+// tryAlone sends a frame if there is room for it, and returns its bytes. The turn is taken.
+func (t *transport) tryAlone(o comm.Outbound) (n int, err error) {
 	if t.unsent.full() {
-		return false, nil
+		return 0, nil
 	}
 	b, err := t.one(o)
 	if err == nil {
-		err = t.pass(b, time.Time{}) // there is room, so it does not wait
+		err = t.send(b, time.Time{}) // there is room, so it does not wait
 	}
-	return err == nil, err
+	if err != nil {
+		return 0, err
+	}
+	t.signOfLife()
+	return b.size, nil
 }
 
-// pass sends frames of the hub's. The turn is taken.
-func (t *transport) pass(b *batch, deadline time.Time) error {
-	err := t.send(b, deadline)
-	if err == nil && !t.wrote.Load() {
+// signOfLife notes that the client is sent something.
+func (t *transport) signOfLife() {
+	if !t.wrote.Load() {
 		t.wrote.Store(true)
 	}
-	return err
 }
 
 // gather makes the message of as many frames as it may hold. The turn is taken.
@@ -224,9 +236,6 @@ func (t *transport) send(b *batch, deadline time.Time) error {
 	err := t.below.SendMsg(b.message())
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
-	}
-	if err == nil {
-		t.traffic(0, b.size)
 	}
 	return err
 }
@@ -306,7 +315,11 @@ func (t *transport) say(f *comm.Frame, deadline time.Time) error {
 	}
 	t.out.reset(1)
 	t.out.add(b)
-	return t.send(&t.out, deadline)
+	if err := t.send(&t.out, deadline); err != nil {
+		return err
+	}
+	t.traffic(0, t.out.size)
+	return nil
 }
 
 // refuse tells a client that was not admitted why. It has been sent nothing before, so this does not wait.

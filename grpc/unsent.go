@@ -8,8 +8,10 @@ import (
 const (
 	// heldByStream is how many bytes grpc-go's native transport holds for one stream before a send waits.
 	heldByStream = 64 << 10
-	// markEvery is after how many bytes their leaving is noted.
-	markEvery = 8 << 10
+	// markEvery is after how many bytes their leaving is noted: a mark costs as much as some messages.
+	markEvery = heldByStream / 2
+	// countedAtMost is how many bytes one message counts for: as good as any number above heldByStream.
+	countedAtMost = 1 << 30
 )
 
 // unsent counts the bytes that gRPC has taken for a stream and not given to its connection, and up to markEvery that
@@ -17,9 +19,9 @@ const (
 // that is given back when all that is before it has left. What is compressed is freed before, so for streams
 // that are every send counts as one that may wait.
 type unsent struct {
-	most   int64
-	marked atomic.Int64 // bytes up to the last mark
-	since  int64        // bytes since then; the sender's own
+	most   int32
+	marked atomic.Int32 // bytes up to the last mark
+	since  int32        // bytes since then; the sender's own
 }
 
 // full reports whether the next send may wait.
@@ -27,7 +29,7 @@ func (u *unsent) full() bool { return u.marked.Load()+u.since >= u.most }
 
 // add counts a message that is to be sent. With a mark, that must go behind it.
 func (u *unsent) add(size int) *mark {
-	if u.since += int64(size); u.since < min(markEvery, u.most) {
+	if u.since += int32(min(size, countedAtMost)); u.since < min(markEvery, u.most) {
 		return nil
 	}
 	m := marks.Get().(*mark)
@@ -40,7 +42,7 @@ func (u *unsent) add(size int) *mark {
 // mark is the end of a message under way. It is the pool that its memory is given back to.
 type mark struct {
 	of   *unsent
-	size int64 // of all since the mark before
+	size int32 // of all since the mark before
 }
 
 var marks = sync.Pool{New: func() any { return new(mark) }}

@@ -12,7 +12,7 @@ type Ring[T any] struct {
 }
 
 const (
-	minRing  = 4
+	minRing  = 2  // most connections never have more waiting
 	keepRing = 16 // an empty ring keeps a buffer of at most this many items
 )
 
