@@ -114,6 +114,13 @@ func AppendLimit(b []byte, l Limit) []byte {
 // ErrFlowControl is the end of a session whose peer does not keep to its limits.
 var ErrFlowControl = errFlowControl
 
+// CreditLeft is how many bytes a session may still send.
+func CreditLeft(s *WebTransportSession) uint64 {
+	s.flow.mu.Lock()
+	defer s.flow.mu.Unlock()
+	return s.flow.maxSent - s.flow.sent
+}
+
 // HasFlow reports whether both ends of a session have agreed on its flow control.
 func HasFlow(s *WebTransportSession) bool { return s.flow != nil }
 

@@ -183,21 +183,17 @@ func TestSlowClient(t *testing.T) {
 	for name, opts := range map[string][]comm.SendOption{"default": nil, "lane": {comm.WithLane("files"), comm.WithoutHistory()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := gateway(t, commquic.New(), comm.WithQueue(64, 4<<20), comm.WithWriteTimeout(time.Second))
+			// A write that waits for the stalled client does so for longer than the witness is waited for.
+			m := gateway(t, commquic.New(), comm.WithQueue(64, 4<<20), comm.WithWriteTimeout(2*patience))
 			stalled := dial(t, addrOf(t, m), []string{"g"}, small)
 			witness := dial(t, addrOf(t, m), []string{"g"})
 			conn := m.Connection(stalled.welcome.Conn)
 			text := strings.Repeat("x", 32<<10)
-			for i := 0; conn.Err() == nil; i++ {
-				start := time.Now()
+			for conn.Err() == nil {
 				if _, err := m.Send(t.Context(), comm.ToGroup("g"), message(t, "n", text), opts...); err != nil {
 					t.Fatal(err)
 				}
 				witness.next()
-				if took := time.Since(start); took > time.Second/2 {
-					t.Fatalf("message %d took %v", i, took)
-				}
-				time.Sleep(time.Millisecond)
 			}
 			if kind := comm.ReasonOf(conn.Err()); kind != comm.ReasonSlow {
 				t.Errorf("closed with %v", conn.Err())
