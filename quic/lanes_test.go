@@ -92,7 +92,7 @@ func upward(t *testing.T, m *comm.Manager, p *peer, each int) {
 // hardly a part of it.
 func TestLargeMessageDelaysNothing(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 256<<20))
+	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 256<<20), comm.WithWriteTimeout(patience))
 	large := message(t, "large", bytes.Repeat([]byte("x"), 32<<20), comm.WithContentType("application/octet-stream"))
 	for _, c := range []struct {
 		name  string
@@ -126,7 +126,7 @@ func TestLargeMessageDelaysNothing(t *testing.T) {
 // WithLargeMessages gives large messages a lane by their size, but those of a log stay where their order is.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(commquic.WithLargeMessages(1<<20)), comm.WithQueue(10_000, 256<<20),
+	m := gateway(t, commquic.New(commquic.WithLargeMessages(1<<20)), comm.WithQueue(10_000, 256<<20), comm.WithWriteTimeout(patience),
 		comm.WithLogs(true, false, false), comm.WithHistory(&comm.MemoryStore{Bytes: 256 << 20}))
 	p := dial(t, addrOf(t, m), []string{"g"})
 	large := message(t, "large", bytes.Repeat([]byte("x"), 16<<20), comm.WithContentType("application/octet-stream"))
@@ -205,7 +205,7 @@ func TestSlowClient(t *testing.T) {
 // What a drained connection was sent on lanes arrives before its end.
 func TestLanesAreFlushed(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 64<<20))
+	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 64<<20), comm.WithWriteTimeout(patience))
 	p := dial(t, addrOf(t, m), nil)
 	const each = 100
 	for i := range each {

@@ -35,7 +35,7 @@ func TestProcess(t *testing.T) {
 		t.Skip("this is the first process")
 	case "server":
 		m := gateway(t, commquic.New(commquic.WithAddr(addr), commquic.WithStatelessResetKey(testKey), commquic.WithTokenKey(testKey),
-			commquic.WithMaxIdleTimeout(2*patience)), comm.WithHeartbeat(2*patience)) // by which no client learns of its end in time
+			commquic.WithMaxIdleTimeout(2*patience))) // by which no client learns of its end in time
 		addr = addrOf(t, m)
 	case "clients":
 		for i := range 20 {
