@@ -85,7 +85,7 @@ func (m *meeter) next(t *testing.T) *comm.Message {
 	select {
 	case msg := <-m.heard:
 		return msg
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no message came")
 		return nil
 	}
@@ -262,7 +262,7 @@ func TestHubMeeting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	sent, err := g.Send(ctx, comm.ToConn(own.ID), note, comm.WithAck())
 	if err != nil {

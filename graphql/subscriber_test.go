@@ -168,7 +168,7 @@ func (c *wsClient) settle() {
 // reaches posts until an operation takes it.
 func (g *gateway) reaches(to comm.Target, content string) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
 	eventually(g.t, "somebody to take it", func() bool {
 		_, err := g.post(to, content, comm.WithAck()).Pending.Wait(ctx)
@@ -254,7 +254,7 @@ func TestSubscriberIsAConnection(t *testing.T) {
 // TestRefusals are the close codes of what a gateway refuses and of how it ends connections.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	g := startHub(t, tokenAuth, comm.WithMaxConnectionsPerUser(1), comm.WithHandshakeTimeout(time.Second))
+	g := startHub(t, tokenAuth, comm.WithMaxConnectionsPerUser(1), comm.WithHandshakeTimeout(3*time.Second))
 	begin := func(payload string, protocols ...string) *wsClient {
 		c := dialWS(t, g.url, nil, append(protocols, newProtocol)[0])
 		c.say(`{"type":"connection_init","payload":` + payload + `}`)
@@ -447,7 +447,7 @@ func TestFrames(t *testing.T) {
 	g := startHub(t, openAccess)
 	c := initWS(t, g.url, nil)
 	id := c.one(`{ conn }`)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	d := g.post(comm.ToConn(id), "nobody takes it", comm.WithAck())
 	if _, err := d.Pending.Wait(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
@@ -458,7 +458,7 @@ func TestFrames(t *testing.T) {
 		t.Errorf("a call that no operation takes: %v", err)
 	}
 	subscribe(c, "f", `subscription { frames }`)
-	if got := c.one(`{ conn }`); got != id { // the subscription has begun: its goroutine was first
+	if got := c.one(`{ conn }`); got != id {
 		t.Error(got)
 	}
 	g.reaches(comm.ToConn(id), "taken")
@@ -468,8 +468,17 @@ func TestFrames(t *testing.T) {
 	if got := c.one(`{ conn }`); got != id {
 		t.Error(got)
 	}
-	if reply, err := g.Call(ctx, id, m); err != nil || string(reply.Content()) != `"told"` {
-		t.Errorf("the answer to a call: %v, %v", reply, err)
+	var reply *comm.Message
+	eventually(t, "the subscription to take a call", func() (ok bool) {
+		var err error
+		reply, err = g.Call(ctx, id, m)
+		if pe, no := errors.AsType[*comm.PeerError](err); err != nil && (!no || pe.Code != comm.CodeUnknownType) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	if string(reply.Content()) != `"told"` {
+		t.Errorf("the answer to a call: %s", reply.Content())
 	}
 	c.hears(next("a", "answers", "ask"))
 }
@@ -477,7 +486,7 @@ func TestFrames(t *testing.T) {
 // A client that does not read its socket costs itself only, and its source waits.
 func TestSlowSubscriber(t *testing.T) {
 	t.Parallel()
-	g := startHub(t, openAccess, comm.WithWriteTimeout(300*time.Millisecond))
+	g := startHub(t, openAccess, comm.WithWriteTimeout(3*time.Second))
 	slow, witness := initWS(t, g.url, nil), initWS(t, g.url, nil)
 	id := slow.one(`{ conn }`)
 	subscribe(slow, "s", `subscription { slow }`)
@@ -528,7 +537,7 @@ func TestHandleWebSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return conn, &wsClient{t, socket, 10 * time.Second}
+		return conn, &wsClient{t, socket, patience}
 	}
 	conn, c := enter()
 	c.say(`{"type":"connection_init"}`)
