@@ -123,7 +123,12 @@ func TestKilledServer(t *testing.T) {
 	first := c.Welcome().Conn
 	kill()
 	process(t, "server", addr)
+	// What only keeps a connection alive is too small to be answered (RFC 9000 10.3): the client has to say something.
+	said := make(chan error, 1)
+	go func() { said <- c.Send(ctx, message(t, "n", strings.Repeat("x", 200))) }()
 	eventually(t, "the client to be back", func() bool { w := c.Welcome(); return w.Conn != "" && w.Conn != first })
+	cancel()
+	<-said
 }
 
 // freePort is an address that nobody uses now, and that the system gives to no socket by its own choice: one could
