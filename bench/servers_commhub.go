@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/anasamu/comm"
 	commhttp "github.com/anasamu/comm/http"
