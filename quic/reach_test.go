@@ -3,11 +3,13 @@ package commquic_test
 import (
 	"context"
 	"crypto/tls"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -94,31 +96,40 @@ func TestConnectIsGuarded(t *testing.T) {
 // A client that vanished without a word is welcome again at once: nobody waits for its old connection's goodbye.
 func TestWebSocketIsBackAtOnce(t *testing.T) {
 	t.Parallel()
-	// The goodbye would be waited for for longer than the welcome is.
-	m := gateway(t, commquic.New(), comm.WithProvider(ws.New()), comm.WithWriteTimeout(2*patience))
-	addr := addrOf(t, m)
+	g := newGateway(t, ws.New(), commquic.New())
+	addr := g.addr(t, "websocket")
 	hello := helloFrame()
-	for i := range 2 {
+	// Who waits for the goodbye's time to be over does so each time; the quickest of some is not the machine's doing.
+	const soon = 800 * time.Millisecond
+	quickest := time.Duration(math.MaxInt64)
+	for i := 0; i < 20 && quickest > soon; i++ {
 		socket := udp(t)
-		tr := &http3.Transport{TLSClientConfig: certificate().Client(), Dial: func(ctx context.Context, addr string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+		tr := &http3.Transport{TLSClientConfig: g.client, Dial: func(ctx context.Context, addr string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
 			to, err := net.ResolveUDPAddr("udp", addr)
 			if err != nil {
 				return nil, err
 			}
 			return quic.Dial(ctx, socket, to, tc, qc)
 		}}
+		start := time.Now()
 		c, err := ws.Dialer("wss://"+addr+"/ws", ws.WithRoundTripper(commquic.ExtendedConnect(tr))).Dial(within(t), hello)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f, err := c.Receive(within(t))
-		if err != nil || f.Op != comm.OpWelcome || f.Welcome.Resumed != (i == 1) {
+		if err != nil || f.Op != comm.OpWelcome || f.Welcome.Resumed != (i > 0) {
 			t.Fatal(f, err)
+		}
+		if i > 0 {
+			quickest = min(quickest, time.Since(start))
 		}
 		hello.Hello.Session = f.Welcome.Session
 		_ = socket.Close()
 		_ = c.Close(canceled(t))
 		_ = tr.Close()
+	}
+	if quickest > soon {
+		t.Errorf("the client was back after %v at the earliest", quickest)
 	}
 }
 
