@@ -260,7 +260,7 @@ func (c *control) ask(r request) (usage, error) {
 
 // join waits until n clients are in groups.
 func (c *control) join(n int) error {
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		u, err := c.ask(request{Op: "usage"})
 		switch {
 		case err != nil:

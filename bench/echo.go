@@ -203,7 +203,7 @@ func (e *echoRun) follow() error {
 // finish waits for what is in flight: nothing may be lost.
 func (e *echoRun) finish() error {
 	e.ending = true
-	for end := time.Now().Add(5 * time.Second); e.owed > 0; {
+	for end := time.Now().Add(patience); e.owed > 0; {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d messages were never answered", e.owed)
 		}

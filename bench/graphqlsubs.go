@@ -174,7 +174,7 @@ func (r *subscriptions) publish(events int) error {
 }
 
 func (r *subscriptions) until(done func() bool) error {
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(50 * time.Microsecond) {
+	for end := time.Now().Add(patience); !done(); time.Sleep(50 * time.Microsecond) {
 		if failed := r.failed.Load(); failed != nil {
 			return *failed
 		}

@@ -118,7 +118,7 @@ func (g *graphQLSockets) subscribe(s *spec, c *control) error {
 }
 
 func (g *graphQLSockets) until(count *int, want int) error {
-	for end := time.Now().Add(20 * time.Second); *count < want; {
+	for end := time.Now().Add(patience); *count < want; {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d of %d messages came", *count, want)
 		}

@@ -77,7 +77,7 @@ func (r *callRun) answered(_ *wire, _ serverFrame) error {
 // finish waits for what is under way: nothing may be lost.
 func (r *callRun) finish() error {
 	r.ending = true
-	for end := time.Now().Add(5 * time.Second); r.owed > 0; {
+	for end := time.Now().Add(patience); r.owed > 0; {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d calls were never answered", r.owed)
 		}

@@ -65,7 +65,7 @@ func exchange(s *spec, l *loop) error {
 		if err := w.write(e.frame(w)); err != nil {
 			return err
 		}
-		for end := time.Now().Add(10 * time.Second); (i+1)%idleWave == 0 && e.answered <= i || i == len(l.all)-1 && e.answered < len(l.all); {
+		for end := time.Now().Add(patience); (i+1)%idleWave == 0 && e.answered <= i || i == len(l.all)-1 && e.answered < len(l.all); {
 			if time.Now().After(end) {
 				return fmt.Errorf("%d of %d messages were answered", e.answered, i+1)
 			}

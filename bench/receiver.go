@@ -77,7 +77,7 @@ func (r *receiver) check(w *wire, b []byte) (at int64, err error) {
 }
 
 // patience is how long nothing may come before what is missing is lost.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // until receives until n messages have come in all.
 func (r *receiver) until(n int) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/anasamu/comm"
 	commhttp "github.com/anasamu/comm/http"
@@ -87,7 +86,7 @@ type commHub struct {
 }
 
 func (h *commHub) start(e entry) (hub, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := h.m.Start(ctx); err != nil {
 		return nil, err

@@ -169,7 +169,7 @@ func (w *crowd) joinLeave(n int) (metrics, error) {
 }
 
 func eventually(ok func() bool) error {
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			return errors.New("the writers did not get there in time")
 		}

@@ -234,7 +234,7 @@ func waitFD(fd int, events int16) error {
 			fd              int32
 			events, revents int16
 		}{int32(fd), events, 0}
-		timeout := syscall.Timespec{Sec: 10}
+		timeout := syscall.Timespec{Sec: int64(patience / time.Second)}
 		n, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&set)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
 		switch {
 		case errno == syscall.EINTR:

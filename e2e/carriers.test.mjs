@@ -266,23 +266,26 @@ test('SSE: comments are a sign of life, silence is not', async (t) => {
 
 // --- long polling ---
 
-test('polling: every answer is confirmed by the next cursor', async (t) => {
+test('polling: every answer is confirmed by the next cursor', { timeout: 60_000 }, async (t) => {
   const gateway = pollGateway();
   const client = startClient(t, { poll: urls.poll, ws: undefined, fetch: gateway.fetch });
   await client.ready();
   await settle();
+  const polled = async (n) => {
+    while (gateway.polls().length < n) await settle();
+  };
   const [poll] = gateway.fetch.of('GET', '/poll');
   assert.deepEqual(Object.fromEntries(poll.url.searchParams), { conn: 'c1', cursor: '1', wait: '25000' });
   assert.equal(poll.headers.get('Comm-Session'), 's1');
   gateway.say({ type: 'm', content: 1 }, { type: 'm', content: 2 });
-  await settle();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await polled(2);
   gateway.say({ type: 'm', content: 3 });
   await settle();
   assert.deepEqual(client.messages.map((m) => m.content), [1, 2, 3]);
   await client.send('up', 1);
   assert.equal(gateway.fetch.of('POST', '/poll').at(-1).headers.get('Comm-Connection'), 'c1');
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await polled(3);
+  await settle();
   assert.deepEqual(gateway.polls(), ['1', '2', '3']);
   await client.close();
   assert.equal(gateway.fetch.of('DELETE', '/poll').length, 1);

@@ -44,6 +44,7 @@ test('the client says hello as a protocol client and is welcomed', async (t) => 
 });
 
 test('connect finds the endpoints below an address', async (t) => {
+  fakeTime(t); // in which no second attempt comes
   const WebSocket = fakeWebSocket((s) => s.cut());
   const fetch = fakeFetch(unreachable);
   const client = connect('https://gateway.test/base', { WebSocket, fetch });

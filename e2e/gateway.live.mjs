@@ -195,9 +195,10 @@ test('one group, every client', async (t) => {
 
   await t.test('the page taps a type', async () => {
     await page.fill('#tap-what', 'chat.message');
+    const answer = page.waitForResponse((r) => new URL(r.url()).pathname.endsWith('/tap'));
     await page.click('#tap-go');
     await page.waitForFunction(() => document.querySelector('#tap-state').textContent.startsWith('listening'));
-    await page.waitForTimeout(300);
+    await answer; // behind which the gateway has begun to
     await curlSend();
     await everyoneGot('by curl to the API');
     await page.waitForFunction((n) => document.querySelectorAll('#tap-log li').length >= n, all.length);

@@ -1,10 +1,30 @@
 // What the tests against a running gateway share: processes, a proxy that cuts, a browser, waiting.
 
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
+
+/** How long is waited for what must come: that it is over is always a failure, so it is long. */
+const patience = 60_000;
+
+/**
+ * A port of 127.0.0.1 that nobody uses, on TCP and UDP, and that the system gives to no socket by its own choice: one
+ * could take it before, or while a server is away, and a client that tries it then could even meet itself there.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = 20_000 + Math.floor(10_000 * Math.random());
+    const [tcp, udp] = [net.createServer(), createSocket('udp4')];
+    const free = await Promise.all([
+      new Promise((resolve) => tcp.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => tcp.close(() => resolve(true)))),
+      new Promise((resolve) => udp.once('error', () => udp.close(() => resolve(false))).bind(port, '127.0.0.1', () => udp.close(() => resolve(true)))),
+    ]);
+    if (free.every(Boolean)) return port;
+  }
+}
 
 /** Starts a program and waits for the line of its output that matches; gives the match, and stop(). */
 export async function start(program, args, pattern) {
@@ -12,24 +32,25 @@ export async function start(program, args, pattern) {
   const ended = once(child, 'exit');
   const stop = async (signal = 'SIGTERM') => {
     child.kill(signal);
-    const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+    const late = setTimeout(() => child.kill('SIGKILL'), patience);
     const [code] = await ended;
     clearTimeout(late);
     return code;
   };
   const lines = createInterface({ input: child.stdout });
   const match = new Promise((resolve) => lines.on('line', (line) => pattern.test(line) && resolve(pattern.exec(line))));
-  const late = new Promise((resolve) => setTimeout(resolve, 10_000, []).unref());
+  const late = new Promise((resolve) => setTimeout(resolve, patience, []).unref());
   const first = await Promise.race([match, ended, late]);
   if (first !== (await Promise.race([match, null]))) {
     child.kill('SIGKILL');
-    throw new Error(`${program} was not ready within 10 s`);
+    throw new Error(`${program} was not ready within ${patience / 1000} s`);
   }
   return { match: first, stop, child };
 }
 
 /** Starts the test gateway at an address; gives its url and stop(). */
-export async function startTestGateway(addr = '127.0.0.1:0') {
+export async function startTestGateway(addr) {
+  addr ??= `127.0.0.1:${await freePort()}`;
   const { match, stop } = await start(process.env.TESTGATEWAY, ['-addr', addr], /^listening on (http:\/\/([0-9.]+:\d+))$/);
   return { url: match[1], addr: match[2], stop };
 }
@@ -79,7 +100,7 @@ export async function startBrowser(t) {
 }
 
 /** Waits until check gives something true, which it resolves with. */
-export async function until(what, check, ms = 15_000) {
+export async function until(what, check, ms = patience) {
   const end = Date.now() + ms;
   let last;
   for (;;) {

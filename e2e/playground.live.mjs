@@ -1,19 +1,15 @@
 // The playground of package graphql in Chromium, under its Content-Security-Policy, against examples/graphql.
 
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { once } from 'node:events';
 import test, { after, before } from 'node:test';
 import { spawn } from 'node:child_process';
-import { startBrowser, startProxy, until } from './live.mjs';
+import { freePort, startBrowser, startProxy, until } from './live.mjs';
 
 let addr, service;
 
 before(async () => {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  addr = `127.0.0.1:${probe.address().port}`;
-  probe.close();
+  addr = `127.0.0.1:${await freePort()}`;
   service = spawn(process.env.GRAPHQL_EXAMPLE, ['-addr', addr], { stdio: 'ignore' });
   await until('ready', () => fetch(`http://${addr}/graphql?query={__typename}`).then((r) => r.ok, () => false));
 });

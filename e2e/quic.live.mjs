@@ -3,31 +3,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { X509Certificate, createHash } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { chromium } from 'playwright-core';
-import { start, startBrowser, until } from './live.mjs';
+import { freePort, start, startBrowser, until } from './live.mjs';
 
 const group = 'lobby';
-
-/** A port that is free for TCP and UDP. */
-async function freePort() {
-  for (;;) {
-    const tcp = net.createServer().listen(0, '127.0.0.1');
-    await once(tcp, 'listening');
-    const { port } = tcp.address();
-    const udp = createSocket('udp4');
-    const free = await new Promise((resolve) => {
-      udp.once('error', () => resolve(false));
-      udp.bind(port, '127.0.0.1', () => resolve(true));
-    });
-    if (free) udp.close();
-    tcp.close();
-    if (free) return port;
-  }
-}
 
 async function startGateway(t) {
   const [web, quic] = [await freePort(), await freePort()];

@@ -31,7 +31,7 @@ function run(command) {
   return {
     stop: () => child.kill(),
     async shows(lines) {
-      for (let i = 0; i < 100; i++) {
+      for (let i = 0; i < 600; i++) {
         const got = out.split('\n').filter((line) => line !== '');
         if (got.length >= lines.length) {
           lines.forEach((line, n) => assert.match(got[n], matcher(line), `line ${n + 1} of: ${command}`));

@@ -50,14 +50,14 @@ say "building"
 export GATEWAY="$dir/gateway" TESTGATEWAY="$dir/testgateway" GRAPHQL_SUBJECT="$dir/subject" GRAPHQL_EXAMPLE="$dir/graphql"
 export HUB_DESCRIPTOR="$dir/hub.descriptor"
 
-port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close(); })")
+port=$(node --input-type=module -e "console.log(await (await import('./live.mjs')).freePort())")
 export GATEWAY_URL="http://127.0.0.1:$port"
 "$dir/gateway" -addr "127.0.0.1:$port" >"$dir/gateway.log" 2>&1 &
 gateway=$!
-for i in $(seq 100); do
+for i in $(seq 600); do
 	curl -fsS -o /dev/null "$GATEWAY_URL/readyz" 2>/dev/null && break
 	kill -0 "$gateway" 2>/dev/null || { say "the gateway ended"; exit 1; }
-	[ "$i" != 100 ] || { say "the gateway is not ready after 10 s"; exit 1; }
+	[ "$i" != 600 ] || { say "the gateway is not ready after a minute"; exit 1; }
 	sleep 0.1
 done
 say "gateway at $GATEWAY_URL"

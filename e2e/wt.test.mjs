@@ -54,10 +54,11 @@ test('a large frame in small pieces is not copied for each of them', () => {
   const frame = encode({ type: 'large', content_type: 'text/plain', content: 'x'.repeat(8 << 20) });
   const got = [];
   const reader = new FrameReader((f) => got.push(f));
-  const start = performance.now();
+  const start = process.cpuUsage(); // which others on the machine do not lengthen
   for (let at = 0; at < frame.length; at += 512) reader.push(frame.subarray(at, at + 512));
   assert.equal(got[0]?.content.length, 8 << 20);
-  assert.ok(performance.now() - start < 3_000, 'it took longer than 3 s'); // 130 GB of copies would
+  const { user, system } = process.cpuUsage(start);
+  assert.ok(user + system < 3_000_000, 'it took longer than 3 s'); // 130 GB of copies would
   reader.push(encode({ type: 'small', content: 1 }));
   assert.equal(got[1].content, 1);
 });
@@ -166,14 +167,13 @@ test('hello, messages both ways, a call, a lane, a datagram, and a goodbye', asy
 });
 
 test('a carrier that does not work gives way to the next, and a close code counts', async (t) => {
-  const seen = [];
+  let tried;
+  const next = new Promise((resolve) => (tried = resolve));
   const { c } = await client(t, (s) => {
     s.refuse(new Error('no QUIC here'));
     s.cut(new Error('no QUIC here'));
-  }, { ws: 'wss://gateway.example/ws', WebSocket: class { constructor() { seen.push('ws'); throw new Error('enough'); } }, random: () => 1 });
-  await settle();
-  await new Promise((resolve) => setTimeout(resolve, 600));
-  assert.equal(seen[0], 'ws');
+  }, { ws: 'wss://gateway.example/ws', WebSocket: class { constructor() { tried('ws'); throw new Error('enough'); } }, random: () => 1 });
+  assert.equal(await next, 'ws');
   await c.close();
 
   const kicked = await client(t, async (s) => {

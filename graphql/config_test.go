@@ -4,7 +4,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/graphql"
@@ -150,11 +149,7 @@ func subscriberRows() map[string]configRow {
 		}},
 		"keep_alive": {own("keep_alive", "20ms"), func(t *testing.T, g *gateway) {
 			c := dialWS(t, g.url, nil, oldProtocol)
-			began := time.Now()
 			play(c, []string{`>{"type":"connection_init"}`, `{"type":"connection_ack"}`, `{"type":"ka"}`, `{"type":"ka"}`, `{"type":"ka"}`})
-			if d := time.Since(began); d > 10*time.Second {
-				t.Errorf("three signs of life took %v", d)
-			}
 		}},
 	}
 }
@@ -166,7 +161,8 @@ func TestConfigKeys(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
 			conftest.EachKey(t, new(graphql.Config), configRows(conftest.FreePort(t)), func(t *testing.T, _ string, row configRow) {
-				row.check(t, startGateway(t, nil, configured(source, row.set)))
+				row.check(t, startGateway(t, nil, configured(source, row.set), // and what the manager has in place of a key
+					comm.WithHandshakeTimeout(2*patience), comm.WithHeartbeat(2*patience))) // would come too late
 			})
 		})
 	}

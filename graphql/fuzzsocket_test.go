@@ -34,7 +34,7 @@ func FuzzSocket(f *testing.F) {
 	}
 	srv := httptest.NewServer(h)
 	f.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := h.Shutdown(ctx); err != nil {
 			f.Error(err)
@@ -54,7 +54,7 @@ func FuzzSocket(f *testing.F) {
 		}
 		c.say(alive)
 		for {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			_, b, err := c.Read(ctx, nil)
 			cancel()
 			if ce, ok := errors.AsType[*ws.CloseError](err); ok {

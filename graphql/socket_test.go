@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/anasamu/comm/graphql"
 	"github.com/anasamu/comm/ws"
@@ -251,7 +250,7 @@ func TestDocumentsHeld(t *testing.T) {
 		t.Error(ends)
 	}
 	c.CloseNow()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := h.Shutdown(ctx); err != nil {
 		t.Error(err)

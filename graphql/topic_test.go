@@ -2,11 +2,8 @@ package graphql_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http/httptest"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,97 +13,6 @@ import (
 
 	"github.com/anasamu/comm/graphql"
 )
-
-const feedSDL = `type Query { a: Int } type Tick { n: Int } type Subscription { tick(above: Int = 0): Tick text: String number: Int }`
-
-// board is a schema with one topic behind all of its subscriptions.
-type board struct {
-	*graphql.Schema
-	ticks graphql.Topic[*tick]
-}
-
-func newBoard(t *testing.T, opts ...graphql.SchemaOption) *board {
-	b := &board{}
-	b.Schema = schema(t, append([]graphql.SchemaOption{
-		graphql.SDL(feedSDL), value("Query.a", 1),
-		graphql.SubscribeTo("Subscription.tick", func(_ context.Context, a struct{ Above int }) (graphql.Source[*tick], error) {
-			switch a.Above {
-			case 0:
-				return &b.ticks, nil
-			case 7:
-				return nil, graphql.Errorf("not above 7")
-			case 8:
-				return nil, nil
-			}
-			return b.ticks.Where(func(t *tick) bool { return t.N > a.Above }), nil
-		}),
-		graphql.SubscribeTo("Subscription.text", func(context.Context, graphql.NoArgs) (graphql.Source[string], error) {
-			return graphql.Select(&b.ticks, func(t *tick) (string, bool) {
-				if t.N == 13 {
-					panic("of thirteen")
-				}
-				return fmt.Sprint("n", t.N), t.N != 2
-			}), nil
-		}),
-		graphql.SubscribeTo("Subscription.number", func(context.Context, graphql.NoArgs) (graphql.Source[int], error) {
-			return graphql.Select(&b.ticks, func(t *tick) (int, bool) { return t.N, true }), nil
-		}, graphql.Queue(2), graphql.KeepLatest()),
-	}, opts...)...)
-	return b
-}
-
-func (b *board) publish(from, to int) {
-	for n := from; n <= to; n++ {
-		b.ticks.Publish(&tick{n})
-	}
-}
-
-// reader is given the responses of one subscription. It is told by hold to wait with each.
-type reader struct {
-	mu   sync.Mutex
-	list []string
-	over int
-	hold chan struct{} // nil does not wait
-	most int           // responses that it wants; 0 is all
-}
-
-func (r *reader) each(body []byte, _ graphql.Outcome) bool {
-	r.mu.Lock()
-	r.list = append(r.list, string(body))
-	on := len(r.list) != r.most
-	r.mu.Unlock()
-	if r.hold != nil {
-		<-r.hold
-	}
-	return on
-}
-
-func (r *reader) done() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over++
-}
-
-// has says what there is so far: the responses without what is the same in each, and then how often it was over.
-func (r *reader) has() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := strings.Join(r.list, " ") + strings.Repeat(" over", r.over)
-	for _, part := range []string{`{"data":{"tick":{"n":`, `{"data":{"text":`, `{"data":{"number":`} {
-		s = strings.ReplaceAll(s, part, "")
-	}
-	return strings.ReplaceAll(s, "}", "")
-}
-
-func deliver(t *testing.T, ctx context.Context, s *graphql.Schema, query string, r *reader) *graphql.Stream {
-	t.Helper()
-	st, body, _ := s.Subscribe(ctx, &graphql.Request{Query: query})
-	if st == nil {
-		t.Fatalf("%s: %s", query, body)
-	}
-	st.Deliver(r.each, r.done)
-	return st
-}
 
 // What is published once is an event of every subscription that wants it, and of nobody who has gone.
 func TestTopic(t *testing.T) {
@@ -183,12 +89,6 @@ func TestTopic(t *testing.T) {
 			t.Errorf("%d subscriptions after the end", n)
 		}
 	})
-}
-
-// bubble is how many goroutines a test in fake time has.
-func bubble() int {
-	b := make([]byte, 1<<20)
-	return strings.Count(string(b[:runtime.Stack(b, true)]), ", synctest bubble ")
 }
 
 // While nothing happens there is no goroutine for a subscription. It is not parallel: it counts those of all tests in
@@ -294,130 +194,6 @@ func TestTopicResolvers(t *testing.T) {
 	})
 }
 
-// What is wrong with a source is told where that of a loop is.
-func TestTopicRefused(t *testing.T) {
-	t.Parallel()
-	b := newBoard(t)
-	for query, want := range map[string]string{
-		`subscription { tick(above: 7) { n } }`: `{"errors":[{"message":"not above 7","locations":[{"line":1,"column":16}],"path":["tick"]}]}`,
-		`subscription { tick(above: 8) { n } }`: `{"errors":[{"message":"internal error","locations":[{"line":1,"column":16}],"path":["tick"],"extensions":{"code":"INTERNAL"}}]}`,
-	} {
-		if got := take(t, b.Schema, query, 1); !slices.Equal(got, []string{want}) {
-			t.Errorf("%s: %s", query, got)
-		}
-	}
-	plain := func(context.Context, graphql.NoArgs) (graphql.Source[int], error) { return nil, nil }
-	sdl := graphql.SDL(`type Query { a: Int } type Subscription { a: Int b: Int c: Int }`)
-	got := problems(t, sdl, value("Query.a", 1),
-		graphql.SubscribeTo("Subscription.a", plain, graphql.Queue(0)),
-		graphql.Subscribe("Subscription.b", source(1), graphql.Queue(3)),
-		graphql.Subscribe("Subscription.c", source(1), graphql.KeepLatest()),
-	)
-	for _, part := range []string{"Subscription.a: Queue(0): 1 or more", "Subscription.b: Queue and KeepLatest are for SubscribeTo", "Subscription.c: Queue and"} {
-		if !strings.Contains(got, part) {
-			t.Errorf("%q is not in %s", part, got)
-		}
-	}
-}
-
-// A source of one's own: what it sends before it returns is an event, and its stop is called once, whatever ends it.
-func TestSourceFunc(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var sinks []*graphql.Sink[int]
-		var ctxs []context.Context
-		var stops atomic.Int32
-		s := schema(t, graphql.SDL(`type Query { a: Int } type Subscription { n(how: String = ""): Int }`), value("Query.a", 1),
-			graphql.SubscribeTo("Subscription.n", func(_ context.Context, a struct{ How string }) (graphql.Source[int], error) {
-				return graphql.SourceFunc[int](func(ctx context.Context, to *graphql.Sink[int]) (func(), error) {
-					sinks, ctxs = append(sinks, to), append(ctxs, ctx)
-					to.Send(1)
-					switch a.How {
-					case "refuse":
-						return nil, graphql.Errorf("refused")
-					case "panic":
-						panic("open")
-					case "bare":
-						return nil, nil
-					}
-					return func() {
-						if stops.Add(1); a.How == "panic later" {
-							panic("stop")
-						}
-					}, nil
-				}), nil
-			}))
-		for how, part := range map[string]string{"refuse": "refused", "panic": "internal error"} {
-			if got := take(t, s, `subscription { n(how: "`+how+`") }`, 1); !strings.Contains(got[0], part) {
-				t.Error(how, got)
-			}
-		}
-		ends := []func(st *graphql.Stream, r *reader){
-			func(*graphql.Stream, *reader) { sinks[0].End() },
-			func(st *graphql.Stream, _ *reader) { st.Close() },
-			func(_ *graphql.Stream, r *reader) { r.most = 3; sinks[0].Send(3) },
-		}
-		for i, end := range ends {
-			for _, how := range []string{"", "panic later"} {
-				var r reader
-				stops.Store(0)
-				sinks, ctxs = nil, nil
-				st := deliver(t, t.Context(), s, `subscription { n(how: "`+how+`") }`, &r)
-				sinks[0].Fail(graphql.Errorf("two"))
-				synctest.Wait()
-				end(st, &r)
-				synctest.Wait()
-				want := `{"data":{"n":1 {"data":{"n":null,"errors":[{"message":"two","locations":[{"line":1,"column":16],"path":["n"]]`
-				if i == 2 {
-					want += ` {"data":{"n":3`
-				}
-				if got := r.has(); got != want+" over" {
-					t.Errorf("%d: %s", i, got)
-				}
-				if stops.Load() != 1 || ctxs[0].Err() == nil || sinks[0].Send(9) || sinks[0].Fail(errors.New("late")) {
-					t.Errorf("%d: stopped %d times, %v", i, stops.Load(), ctxs[0].Err())
-				}
-			}
-		}
-		for _, most := range []int{1, 3} { // by a loop: broken off, or to the end
-			stops.Store(0)
-			sinks = nil
-			st, _, _ := s.Subscribe(t.Context(), &graphql.Request{Query: `subscription { n(how: "panic later") }`})
-			sinks[0].Send(2)
-			sinks[0].End()
-			var list []string
-			for body := range st.Responses() {
-				if list = append(list, string(body)); len(list) == most {
-					break
-				}
-			}
-			if len(list) != min(most, 2) || stops.Load() != 1 {
-				t.Errorf("%d: %q, stopped %d times", most, list, stops.Load())
-			}
-		}
-		// One that nobody reads is let go with its context; and a stream is read once.
-		stops.Store(0)
-		ctx, cancel := context.WithCancel(t.Context())
-		st, _, _ := s.Subscribe(ctx, &graphql.Request{Query: `subscription { n }`})
-		cancel()
-		synctest.Wait()
-		if stops.Load() != 1 {
-			t.Error("it was not let go")
-		}
-		var none, bare reader
-		for range st.Responses() {
-			t.Error("a response after the end")
-		}
-		st.Deliver(none.each, none.done)
-		deliver(t, t.Context(), s, `subscription { n(how: "bare") }`, &bare).Close()
-		deliver(t, t.Context(), s, `{ a }`, &none)
-		synctest.Wait()
-		if got := none.has(); got != `{"data":{"a":1 over over` {
-			t.Error(got)
-		}
-	})
-}
-
 // Everything at once, for the race detector; every subscription hears all that was published while it was there.
 func TestTopicTurmoil(t *testing.T) {
 	t.Parallel()
@@ -471,37 +247,4 @@ func TestTopicTurmoil(t *testing.T) {
 	close(stop)
 	publishing.Wait()
 	eventually(t, "all to have left", func() bool { return b.ticks.Len() == 0 })
-}
-
-// An operation that a middleware refuses, over a transport for subscriptions, is an error and nothing more; so is an
-// event of a subscription, which ends with it and leaves its topic.
-func TestRefusedByMiddleware(t *testing.T) {
-	t.Parallel()
-	b := newBoard(t, graphql.WithOperationMiddleware(func(graphql.OperationFunc) graphql.OperationFunc {
-		return func(context.Context, *graphql.Operation) error { return graphql.Errorf("not today") }
-	}))
-	h, err := graphql.NewHandler(b.Schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(h)
-	defer srv.Close()
-	c := initWS(t, srv.URL, nil)
-	for id, query := range map[string]string{"q": `{ a }`, "s": `subscription { tick { n } }`} {
-		subscribe(c, id, query)
-		if id == "s" {
-			eventually(t, "the subscription", func() bool { return b.ticks.Len() == 1 })
-			b.publish(1, 2)
-		}
-		if got, want := c.hear(), `{"id":"`+id+`","type":"error","payload":[{"message":"not today"`; !strings.HasPrefix(got, want) {
-			t.Errorf("%s\nwant %s", got, want)
-		}
-		c.say(`{"type":"ping"}`)
-		c.hears(`{"type":"pong"}`)
-	}
-	eventually(t, "the end", func() bool { return b.ticks.Len() == 0 })
-	c.CloseNow()
-	if err := h.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
 }

@@ -151,3 +151,36 @@ func TestTopicSlowSocket(t *testing.T) {
 		}
 	})
 }
+
+// An operation that a middleware refuses, over a transport for subscriptions, is an error and nothing more; so is an
+// event of a subscription, which ends with it and leaves its topic.
+func TestRefusedByMiddleware(t *testing.T) {
+	t.Parallel()
+	b := newBoard(t, graphql.WithOperationMiddleware(func(graphql.OperationFunc) graphql.OperationFunc {
+		return func(context.Context, *graphql.Operation) error { return graphql.Errorf("not today") }
+	}))
+	h, err := graphql.NewHandler(b.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := initWS(t, srv.URL, nil)
+	for id, query := range map[string]string{"q": `{ a }`, "s": `subscription { tick { n } }`} {
+		subscribe(c, id, query)
+		if id == "s" {
+			eventually(t, "the subscription", func() bool { return b.ticks.Len() == 1 })
+			b.publish(1, 2)
+		}
+		if got, want := c.hear(), `{"id":"`+id+`","type":"error","payload":[{"message":"not today"`; !strings.HasPrefix(got, want) {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+		c.say(`{"type":"ping"}`)
+		c.hears(`{"type":"pong"}`)
+	}
+	eventually(t, "the end", func() bool { return b.ticks.Len() == 0 })
+	c.CloseNow()
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

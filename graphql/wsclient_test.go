@@ -18,6 +18,9 @@ import (
 	"github.com/anasamu/comm/ws"
 )
 
+// patience bounds every wait of a test on real sockets. That it is over is always a failure, so it is long.
+const patience = time.Minute
+
 const (
 	newProtocol = "graphql-transport-ws"
 	oldProtocol = "graphql-ws"
@@ -116,7 +119,7 @@ func serveNews(t *testing.T, opts ...graphql.HandlerOption) (n *newsroom, h *gra
 	}
 	srv := httptest.NewServer(h)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := h.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -132,7 +135,7 @@ func serveNews(t *testing.T, opts ...graphql.HandlerOption) (n *newsroom, h *gra
 // eventually waits for ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited for: %s", what)
 		}
@@ -161,7 +164,7 @@ func dialWS(t testing.TB, url string, dial func(context.Context, string, string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.CloseNow() })
-	return &wsClient{t, c, 10 * time.Second}
+	return &wsClient{t, c, patience}
 }
 
 // say sends a message; a client that the server is closing may fail.

@@ -64,13 +64,13 @@ func acknowledgedIn(t *testing.T, sent, want string, again bool) {
 // for each.
 func TestClaimAcknowledges(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commgrpc.New(), comm.WithHandshakeTimeout(time.Minute))
+	m := gateway(t, commgrpc.New(), comm.WithHandshakeTimeout(2*patience))
 	c, err := m.DialContext(t.Context(), "tcp", "gateway:80")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	framer := http2.NewFramer(c, c)
 	c.Write([]byte(commgrpc.Preface))
 	framer.WriteSettings()

@@ -269,10 +269,13 @@ func dial(t testing.TB, m *comm.Manager, addr string, protos ...string) net.Conn
 	return secure
 }
 
+// patience bounds every wait of a test on real sockets. That it is over is always a failure, so it is long.
+const patience = time.Minute
+
 // eventually waits until ok, which real sockets and goroutines may take a moment for.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}

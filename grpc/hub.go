@@ -115,7 +115,7 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	t := newTransport(h, s)
 	defer t.leave()
 	if err := h.compress(t); err != nil {
-		if s.Context().Err() != nil { // the stream is over already
+		if over(s.Context()) {
 			err = errGone
 		}
 		return t.refuse(err).Err()
@@ -128,6 +128,18 @@ func (h *hub) serve(s grpc.ServerStream, from func(*transport) greeter) error {
 	}
 	t.attached(c)
 	return t.live(c, client).Err()
+}
+
+// over reports whether a stream that takes nothing any more has ended, which gRPC says by its context last.
+func over(ctx context.Context) bool {
+	timer := time.NewTimer(refuseTime)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // attach reads the hello and admits the client.

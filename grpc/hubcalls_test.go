@@ -267,26 +267,28 @@ func TestCallsAndTime(t *testing.T) {
 // A call whose client takes it back is no fault of the service, wherever it has got to.
 func TestSendCancelled(t *testing.T) {
 	t.Parallel()
-	m := newGateway(t)
-	begun := make(chan struct{})
-	comm.On(m, "slow", func(ctx context.Context, _ *comm.Conn, _ int) error {
-		begun <- struct{}{}
-		<-ctx.Done() // of the call's connection
-		return ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		m := newGateway(t)
+		begun := make(chan struct{})
+		comm.On(m, "slow", func(ctx context.Context, _ *comm.Conn, _ int) error {
+			begun <- struct{}{}
+			<-ctx.Done() // of the call's connection
+			return ctx.Err()
+		})
+		c := hubClient(t, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-begun; cancel() }()
+		_, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "slow", Content: []byte("1")}})
+		wantCode(t, "cancelled", err, codes.Canceled)
+		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		go func() { <-begun }()
+		_, err = c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "slow", Content: []byte("1")}})
+		wantCode(t, "out of time", err, codes.DeadlineExceeded)
+		const send = "/comm.v1.HubService/Send"
+		eventually(t, "both are counted", func() bool { s, err := m.Stats("grpc"); return err == nil && s.Calls[send].Calls == 2 })
+		if s, _ := m.Stats("grpc"); s.Calls[send].Codes["CANCELLED"] == 0 || s.Calls[send].Codes["INTERNAL"] != 0 {
+			t.Errorf("%+v", s.Calls[send])
+		}
 	})
-	c := hubClient(t, m)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-begun; cancel() }()
-	_, err := c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "slow", Content: []byte("1")}})
-	wantCode(t, "cancelled", err, codes.Canceled)
-	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	go func() { <-begun }()
-	_, err = c.Send(ctx, &commv1.SendRequest{Message: &commv1.Message{Type: "slow", Content: []byte("1")}})
-	wantCode(t, "out of time", err, codes.DeadlineExceeded)
-	const send = "/comm.v1.HubService/Send"
-	eventually(t, "both are counted", func() bool { s, err := m.Stats("grpc"); return err == nil && s.Calls[send].Calls == 2 })
-	if s, _ := m.Stats("grpc"); s.Calls[send].Codes["CANCELLED"] == 0 || s.Calls[send].Codes["INTERNAL"] != 0 {
-		t.Errorf("%+v", s.Calls[send])
-	}
 }

@@ -3,7 +3,6 @@ package commgrpc_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/interop/grpc_testing"
@@ -21,7 +20,7 @@ func TestInterceptorReceives(t *testing.T) {
 			}
 			return next(srv, ss)
 		})))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	both, err := testClient(t, m).FullDuplexCall(ctx)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -182,7 +181,7 @@ func webCall(t *testing.T, s *httptest.Server, path, media string, body io.Reade
 		r.Header.Add(headers[i], headers[i+1])
 	}
 	client := *s.Client()
-	client.Timeout = 20 * time.Second
+	client.Timeout = patience
 	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestServerOfAnotherProtocol(t *testing.T) {
 // What is said in the place of a hello ends the connection with a code and a reason.
 func TestFirstFrames(t *testing.T) {
 	t.Parallel()
-	m, check := guarded(t, commquic.New(), comm.WithHandshakeTimeout(300*time.Millisecond), comm.WithMaxMessage(4096),
+	m, check := guarded(t, commquic.New(), comm.WithHandshakeTimeout(3*time.Second), comm.WithMaxMessage(4096),
 		comm.WithAuthenticator(func(_ context.Context, hs *comm.Handshake) (comm.Identity, error) {
 			if hs.Token == "bad" {
 				return comm.Identity{}, comm.ErrUnauthenticated

@@ -60,7 +60,7 @@ func TestOverHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), self, "-test.run=^TestWebSocket", "-test.timeout=90s", "-test.v")
+	c := exec.CommandContext(t.Context(), self, "-test.run=^TestWebSocket", "-test.timeout=5m", "-test.v")
 	c.Env = append(os.Environ(), "GODEBUG=http2xconnect=1")
 	out, err := c.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestWebSocketEcho/HTTP/2") {
@@ -172,7 +172,7 @@ func TestWebSocketSilenceAndStall(t *testing.T) {
 				return err
 			}
 		}
-	}, ws.WithHeartbeat(50*time.Millisecond, 5*time.Second), ws.WithWriteTimeout(300*time.Millisecond))
+	}, ws.WithHeartbeat(50*time.Millisecond, patience), ws.WithWriteTimeout(time.Second))
 	for name, o := range serveBoth(t, h) {
 		t.Run(name, func(t *testing.T) {
 			c, _, err := ws.Dial(within(t), o.url, ws.WithRoundTripper(o.rt))

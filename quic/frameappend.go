@@ -18,7 +18,7 @@ func appendFrame(dst []byte, f *comm.Frame) ([]byte, error) { return appendFrame
 // appendFrameTo leaves out where a message was sent, if that is the receiver alone.
 func appendFrameTo(dst []byte, f *comm.Frame, alone bool) ([]byte, error) {
 	if int(f.Op) >= len(frameTypes) {
-		return dst, fmt.Errorf("quic: a frame of op %d", f.Op)
+		return dst, fmt.Errorf("commquic: a frame of op %d", f.Op)
 	}
 	w := fieldWriter{b: grow(dst, f), alone: alone}
 	w.b = quicvarint.Append(w.b, frameTypes[f.Op])
@@ -126,7 +126,7 @@ func (w *fieldWriter) fields(f *comm.Frame) {
 
 func (w *fieldWriter) message(f *comm.Frame) {
 	if f.Message == nil {
-		w.err = errors.New("quic: a message frame without a message")
+		w.err = errors.New("commquic: a message frame without a message")
 		return
 	}
 	w.members(f)
@@ -189,7 +189,7 @@ func (w *fieldWriter) hello(f *comm.Frame) {
 func (w *fieldWriter) welcome(f *comm.Frame) {
 	v := f.Welcome
 	if v == nil {
-		w.err = errors.New("quic: a welcome frame without a welcome")
+		w.err = errors.New("commquic: a welcome frame without a welcome")
 		return
 	}
 	w.number(keyVersion, uint64(max(v.Version, 0)))
@@ -249,7 +249,7 @@ func (w *fieldWriter) bytes(key byte, v []byte) {
 
 func (w *fieldWriter) number(key byte, v uint64) {
 	if v > quicvarint.Max {
-		w.err = fmt.Errorf("quic: field %q: %d: allowed is at most 2^62-1", fieldNames[key], v)
+		w.err = fmt.Errorf("commquic: field %q: %d: allowed is at most 2^62-1", fieldNames[key], v)
 		return
 	}
 	w.head(key, quicvarint.Len(v))
@@ -275,7 +275,7 @@ func (w *fieldWriter) time(key byte, t time.Time) {
 	}
 	s, ns := t.Unix(), uint64(t.Nanosecond())
 	if s < minSeconds || s > maxSeconds {
-		w.err = fmt.Errorf("quic: field %q: %v: allowed are the years 1 to 9999", fieldNames[key], t)
+		w.err = fmt.Errorf("commquic: field %q: %v: allowed are the years 1 to 9999", fieldNames[key], t)
 		return
 	}
 	zigzag := uint64(s<<1) ^ uint64(s>>63)

@@ -79,7 +79,7 @@ func (s *site) url(path string) string { return "https://" + s.addr + path }
 // within is a context that bounds a test's waiting.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -315,14 +315,18 @@ func (s *site) rawWith(t *testing.T, settings map[uint64]uint64) (*quic.Conn, *h
 // A head that does not come costs its stream only.
 func TestHTTP3SlowHead(t *testing.T) {
 	t.Parallel()
-	s := serveH3(t, &commquic.Server{HeaderTimeout: 100 * time.Millisecond, Handler: http.NotFoundHandler()})
+	s := serveH3(t, &commquic.Server{HeaderTimeout: 2 * time.Second, Handler: http.NotFoundHandler()})
 	c, h := s.raw(t)
-	for _, begin := range [][]byte{{0x01}, {0x40}, {0x01, 0x20, 0x00}, {0x40, 0x41}} {
+	begun := make(map[string]*quic.Stream)
+	for _, begin := range []string{"\x01", "\x40", "\x01\x20\x00", "\x40\x41"} {
 		str, err := c.OpenStream()
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = str.Write(begin)
+		_, _ = str.Write([]byte(begin))
+		begun[begin] = str
+	}
+	for begin, str := range begun {
 		if _, err := str.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) {
 			t.Errorf("% x: %v", begin, err)
 		}

@@ -114,6 +114,13 @@ func AppendLimit(b []byte, l Limit) []byte {
 // ErrFlowControl is the end of a session whose peer does not keep to its limits.
 var ErrFlowControl = errFlowControl
 
+// CreditLeft is how many bytes a session may still send.
+func CreditLeft(s *WebTransportSession) uint64 {
+	s.flow.mu.Lock()
+	defer s.flow.mu.Unlock()
+	return s.flow.maxSent - s.flow.sent
+}
+
 // HasFlow reports whether both ends of a session have agreed on its flow control.
 func HasFlow(s *WebTransportSession) bool { return s.flow != nil }
 
@@ -161,6 +168,22 @@ func (s TellingSession) Use() { s.flow.use(1) }
 
 // Told waits until nobody tells any more.
 func (s TellingSession) Told() { s.tasks.Wait() }
+
+// HoldConn keeps its connection from noting an end until release is called.
+func (s TellingSession) HoldConn() (release func()) {
+	s.wt.mu.Lock()
+	return s.wt.mu.Unlock
+}
+
+// Ended reports whether its end has begun.
+func (s TellingSession) Ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended != nil
+}
+
+// Add gives it a stream.
+func (s TellingSession) Add() error { return s.add(4, new(WebTransportStream)) }
 
 // EndLocally ends it as the end of its connection does.
 func (s TellingSession) EndLocally() { s.end(net.ErrClosed) }

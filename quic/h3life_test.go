@@ -55,7 +55,7 @@ func TestIdle(t *testing.T) {
 func TestHTTP3IdleTimeout(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	s := serveH3(t, &commquic.Server{IdleTimeout: 200 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := serveH3(t, &commquic.Server{IdleTimeout: 2 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-release
 	})})

@@ -18,8 +18,8 @@ import (
 	commquic "github.com/anasamu/comm/quic"
 )
 
-// patience bounds every wait of a test on real sockets.
-const patience = 20 * time.Second
+// patience bounds every wait of a test on real sockets. That it is over is always a failure, so it is long.
+const patience = time.Minute
 
 // certificate is the servers' of these tests.
 var certificate = sync.OnceValue(func() *devcert.Certificate {
@@ -37,6 +37,7 @@ func gateway(t testing.TB, p *commquic.Provider, opts ...comm.Option) *comm.Mana
 		comm.WithAddr("127.0.0.1:0"), comm.WithProvider(p), comm.WithOpenAccess(), comm.WithLogger(slog.New(slog.DiscardHandler)),
 		comm.WithTLS(&tls.Config{Certificates: []tls.Certificate{certificate().TLS}}), comm.WithMaxConnectionsPerAddr(1000),
 		comm.WithHandshakeRate(1000, 1000),
+		comm.WithHeartbeat(2 * patience), // the carriers of these tests answer no ping
 	}
 	m, err := comm.New(append(all, opts...)...)
 	if err != nil {

@@ -92,7 +92,7 @@ func upward(t *testing.T, m *comm.Manager, p *peer, each int) {
 // hardly a part of it.
 func TestLargeMessageDelaysNothing(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 256<<20))
+	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 256<<20), comm.WithWriteTimeout(patience))
 	large := message(t, "large", bytes.Repeat([]byte("x"), 32<<20), comm.WithContentType("application/octet-stream"))
 	for _, c := range []struct {
 		name  string
@@ -126,7 +126,7 @@ func TestLargeMessageDelaysNothing(t *testing.T) {
 // WithLargeMessages gives large messages a lane by their size, but those of a log stay where their order is.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(commquic.WithLargeMessages(1<<20)), comm.WithQueue(10_000, 256<<20),
+	m := gateway(t, commquic.New(commquic.WithLargeMessages(1<<20)), comm.WithQueue(10_000, 256<<20), comm.WithWriteTimeout(patience),
 		comm.WithLogs(true, false, false), comm.WithHistory(&comm.MemoryStore{Bytes: 256 << 20}))
 	p := dial(t, addrOf(t, m), []string{"g"})
 	large := message(t, "large", bytes.Repeat([]byte("x"), 16<<20), comm.WithContentType("application/octet-stream"))
@@ -183,21 +183,17 @@ func TestSlowClient(t *testing.T) {
 	for name, opts := range map[string][]comm.SendOption{"default": nil, "lane": {comm.WithLane("files"), comm.WithoutHistory()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := gateway(t, commquic.New(), comm.WithQueue(64, 4<<20), comm.WithWriteTimeout(time.Second))
+			// A write that waits for the stalled client does so for longer than the witness is waited for.
+			m := gateway(t, commquic.New(), comm.WithQueue(64, 4<<20), comm.WithWriteTimeout(2*patience))
 			stalled := dial(t, addrOf(t, m), []string{"g"}, small)
 			witness := dial(t, addrOf(t, m), []string{"g"})
 			conn := m.Connection(stalled.welcome.Conn)
 			text := strings.Repeat("x", 32<<10)
-			for i := 0; conn.Err() == nil; i++ {
-				start := time.Now()
+			for conn.Err() == nil {
 				if _, err := m.Send(t.Context(), comm.ToGroup("g"), message(t, "n", text), opts...); err != nil {
 					t.Fatal(err)
 				}
 				witness.next()
-				if took := time.Since(start); took > time.Second/2 {
-					t.Fatalf("message %d took %v", i, took)
-				}
-				time.Sleep(time.Millisecond)
 			}
 			if kind := comm.ReasonOf(conn.Err()); kind != comm.ReasonSlow {
 				t.Errorf("closed with %v", conn.Err())
@@ -209,7 +205,7 @@ func TestSlowClient(t *testing.T) {
 // What a drained connection was sent on lanes arrives before its end.
 func TestLanesAreFlushed(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 64<<20))
+	m := gateway(t, commquic.New(), comm.WithQueue(10_000, 64<<20), comm.WithWriteTimeout(patience))
 	p := dial(t, addrOf(t, m), nil)
 	const each = 100
 	for i := range each {

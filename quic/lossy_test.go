@@ -117,14 +117,14 @@ func TestChangedPort(t *testing.T) {
 // Where nothing comes any more, the idle timeout ends both sides; the client is back when the network is.
 func TestSilentNetwork(t *testing.T) {
 	t.Parallel()
-	m := gateway(t, commquic.New(commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond)))
+	m := gateway(t, commquic.New(commquic.WithMaxIdleTimeout(3*time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond)))
 	proxy := through(t, m, lossy.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	states := make(chan comm.StateChange, 100)
-	opts := trusting(commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond), commquic.WithClientOptions(
+	opts := trusting(commquic.WithMaxIdleTimeout(3*time.Second), commquic.WithKeepAlivePeriod(300*time.Millisecond), commquic.WithClientOptions(
 		comm.WithOnState(func(s comm.StateChange) { states <- s }), comm.WithBackoff(comm.Backoff{Base: 10 * time.Millisecond, Max: 50 * time.Millisecond}),
-	), commquic.WithHandshakeTimeout(time.Second))
+	), commquic.WithHandshakeTimeout(3*time.Second))
 	c, err := commquic.Dial(ctx, proxy.Addr().String(), opts...)
 	if err != nil {
 		t.Fatal(err)

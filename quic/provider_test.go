@@ -190,9 +190,9 @@ func TestAbruptEnd(t *testing.T) {
 	t.Parallel()
 	var key [32]byte
 	key[0] = 7
-	brief := []commquic.SharedOption{commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(200 * time.Millisecond)}
+	brief := []commquic.SharedOption{commquic.WithMaxIdleTimeout(3 * time.Second), commquic.WithKeepAlivePeriod(200 * time.Millisecond)}
 	t.Run("of the client", func(t *testing.T) {
-		m := gateway(t, commquic.New(commquic.WithMaxIdleTimeout(time.Second), commquic.WithKeepAlivePeriod(200*time.Millisecond)))
+		m := gateway(t, commquic.New(brief[0], brief[1]))
 		socket := udp(t)
 		c, err := commquic.Dialer(addrOf(t, m), trusting(brief[0], brief[1], commquic.WithListenPacket(socketOf(socket)))...).Dial(t.Context(), helloFrame())
 		if err != nil {
@@ -267,7 +267,8 @@ func TestReturnsWith0RTT(t *testing.T) {
 		}
 		m := gateway(t, commquic.New(opts...))
 		conf := certificate().Client()
-		conf.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+		tickets := &ticketCache{tls.NewLRUClientSessionCache(4), make(chan struct{}, 16)}
+		conf.ClientSessionCache = tickets
 		used := false
 		for i := range 3 {
 			c, err := commquic.Dialer(addrOf(t, m), commquic.WithTLS(conf), commquic.With0RTT()).Dial(t.Context(), helloFrame())
@@ -278,7 +279,11 @@ func TestReturnsWith0RTT(t *testing.T) {
 				t.Fatalf("on %v, connection %d: %v", on, i, err)
 			}
 			used = commquic.ConnOf(c).ConnectionState().Used0RTT
-			time.Sleep(20 * time.Millisecond) // the ticket comes behind the handshake
+			select {
+			case <-tickets.came: // for the next connection: it comes behind the handshake
+			case <-time.After(patience):
+				t.Fatal("no ticket")
+			}
 			_ = c.Close(t.Context())
 		}
 		if used != on {

@@ -87,7 +87,7 @@ func TestWebTransportEcho(t *testing.T) {
 		})
 	}
 	for _, s := range []*commquic.WebTransportSession{server, client} {
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(patience)
 		for commquic.OpenStreams(s) > 0 && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}

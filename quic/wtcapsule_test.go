@@ -46,7 +46,7 @@ func TestWebTransportCapsules(t *testing.T) {
 		str, session := open()
 		_, _ = str.Write(b)
 		<-session.Context().Done()
-		_ = str.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = str.SetReadDeadline(time.Now().Add(patience))
 		_, err := str.Read(make([]byte, 1))
 		if he, ok := errors.AsType[*http3.Error](err); !ok || he.ErrorCode != http3.ErrCodeMessageError {
 			t.Errorf("%s: %v", name, err)

@@ -104,7 +104,7 @@ func (s *WebTransportSession) tell() {
 func (s *WebTransportSession) violated(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended != nil {
 		return
 	}
 	s.wt.tasks.Go(func() {

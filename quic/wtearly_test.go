@@ -53,7 +53,7 @@ func TestWebTransportStreamsOfNoSession(t *testing.T) {
 	t.Parallel()
 	const rejected, gone = quic.StreamErrorCode(0x3994bd84), quic.StreamErrorCode(0x170d7b68)
 	accepted := make(sessions, 1)
-	s := serveH3(t, &commquic.Server{Handler: accepted, HeaderTimeout: 300 * time.Millisecond})
+	s := serveH3(t, &commquic.Server{Handler: accepted, HeaderTimeout: 2 * time.Second})
 	c, h := s.raw(t)
 	str, resp := connect(t, h, s.url("/"), nil)
 	if resp.StatusCode != http.StatusOK {
@@ -83,7 +83,7 @@ func TestWebTransportStreamsOfNoSession(t *testing.T) {
 
 func resetCode(t *testing.T, str *quic.Stream) quic.StreamErrorCode {
 	t.Helper()
-	_ = str.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = str.SetReadDeadline(time.Now().Add(patience))
 	_, err := str.Read(make([]byte, 1))
 	se, ok := errors.AsType[*quic.StreamError](err)
 	if !ok {

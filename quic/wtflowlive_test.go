@@ -131,8 +131,15 @@ func TestFlowWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = str.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := str.Write(make([]byte, 1<<20)); n != 64<<10 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	sent, cut := make(chan int, 1), make(chan error, 1)
+	go func() {
+		n, err := str.Write(make([]byte, 1<<20))
+		sent <- n
+		cut <- err
+	}()
+	eventually(t, "the credit to be used up", func() bool { return commquic.CreditLeft(client) == 0 })
+	_ = str.SetWriteDeadline(time.Unix(1, 0))
+	if n, err := <-sent, <-cut; n != 64<<10 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	if err := str.TryWriteAll([]byte("x")); !errors.Is(err, quic.ErrWouldBlock) {

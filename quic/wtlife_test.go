@@ -82,6 +82,24 @@ func TestWebTransportDrain(t *testing.T) {
 	}
 }
 
+// A session that is about to end takes no further stream, which nobody would end then.
+func TestStreamOfASessionAboutToEnd(t *testing.T) {
+	t.Parallel()
+	s := commquic.NewTellingSession(new(countedControl))
+	release := s.HoldConn()
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.EndLocally() }()
+	eventually(t, "the beginning of the end", s.Ended)
+	if err := s.Add(); !errors.Is(err, net.ErrClosed) || s.Context().Err() != nil {
+		t.Errorf("%v, and the context says %v", err, s.Context().Err())
+	}
+	release()
+	<-ended
+	if n := commquic.OpenStreams(s.WebTransportSession); n != 0 {
+		t.Errorf("%d streams", n)
+	}
+}
+
 // A loss of the connection ends its sessions.
 func TestWebTransportLost(t *testing.T) {
 	t.Parallel()

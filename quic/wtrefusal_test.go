@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	commquic "github.com/anasamu/comm/quic"
 )
@@ -16,7 +15,7 @@ import (
 func TestWebTransportRefusals(t *testing.T) {
 	t.Parallel()
 	accepted := make(sessions, 8)
-	s := serveH3(t, &commquic.Server{Handler: accepted, MaxSessions: 2, HeaderTimeout: 5 * time.Second})
+	s := serveH3(t, &commquic.Server{Handler: accepted, MaxSessions: 2, HeaderTimeout: patience})
 	_, h := s.raw(t)
 	_, port, _ := net.SplitHostPort(s.addr)
 	for _, c := range []struct {

@@ -56,8 +56,8 @@ type WebTransportSession struct {
 
 	flow *wtFlow // nil: QUIC's own alone
 
-	mu      sync.Mutex // guards the fields below
-	ended   bool
+	mu      sync.Mutex                // guards the fields below
+	ended   error                     // why it has; nil while it lives
 	streams map[quic.StreamID]wtEnder // open streams
 
 	writing chan struct{} // held while a capsule is written, guards broken
@@ -91,11 +91,11 @@ func sessionCause(ctx context.Context, err error) error {
 func (s *WebTransportSession) end(cause error) bool {
 	s.flow.end() // whoever ends it: when the connection's goroutines are waited for, none begins to tell
 	s.mu.Lock()
-	if s.ended {
+	if s.ended != nil {
 		s.mu.Unlock()
 		return false
 	}
-	s.ended = true
+	s.ended = cause
 	streams := s.streams
 	s.streams = nil
 	s.mu.Unlock()
@@ -109,15 +109,14 @@ func (s *WebTransportSession) end(cause error) bool {
 	return true
 }
 
-// add notes an open stream, unless the session has ended.
+// add notes an open stream, unless the session has ended, which its context says a moment later.
 func (s *WebTransportSession) add(id quic.StreamID, str wtEnder) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return context.Cause(s.ctx)
+	if s.ended == nil {
+		s.streams[id] = str
 	}
-	s.streams[id] = str
-	return nil
+	return s.ended
 }
 
 // forget takes a stream out that has ended both ways. One of the peer's makes room for another one.

@@ -60,7 +60,7 @@ function watch(client, query) {
 }
 
 for (const [place, url] of Object.entries(servers)) {
-  test(`apollo: ${place}: queries, mutations and their errors`, { timeout: 30_000 }, async (t) => {
+  test(`apollo: ${place}: queries, mutations and their errors`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url, GraphQL17Alpha9Handler);
     assert.deepEqual((await client.query({ query: gql('query($n: String!) { hello(name: $n) }'), variables: { n: 'you' } })).data, { hello: 'hello you' });
     assert.deepEqual((await client.mutate({ mutation: gql('mutation { set(value: 7) }') })).data, { set: 7 });
@@ -69,7 +69,7 @@ for (const [place, url] of Object.entries(servers)) {
     await assert.rejects(client.query({ query: gql('{ nope }') }), /Cannot query field "nope"/);
   });
 
-  test(`apollo: ${place}: subscriptions by graphql-ws`, { timeout: 30_000 }, async (t) => {
+  test(`apollo: ${place}: subscriptions by graphql-ws`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url, GraphQL17Alpha9Handler);
     const events = await all(client.subscribe({ query: gql('subscription($to: Int!) { count(to: $to, every: 1) }'), variables: { to: 5 } }));
     assert.deepEqual(events.map((e) => e.data.count), [1, 2, 3, 4, 5]);
@@ -79,7 +79,7 @@ for (const [place, url] of Object.entries(servers)) {
   });
 
   for (const [format, Handler] of Object.entries(handlers)) {
-    test(`apollo: ${place}: @defer, told ${format}`, { timeout: 30_000 }, async (t) => {
+    test(`apollo: ${place}: @defer, told ${format}`, { timeout: 120_000 }, async (t) => {
       const seen = [];
       const shown = await watch(connect(t, url, Handler, { seen }), '{ person { id name ... @defer { story friends { id ... @defer { story } } } } }');
       assert.match(seen[0], Handler === Defer20220824Handler ? /^multipart\/mixed.*deferSpec=20220824/ : /^multipart\/mixed.*incrementalSpec=v0\.2/);
@@ -90,26 +90,26 @@ for (const [place, url] of Object.entries(servers)) {
       assert.equal(shown.at(-1).dataState, 'complete');
     });
 
-    test(`apollo: ${place}: what is deferred and fails, told ${format}`, { timeout: 30_000 }, async (t) => {
+    test(`apollo: ${place}: what is deferred and fails, told ${format}`, { timeout: 120_000 }, async (t) => {
       const shown = await watch(connect(t, url, Handler), '{ person { id ... @defer { secret } } }');
       assert.deepEqual(shown.at(-1).data, { person: { id: '1' } });
       assert.deepEqual(shown.at(-1).errors.map((e) => e.message), ['it is a secret']);
     });
 
-    test(`apollo: ${place}: @stream, told ${format}`, { timeout: 30_000 }, async (t) => {
+    test(`apollo: ${place}: @stream, told ${format}`, { timeout: 120_000 }, async (t) => {
       const shown = await watch(connect(t, url, Handler), '{ person { id friends @stream(initialCount: 1) { id story } } }');
       assert.deepEqual(shown[0].data.person.friends.map((f) => f.id), ['2']);
       assert.deepEqual(shown.at(-1).data.person.friends.map((f) => f.story), ['the story of Bea', 'the story of Cai', 'the story of Dan']);
     });
   }
 
-  test(`apollo: ${place}: @defer by graphql-ws, where the one format is that by id`, { timeout: 30_000 }, async (t) => {
+  test(`apollo: ${place}: @defer by graphql-ws, where the one format is that by id`, { timeout: 120_000 }, async (t) => {
     const shown = await watch(connect(t, url, GraphQL17Alpha9Handler, { carrier: 'socket' }), '{ person { id ... @defer { story } } }');
     assert.deepEqual(shown[0].data, { person: { id: '1' } });
     assert.deepEqual(shown.at(-1).data, { person: { id: '1', story: 'the story of Ada' } });
   });
 
-  test(`apollo: ${place}: uploads`, { timeout: 30_000 }, async (t) => {
+  test(`apollo: ${place}: uploads`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url, GraphQL17Alpha9Handler, { carrier: 'upload' });
     // Node 20 has no global File; apollo-upload-client takes a Blob as well, and names it "blob".
     const files = ['one', 'two'].map((text) => new Blob([text], { type: 'text/plain' }));

@@ -6,10 +6,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import net from 'node:net';
 import { buildClientSchema, buildSchema, getIntrospectionQuery, printSchema } from 'graphql';
 import { auditServer } from 'graphql-http';
-import { start, until } from '../live.mjs';
+import { freePort, start, until } from '../live.mjs';
 
 // Audits of SHOULD and MAY that the answer fails on purpose, and why. One that passes must go from here.
 const justified = {};
@@ -22,10 +21,7 @@ test.after(example.stop);
 
 /** Starts examples/graphql at a free port. */
 async function startExample() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
+  const port = await freePort();
   const child = spawn(process.env.GRAPHQL_EXAMPLE, ['-addr', `127.0.0.1:${port}`], { stdio: 'ignore' });
   const ended = once(child, 'exit');
   const url = `http://127.0.0.1:${port}/graphql`;

@@ -110,32 +110,32 @@ async function watch(env, operation, of) {
 }
 
 for (const [place, url] of Object.entries(servers)) {
-  test(`relay: ${place}: queries, mutations and their errors`, { timeout: 30_000 }, async (t) => {
+  test(`relay: ${place}: queries, mutations and their errors`, { timeout: 120_000 }, async (t) => {
     const env = environment(t, url);
     assert.deepEqual(await fetchQuery(env, hello, { name: 'you' }).toPromise(), { hello: 'hello you' });
     assert.deepEqual(await mutate(env, set, { value: 7 }), { set: 7 });
     await assert.rejects(fetchQuery(env, secret, {}).toPromise(), /it is a secret/);
   });
 
-  test(`relay: ${place}: subscriptions by graphql-ws`, { timeout: 30_000 }, async (t) => {
+  test(`relay: ${place}: subscriptions by graphql-ws`, { timeout: 120_000 }, async (t) => {
     const env = environment(t, url);
     const events = [];
     await new Promise((onCompleted, onError) => requestSubscription(env, { subscription: count, variables: { to: 5, every: 1 }, onNext: (data) => events.push(data.count), onCompleted, onError }));
     assert.deepEqual(events, [1, 2, 3, 4, 5]);
   });
 
-  test(`relay: ${place}: @defer`, { timeout: 30_000 }, async (t) => {
+  test(`relay: ${place}: @defer`, { timeout: 120_000 }, async (t) => {
     const shown = await watch(environment(t, url), deferred, (source) => source.get('1')?.story);
     assert.deepEqual([shown[0], shown.at(-1)], [undefined, 'the story of Ada']);
   });
 
-  test(`relay: ${place}: @stream`, { timeout: 30_000 }, async (t) => {
+  test(`relay: ${place}: @stream`, { timeout: 120_000 }, async (t) => {
     const shown = await watch(environment(t, url), streamed, (source) => source.get('1').friends.__refs.map((id) => source.get(id).story));
     assert.deepEqual(shown[0], ['the story of Bea']);
     assert.deepEqual(shown.at(-1), ['the story of Bea', 'the story of Cai', 'the story of Dan']);
   });
 
-  test(`relay: ${place}: uploads`, { timeout: 30_000 }, async (t) => {
+  test(`relay: ${place}: uploads`, { timeout: 120_000 }, async (t) => {
     const files = ['one', 'two'].map((text) => new Blob([text], { type: 'text/plain' }));
     const data = await mutate(environment(t, url), store, { files: [] }, { files });
     assert.deepEqual(data.store, ['0.txt text/plain one', '1.txt text/plain two']);

@@ -90,7 +90,7 @@ const count = (to, every = 0) => ({ query: 'subscription Count($to: Int!, $every
 for (const [place, url] of Object.entries(servers)) {
   for (const [name, create] of Object.entries(clients)) {
     /** A test with a client that is disposed of at its end. */
-    const check = (what, body) => test(`subscriptions: ${name}, ${place}: ${what}`, { timeout: 30_000 }, async (t) => {
+    const check = (what, body) => test(`subscriptions: ${name}, ${place}: ${what}`, { timeout: 120_000 }, async (t) => {
       const client = create(url);
       t.after(() => client.dispose());
       await body(client, t);
@@ -146,7 +146,7 @@ for (const [place, url] of Object.entries(servers)) {
       await allClosed(url);
     });
 
-    test(`subscriptions: ${name}, ${place}: a client that vanishes ends its sources`, { timeout: 30_000 }, async (t) => {
+    test(`subscriptions: ${name}, ${place}: a client that vanishes ends its sources`, { timeout: 120_000 }, async (t) => {
       const proxy = await startProxy(new URL(url).host);
       t.after(proxy.stop);
       const client = create(new URL('/graphql', proxy.url).href);
@@ -160,7 +160,7 @@ for (const [place, url] of Object.entries(servers)) {
       if (name !== 'subscriptions-transport-ws') assert.deepEqual(await Promise.all(ends), ['failed', 'failed', 'failed']);
     });
 
-    test(`subscriptions: ${name}, ${place}: a client whose connection is cut comes back`, { timeout: 30_000 }, async (t) => {
+    test(`subscriptions: ${name}, ${place}: a client whose connection is cut comes back`, { timeout: 120_000 }, async (t) => {
       const proxy = await startProxy(new URL(url).host);
       t.after(proxy.stop);
       let connected = 0;
@@ -197,7 +197,7 @@ async function refused(client, request) {
 }
 
 for (const [name, create] of Object.entries(clients)) {
-  test(`subscriptions: ${name}: a gateway knows who comes with a token, and refuses a wrong one`, { timeout: 30_000 }, async (t) => {
+  test(`subscriptions: ${name}: a gateway knows who comes with a token, and refuses a wrong one`, { timeout: 120_000 }, async (t) => {
     const known = create(servers.gateway, { token: 'let-me-in' });
     t.after(() => known.dispose());
     assert.deepEqual(await heard(known.iterate({ query: 'subscription { who }' })), [{ data: { who: `ann by ${transport(name)}` } }]);
@@ -210,7 +210,7 @@ for (const [name, create] of Object.entries(clients)) {
   });
 }
 
-test('subscriptions: subscriptions-transport-ws is told why it is refused', { timeout: 30_000 }, async () => {
+test('subscriptions: subscriptions-transport-ws is told why it is refused', { timeout: 120_000 }, async () => {
   const socket = new WebSocket(wsURL(servers.gateway), 'graphql-ws');
   const messages = [];
   socket.on('message', (data) => messages.push(JSON.parse(data)));

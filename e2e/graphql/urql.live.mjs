@@ -30,7 +30,7 @@ function heard(source) {
 }
 
 for (const [place, url] of Object.entries(servers)) {
-  test(`urql: ${place}: queries, mutations and their errors`, { timeout: 30_000 }, async (t) => {
+  test(`urql: ${place}: queries, mutations and their errors`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url);
     assert.deepEqual((await client.query(gql('query($n: String!) { hello(name: $n) }'), { n: 'you' }).toPromise()).data, { hello: 'hello you' });
     assert.deepEqual((await client.mutation(gql('mutation { set(value: 7) }'), {}).toPromise()).data, { set: 7 });
@@ -39,7 +39,7 @@ for (const [place, url] of Object.entries(servers)) {
     assert.match((await client.query(gql('{ nope }'), {}).toPromise()).error.message, /Cannot query field "nope"/);
   });
 
-  test(`urql: ${place}: subscriptions by graphql-ws`, { timeout: 30_000 }, async (t) => {
+  test(`urql: ${place}: subscriptions by graphql-ws`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url);
     const events = await heard(client.subscription(gql('subscription($to: Int!) { count(to: $to, every: 1) }'), { to: 5 }));
     assert.deepEqual(events.filter((e) => e.hasNext).map((e) => e.data.count), [1, 2, 3, 4, 5]);
@@ -48,7 +48,7 @@ for (const [place, url] of Object.entries(servers)) {
     assert.deepEqual(broken[1].errors, ['one event fails']);
   });
 
-  test(`urql: ${place}: @defer`, { timeout: 30_000 }, async (t) => {
+  test(`urql: ${place}: @defer`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url);
     const deferred = await heard(client.query(gql('{ person { id ... @defer { story friends { id ... @defer { story } } } } }'), {}));
     assert.deepEqual(deferred[0].data, { person: { id: '1' } });
@@ -57,7 +57,7 @@ for (const [place, url] of Object.entries(servers)) {
   });
 
   // Told by id, urql writes the items of a list beside it: it takes the list's name for the index of the first.
-  test(`urql: ${place}: @defer and @stream told by path and label`, { timeout: 30_000 }, async (t) => {
+  test(`urql: ${place}: @defer and @stream told by path and label`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url, { accept: 'multipart/mixed;deferSpec=20220824, application/json' });
     const deferred = await heard(client.query(gql('{ person { id ... @defer { story } } }'), {}));
     assert.deepEqual(deferred.map((r) => r.data), [{ person: { id: '1' } }, { person: { id: '1', story: 'the story of Ada' } }]);
@@ -66,7 +66,7 @@ for (const [place, url] of Object.entries(servers)) {
     assert.deepEqual(streamed.at(-1).data.person.friends.map((f) => f.story), ['the story of Bea', 'the story of Cai', 'the story of Dan']);
   });
 
-  test(`urql: ${place}: uploads`, { timeout: 30_000 }, async (t) => {
+  test(`urql: ${place}: uploads`, { timeout: 120_000 }, async (t) => {
     const client = connect(t, url, { 'GraphQL-Require-Preflight': 'true' });
     const files = ['one', 'two'].map((text) => new Blob([text], { type: 'text/plain' }));
     const { data } = await client.mutation(gql('mutation($files: [Upload!]!) { store(files: $files) }'), { files }).toPromise();

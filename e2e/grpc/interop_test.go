@@ -35,7 +35,7 @@ const (
 )
 
 // caseTimeout bounds one case; those that wait do so for less than two seconds.
-const caseTimeout = 30 * time.Second
+const caseTimeout = 2 * time.Minute
 
 // client is what a case calls the server by.
 type client struct {

@@ -28,7 +28,7 @@ func running(t *testing.T) string {
 // run runs a tool; gives what it printed and its exit status.
 func run(t *testing.T, program string, args ...string) (out string, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	b, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -57,7 +57,7 @@ var grpcurlRows = []struct {
 	{"describe a message", nil, []string{"describe", ".comm.v1.Frame"}, []string{"message Frame {", ".comm.v1.Op op = 1;"}, 0},
 	{"call", []string{"-d", `{"message":{"type":"x","to":"group:nobody","content":"e30="}}`}, []string{"comm.v1.HubService/Send"}, []string{`"delivery"`, `"id"`}, 0},
 	{"call that fails", []string{"-d", `{"id":"nobody"}`}, []string{"comm.v1.HubService/CloseConnection"}, []string{"Code: NotFound"}, 64 + 5},
-	{"stream", []string{"-max-time", "1", "-d", `{"groups":["tools"]}`}, []string{"comm.v1.HubService/Subscribe"}, []string{"OP_WELCOME", "OP_JOINED", "DeadlineExceeded"}, 64 + 4},
+	{"stream", []string{"-max-time", "10", "-d", `{"groups":["tools"]}`}, []string{"comm.v1.HubService/Subscribe"}, []string{"OP_WELCOME", "OP_JOINED", "DeadlineExceeded"}, 64 + 4},
 	{"both ways", []string{"-d", `{"frames":[{"op":"OP_HELLO","hello":{"version":1}},{"op":"OP_PING","id":"p"}]}`}, []string{"comm.v1.HubService/Connect"}, []string{"OP_CLOSING", `"code": "client"`}, 0}, // it ends its side behind the last message
 	{"health", nil, []string{"grpc.health.v1.Health/Check"}, []string{`"status": "SERVING"`}, 0},
 }
@@ -91,7 +91,8 @@ func TestHealthProbe(t *testing.T) {
 	secure := start(t, true, false)
 	for addr, flags := range map[string][]string{running(t): nil, secure.addr: {"-tls", "-tls-no-verify"}} {
 		for service, want := range map[string]int{"": 0, "comm.v1.HubService": 0, "none.such": 3} { // 3: the call has failed
-			out, status := run(t, program, append(flags, "-addr", addr, "-service", service)...)
+			args := append(flags, "-connect-timeout", "1m", "-rpc-timeout", "1m", "-addr", addr, "-service", service)
+			out, status := run(t, program, args...)
 			if status != want || want == 0 && !strings.Contains(out, "SERVING") {
 				t.Errorf("%s of %q: exit status %d, want %d: %s", flags, service, status, want, out)
 			}
