@@ -77,6 +77,8 @@ type Config struct {
 	// HandlerConcurrency is how many handlers of one connection run at once. The default of 1 keeps
 	// the order of its messages; more gives it up.
 	HandlerConcurrency int `json:"handler_concurrency" min:"1"`
+	// HandlerTimeout bounds each run of a message handler; see WithHandlerTimeout. The default is 0: no bound.
+	HandlerTimeout time.Duration `json:"handler_timeout" min:"0s"`
 	// HandshakeTimeout bounds the time until a client has said hello. The default is 10 s.
 	HandshakeTimeout time.Duration `json:"handshake_timeout" min:"1ms"`
 	// WriteTimeout bounds one write to a client. The default is 10 s.

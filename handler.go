@@ -13,12 +13,12 @@ import (
 // connection; those of different connections run at the same time. So a handler that takes long holds up what its
 // own client sends behind it, and nobody else.
 //
-// ctx ends with the connection, and has no deadline: nothing bounds a handler but itself, and a client that has given
-// up its call is not heard of. Middleware is the place for a deadline of all.
+// ctx ends with the connection, whose CloseReason is then its cause, and after WithHandlerTimeout, where that is set.
+// A client that has given up its call is not heard of.
 //
 // An error fails this message only: the client is told the code and text of a *PeerError, the code
-// of this package's sentinels, and "internal" for all else, which is logged as a warning. A panic is the same, and
-// logged with its stack.
+// of this package's sentinels, "timeout" for one that wraps context.DeadlineExceeded, and "internal" for all else. Those
+// two are logged as a warning. A panic is "internal", and logged with its stack.
 type Handler func(ctx context.Context, c *Conn, m *Message) error
 
 // Middleware wraps every handler. The first one given is the outermost. It sees messages and calls

@@ -241,13 +241,7 @@ func (c *Conn) refuse(f *Frame, err error) {
 
 // dispatch runs one frame that may reach user code.
 func (c *Conn) dispatch(f *Frame) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.manager.log.Error("handler panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
-				"op", f.Op.String(), "type", f.typ(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
+	defer c.recoverHandler(f, &err)
 	switch f.Op {
 	case OpMessage, OpCall:
 		return c.dispatchMessage(f)
@@ -261,6 +255,15 @@ func (c *Conn) dispatch(f *Frame) (err error) {
 		return c.clientList(f)
 	default:
 		return c.clientClose(f)
+	}
+}
+
+// recoverHandler turns a panic of user code into an error that fails this frame only.
+func (c *Conn) recoverHandler(f *Frame, err *error) {
+	if p := recover(); p != nil {
+		c.manager.log.Error("handler panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
+			"op", f.Op.String(), "type", f.typ(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = errPanic
 	}
 }
 
@@ -285,8 +288,11 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	if f.Delivery != nil {
 		ctx = context.WithValue(ctx, deliveryKey{}, f.Delivery)
 	}
-	reply, err := c.runHandler(ctx, &m, f.Op == OpCall)
-	if err != nil {
+	reply, told, err := c.runHandler(ctx, f, &m)
+	switch {
+	case told:
+		return nil
+	case err != nil:
 		c.logFailure(&m, err)
 		return err
 	}
@@ -301,20 +307,27 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	return nil
 }
 
-// runHandler runs the message's handler and counts the run, one that panics too.
-func (c *Conn) runHandler(ctx context.Context, m *Message, call bool) (reply *Message, err error) {
+// runHandler runs the message's handler and counts the run, one that panics too. told reports that its time was over,
+// and that the client has had its answer.
+func (c *Conn) runHandler(ctx context.Context, f *Frame, m *Message) (reply *Message, told bool, err error) {
 	start := time.Now()
-	err = errPanic // unless it returns
+	ctx, limit := c.limitHandler(ctx, f)
 	defer func() {
+		if told = limit.end(); told {
+			err = ErrHandlerTimeout
+		}
 		c.manager.stats.handled(c.manager.handlers.label(m), time.Since(start), err)
 		c.manager.observe(Event{Kind: EventMessage, Provider: c.provider.name, Conn: c.id, User: c.user, Type: m.typ, Err: err})
 	}()
-	return c.manager.handlers.run(ctx, c, m, call)
+	defer c.recoverHandler(f, &err)
+	reply, err = c.manager.handlers.run(ctx, c, m, f.Op == OpCall)
+	return reply, false, err
 }
 
-// logFailure logs what the client is told nothing about.
+// logFailure logs what the client is told nothing about, and that time was too short.
 func (c *Conn) logFailure(m *Message, err error) {
-	if code, _ := codeOf(err); code == CodeInternal && !errors.Is(err, errPanic) {
+	code, _ := codeOf(err)
+	if code == CodeInternal && !errors.Is(err, errPanic) || errors.Is(err, context.DeadlineExceeded) {
 		c.manager.log.Warn("handler failed", "provider", c.provider.name, "conn", c.id, "user", c.user,
 			"type", m.typ, "id", m.id, "error", err)
 	}

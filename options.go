@@ -236,6 +236,15 @@ func WithHandlerConcurrency(n int) Option {
 	return positive("WithHandlerConcurrency", n, func(c *Config) { c.HandlerConcurrency = n })
 }
 
+// WithHandlerTimeout bounds each run of a message handler, its middleware included. Its context then ends, with
+// ErrHandlerTimeout as the cause, a warning is logged, and the client is answered with the code timeout at once: whatever
+// the handler returns later is dropped. A handler that does not look at its context runs on, and still holds up what its
+// client sends behind it. The context then also ends when the handler returns, so what is to go on behind it takes
+// Conn.Context. The default is 0: no bound.
+func WithHandlerTimeout(d time.Duration) Option {
+	return graceful("WithHandlerTimeout", d, func(c *Config) { c.HandlerTimeout = d })
+}
+
 // WithMaxConnections bounds all connections together. The default is 100,000.
 func WithMaxConnections(n int) Option {
 	return positive("WithMaxConnections", n, func(c *Config) { c.MaxConnections = n })

@@ -25,6 +25,7 @@ func TestBadOptions(t *testing.T) {
 		"WithClientCAs":                    comm.WithClientCAs(nil),
 		"WithAllowedOrigins(example.com)":  comm.WithAllowedOrigins("https://ok.example", "example.com"),
 		"WithHandlerConcurrency(0)":        comm.WithHandlerConcurrency(0),
+		"WithHandlerTimeout(-1ns)":         comm.WithHandlerTimeout(-1),
 		"WithMaxConnections(0)":            comm.WithMaxConnections(0),
 		"WithMaxConnectionsPerUser(-1)":    comm.WithMaxConnectionsPerUser(-1),
 		"WithMaxConnectionsPerAddr(0)":     comm.WithMaxConnectionsPerAddr(0),
