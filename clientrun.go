@@ -188,17 +188,22 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	defer cancel()
 	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
+	calls := make(slots, c.opts.calls)
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
 	var pool warm.Pool
 	c.in.pool, c.in.tasks = &pool, &handling
 	c.in.run = func() {
 		defer handling.Done()
 		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
-			if f.Op == OpCall { // may wait for messages, so it must not hold them up
-				helping.Go(func() { c.handleCall(ctx, carrier, f) })
+			if f.Op != OpCall {
+				c.handle(handlerCtx, carrier, f)
 				continue
 			}
-			c.handle(handlerCtx, carrier, f)
+			if calls.take() {
+				helping.Go(func() { defer calls.give(); c.handleCall(ctx, carrier, f) })
+				continue
+			}
+			c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
 		}
 	}
 	c.up(d, carrier)
@@ -332,26 +337,6 @@ func (c *Client) handleMessage(ctx context.Context, carrier Carrier, f *Frame) {
 		answer = errorFrame(f.ID, code, text)
 	}
 	_ = carrier.Send(ctx, answer)
-}
-
-// handleCall answers a call.
-func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
-	h := c.find(f.Message.typ)
-	if h == nil {
-		_ = carrier.Send(ctx, errorFrame(f.ID, CodeUnknownType, "no handler for "+shorten(f.Message.typ)))
-		return
-	}
-	ctx = traceContext(ctx, f.Message)
-	reply, err := h(ctx, f.Message)
-	if err != nil {
-		code, text := codeOf(err)
-		_ = carrier.Send(ctx, errorFrame(f.ID, code, text))
-		return
-	}
-	if reply == nil {
-		reply = &Message{content: []byte("null")}
-	}
-	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: stampTrace(ctx, reply)})
 }
 
 // keepFresh renews the token before the identity ends, again and again. renewed brings each new end.
