@@ -201,7 +201,7 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 	if call {
 		action = ActionCall
 	}
-	if err := c.authorize(Access{Action: action, Target: t, Message: m}); err != nil {
+	if err := c.authorize(ctx, Access{Action: action, Target: t, Message: m}); err != nil {
 		return err
 	}
 	if !call {

@@ -326,36 +326,10 @@ func (c *Conn) runHandler(ctx context.Context, f *Frame, m *Message) (reply *Mes
 
 // logFailure logs what the client is told nothing about, and that time was too short.
 func (c *Conn) logFailure(m *Message, err error) {
-	code, _ := codeOf(err)
-	if code == CodeInternal && !errors.Is(err, errPanic) || errors.Is(err, context.DeadlineExceeded) {
+	if undecidable(c.ctx, err) && !errors.Is(err, errPanic) {
 		c.manager.log.Warn("handler failed", "provider", c.provider.name, "conn", c.id, "user", c.user,
 			"type", m.typ, "id", m.id, "error", err)
 	}
-}
-
-// Authorize asks the manager's authorizer whether the client may do something, for code that does it in the
-// client's name by other means than a frame. It runs the authorizer on the caller's goroutine. Errors: the
-// authorizer's, and ErrForbidden without one, unless access is open.
-func (c *Conn) Authorize(a Access) error { return c.authorize(a) }
-
-// authorize asks the authorizer; without one everything is refused, unless access is open.
-func (c *Conn) authorize(a Access) (err error) {
-	defer c.manager.recoverAs(&err, "authorizer", c)
-	switch {
-	case c.manager.cfg.Authorizer != nil:
-		return c.manager.cfg.Authorizer(c.ctx, c, a)
-	case c.manager.cfg.OpenAccess:
-		return nil
-	}
-	return fmt.Errorf("%w: %s", ErrForbidden, a.Action)
-}
-
-// mayJoin asks whether the client may join a group.
-func (c *Conn) mayJoin(group string) error {
-	if err := checkGroup(group); err != nil {
-		return err
-	}
-	return c.authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group})
 }
 
 func (c *Conn) clientJoin(id, group string, pos Position) error {
@@ -369,7 +343,7 @@ func (c *Conn) clientPresence(f *Frame) error {
 	if err := checkGroup(f.Group); err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionPresence, Target: ToGroup(f.Group), Group: f.Group}); err != nil {
+	if err := c.Authorize(Access{Action: ActionPresence, Target: ToGroup(f.Group), Group: f.Group}); err != nil {
 		return err
 	}
 	return c.answer(f.ID, c.manager.Presence(f.Group))
@@ -383,7 +357,7 @@ func (c *Conn) clientList(f *Frame) error {
 	if err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionList, Target: t}); err != nil {
+	if err := c.Authorize(Access{Action: ActionList, Target: t}); err != nil {
 		return err
 	}
 	infos := []ConnInfo{}
@@ -400,7 +374,7 @@ func (c *Conn) clientClose(f *Frame) error {
 	if err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionClose, Target: t}); err != nil {
+	if err := c.Authorize(Access{Action: ActionClose, Target: t}); err != nil {
 		return err
 	}
 	if t.kind != targetConn {

@@ -155,7 +155,8 @@ func WithAuthenticator(a Authenticator) Option {
 	return required("authenticator", "WithAuthenticator", a == nil, func(c *Config) { c.Authenticator = a })
 }
 
-// WithAuthorizer sets who decides what a client may do to others. Without one: nothing.
+// WithAuthorizer sets who decides what a client may do to others. Without one: nothing. What it refuses and what it fails
+// to decide is counted (Stats.AccessDenied, AccessFailed), and the latter logged as a warning.
 func WithAuthorizer(a Authorizer) Option {
 	return required("authorizer", "WithAuthorizer", a == nil, func(c *Config) { c.Authorizer = a })
 }
@@ -240,7 +241,7 @@ func WithHandlerConcurrency(n int) Option {
 // ErrHandlerTimeout as the cause, a warning is logged, and the client is answered with the code timeout at once: whatever
 // the handler returns later is dropped. A handler that does not look at its context runs on, and still holds up what its
 // client sends behind it. The context then also ends when the handler returns, so what is to go on behind it takes
-// Conn.Context. The default is 0: no bound.
+// Conn.Context. Where no handler is at work, such as for a join, it bounds the authorizer. The default is 0: no bound.
 func WithHandlerTimeout(d time.Duration) Option {
 	return graceful("WithHandlerTimeout", d, func(c *Config) { c.HandlerTimeout = d })
 }
