@@ -166,12 +166,38 @@ func (c *Client) await(ctx context.Context, carrier Carrier) (expires time.Time,
 			c.mu.Unlock()
 			return f.Expires, nil
 		case OpError:
-			return expires, &PeerError{Code: f.Code, Message: f.Text}
+			return expires, c.end(ctx, carrier, &PeerError{Code: f.Code, Message: f.Text})
 		case OpClosing:
 			return expires, closingReason(f)
 		}
 	}
 }
+
+// end returns why a hello was refused. Where that alone does not say that the client must stay away, the end of the
+// carrier, which comes next, says whether to return, and when.
+func (c *Client) end(ctx context.Context, carrier Carrier, refusal *PeerError) error {
+	if final(refusal) {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(ctx, refusalTime)
+	defer cancel()
+	for {
+		f, err := carrier.Receive(ctx)
+		if err == nil && f.Op == OpClosing {
+			err = closingReason(f)
+		}
+		if r, ok := errors.AsType[CloseReason](err); ok {
+			r.Err = refusal
+			return r
+		}
+		if err != nil {
+			return refusal
+		}
+	}
+}
+
+// refusalTime is how long the end of a carrier is waited for whose hello was refused.
+const refusalTime = time.Second
 
 func closingReason(f *Frame) CloseReason {
 	r := CloseReason{Kind: ReasonOfCode(f.Code), Text: f.Text}
