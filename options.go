@@ -268,6 +268,11 @@ func WithHandshakeRate(perSecond, burst int) Option {
 		func(c *Config) { c.HandshakeRate, c.HandshakeBurst = perSecond, burst })
 }
 
+// WithMaxHandshakesPerAddr bounds the handshakes of one address that are under way at once. The default is 256.
+func WithMaxHandshakesPerAddr(n int) Option {
+	return positive("WithMaxHandshakesPerAddr", n, func(c *Config) { c.MaxHandshakesPerAddr = n })
+}
+
 // WithFailedAuthBurst bounds the failed authentications of one address: so many at once, and one
 // more every six seconds. The default is 20.
 func WithFailedAuthBurst(n int) Option {

@@ -31,6 +31,7 @@ func TestBadOptions(t *testing.T) {
 		"WithMaxConnectionsPerAddr(0)":     comm.WithMaxConnectionsPerAddr(0),
 		"WithHandshakeRate(0)":             comm.WithHandshakeRate(0, 1),
 		"WithHandshakeRate(7)":             comm.WithHandshakeRate(7, 0),
+		"WithMaxHandshakesPerAddr(0)":      comm.WithMaxHandshakesPerAddr(0),
 		"WithFailedAuthBurst(0)":           comm.WithFailedAuthBurst(0),
 		"WithMaxMessage(63)":               comm.WithMaxMessage(63),
 		"WithMessageRate(1)":               comm.WithMessageRate(1, -1),
