@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // Authorize asks the manager's authorizer whether the client may do something, for code that does it in the
@@ -81,4 +82,18 @@ func (c *Conn) mayJoin(group string) error {
 		return err
 	}
 	return c.Authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group})
+}
+
+// clientTarget parses what a client wrote, and tells it what is allowed.
+func clientTarget(s string) (Target, error) {
+	t, err := ParseTarget(s)
+	if err != nil {
+		return t, wrongTarget(strconv.Quote(shorten(s)) + ": allowed is conn:ID, user:NAME, group:NAME or all")
+	}
+	return t, nil
+}
+
+// wrongTarget is ErrTarget with a text for the client.
+func wrongTarget(text string) error {
+	return fmt.Errorf("%w: %w", ErrTarget, &PeerError{CodeNotFound, "no target: " + text})
 }

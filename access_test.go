@@ -155,3 +155,30 @@ func TestAccessWithoutAnAuthorizer(t *testing.T) {
 		}
 	})
 }
+
+// A target that names nothing is refused with what is allowed in its place.
+func TestWrongTargetsAreExplained(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, f := gateway(t, comm.WithOpenAccess())
+		c, p := f.attach(t, comm.Handshake{})
+		for i, tt := range []struct{ frame, want string }{
+			{`{"id":"%d","type":"n","to":"group:"}`, `no target: "group:": allowed is conn:ID, user:NAME, group:NAME or all`},
+			{`{"op":"list","id":"%d","target":"lobby"}`, `no target: "lobby": allowed is conn:ID, user:NAME, group:NAME or all`},
+			{`{"op":"close","id":"%d","target":""}`, `no target: "": allowed is conn:ID, user:NAME, group:NAME or all`},
+			{`{"op":"close","id":"%d","target":"all"}`, "no target: close takes conn:ID"},
+			{`{"op":"call","id":"%d","type":"n","to":"all"}`, "no target: a call takes conn:ID"},
+		} {
+			frame, err := comm.JSON().ParseFrame(fmt.Appendf(nil, tt.frame, i))
+			if err != nil {
+				t.Fatalf("%s: %v", tt.frame, err)
+			}
+			if err := f.host().Receive(c, frame); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			list := p.got(comm.OpError)
+			last := list[len(list)-1]
+			same(t, tt.frame, fmt.Sprint(last.ID, " ", last.Code, " ", last.Text), fmt.Sprint(i, " not_found ", tt.want))
+		}
+	})
+}

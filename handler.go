@@ -192,7 +192,7 @@ type deliveryKey struct{}
 
 // forward sends a client's message to where it is addressed, if the authorizer allows.
 func forward(ctx context.Context, c *Conn, m *Message) error {
-	t, err := ParseTarget(m.to)
+	t, err := clientTarget(m.to)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 		return err
 	}
 	if t.kind != targetConn {
-		return fmt.Errorf("%w: a call takes conn:ID", ErrTarget)
+		return wrongTarget("a call takes conn:ID")
 	}
 	fresh := *m
 	fresh.id = newID() // clients choose ids without knowing each other

@@ -353,7 +353,7 @@ func (c *Conn) clientPresence(f *Frame) error {
 const maxListed = 1000
 
 func (c *Conn) clientList(f *Frame) error {
-	t, err := ParseTarget(f.Target)
+	t, err := clientTarget(f.Target)
 	if err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (c *Conn) clientList(f *Frame) error {
 }
 
 func (c *Conn) clientClose(f *Frame) error {
-	t, err := ParseTarget(f.Target)
+	t, err := clientTarget(f.Target)
 	if err != nil {
 		return err
 	}
@@ -378,7 +378,7 @@ func (c *Conn) clientClose(f *Frame) error {
 		return err
 	}
 	if t.kind != targetConn {
-		return fmt.Errorf("%w: close takes conn:ID", ErrTarget)
+		return wrongTarget("close takes conn:ID")
 	}
 	other := c.manager.conns.find(t.name())
 	if other == nil {
