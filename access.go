@@ -41,7 +41,7 @@ func (m *Manager) ask(ctx context.Context, c *Conn, a Access) (err error) {
 // limitAccess gives the authorizer the time of a handler, where it is not asked by one.
 func (m *Manager) limitAccess(ctx context.Context) (context.Context, context.CancelFunc) {
 	if d := m.cfg.HandlerTimeout; d > 0 {
-		return context.WithTimeoutCause(ctx, d, overdue(d))
+		return context.WithTimeoutCause(ctx, d, m.handlers.overdue)
 	}
 	return ctx, func() {}
 }

@@ -98,11 +98,12 @@ type handlers struct {
 	table      atomic.Pointer[map[string]Handler]
 	middleware []Middleware
 	forward    Handler // for messages with to, through the middleware
+	overdue    error   // why the context of one ends that has had its time
 	errs       []error
 }
 
 func newHandlers(m *Manager, mw []Middleware) *handlers {
-	h := &handlers{manager: m, middleware: mw}
+	h := &handlers{manager: m, middleware: mw, overdue: overdue(m.cfg.HandlerTimeout)}
 	h.table.Store(&map[string]Handler{})
 	h.forward = h.wrap(forward)
 	return h

@@ -16,8 +16,10 @@ func overdue(d time.Duration) error {
 	return fmt.Errorf("%w: more than %v (WithHandlerTimeout): %w", ErrHandlerTimeout, d, context.DeadlineExceeded)
 }
 
-// handlerTime is the time that one run of a handler has. The zero value has no end.
+// handlerTime is the time that one run of a handler has; nil is no bound.
 type handlerTime struct {
+	deadline time.Time
+
 	cancel context.CancelFunc
 	stop   func() bool   // takes back what happens at the end of ctx
 	told   chan struct{} // closed when that has happened
@@ -31,10 +33,9 @@ func (c *Conn) limitHandler(ctx context.Context, f *Frame) (context.Context, *ha
 	if d == 0 {
 		return ctx, nil
 	}
-	t := &handlerTime{told: make(chan struct{})}
-	deadline := time.Now().Add(d)
-	ctx = context.WithValue(ctx, handlerDeadlineKey{}, deadline)
-	ctx, t.cancel = context.WithDeadlineCause(ctx, deadline, overdue(d))
+	t := &handlerTime{deadline: time.Now().Add(d), told: make(chan struct{})}
+	ctx = context.WithValue(ctx, handlerTimeKey{}, t)
+	ctx, t.cancel = context.WithDeadlineCause(ctx, t.deadline, c.manager.handlers.overdue)
 	t.stop = context.AfterFunc(ctx, func() {
 		defer close(t.told)
 		if err := context.Cause(ctx); errors.Is(err, ErrHandlerTimeout) {
@@ -63,8 +64,8 @@ func (c *Conn) logOverdue(f *Frame, d time.Duration) {
 		"op", f.Op.String(), "type", f.typ(), "id", f.ID, "timeout", d)
 }
 
-// handlerDeadlineKey finds, in the context of a handler, the deadline that is only the handler's time.
-type handlerDeadlineKey struct{}
+// handlerTimeKey finds, in the context of a handler, the time that it has.
+type handlerTimeKey struct{}
 
 // hasDeadline reports whether somebody gave ctx a deadline who had this very thing in mind: a handler's time is for
 // all that it does, and leaves the defaults of each part as they are.
@@ -73,6 +74,6 @@ func hasDeadline(ctx context.Context) bool {
 	if !ok {
 		return false
 	}
-	whole, handler := ctx.Value(handlerDeadlineKey{}).(time.Time)
-	return !handler || !d.Equal(whole)
+	t, handler := ctx.Value(handlerTimeKey{}).(*handlerTime)
+	return !handler || !d.Equal(t.deadline)
 }
