@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // maxWaiting is how many calls and acks may be pending on one connection.
@@ -75,8 +76,9 @@ func (w *waiters) fail(err error) {
 }
 
 // Call sends m to one connection and waits for its reply. Without a deadline on ctx it waits for
-// the configured timeout (WithTimeout, 30 s by default). It may be called from a handler, for the handler's own
-// connection too.
+// the configured timeout (WithTimeout, 30 s by default), and then the error wraps context.DeadlineExceeded. It may be
+// called from a handler, for the handler's own connection too; the deadline of WithHandlerTimeout then ends it as
+// well, and does not stand in for the timeout.
 //
 // Errors: ErrNotFound, *PeerError when the client answers with an error, ErrDisconnected when it
 // goes away first, ErrSlowConsumer when its queue is full, a *LimitError with 1,024 calls and acks pending on the
@@ -104,6 +106,11 @@ func CallAs[Resp, Req any](ctx context.Context, m *Manager, connID, typ string, 
 	return Decode[Resp](reply)
 }
 
+// noAnswer is the error of whoever waited for an answer as long as that option says.
+func noAnswer(option string, d time.Duration) error {
+	return fmt.Errorf("comm: no answer within %v (%s): %w", d, option, context.DeadlineExceeded)
+}
+
 type callResult struct {
 	m   *Message
 	err error
@@ -113,9 +120,9 @@ func (m *Manager) call(ctx context.Context, c *Conn, msg *Message) (*Message, er
 	if msg == nil {
 		return nil, &MessageError{"message", "nil", "a message made by NewMessage"}
 	}
-	if _, ok := ctx.Deadline(); !ok {
+	if !hasDeadline(ctx) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, m.cfg.Timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, m.cfg.Timeout, noAnswer("WithTimeout", m.cfg.Timeout))
 		defer cancel()
 	}
 	msg = stampTrace(ctx, msg)

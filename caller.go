@@ -12,17 +12,19 @@ import (
 
 // authorizeCaller asks the authorizer about a client that is no connection. Without one everything is
 // refused, unless access is open.
-func (m *Manager) authorizeCaller(ctx context.Context, p *providerState, hs *Handshake, a Access) (err error) {
+func (m *Manager) authorizeCaller(ctx context.Context, p *providerState, hs *Handshake, a Access) error {
 	switch {
 	case m.cfg.Authorizer != nil:
 	case m.cfg.OpenAccess:
 		return nil
 	default:
+		p.stats.denied.Add(1)
 		return fmt.Errorf("%w: %s %s", ErrForbidden, a.Action, a.Method)
 	}
 	c := p.callers.find(p, hs)
-	defer m.recoverAs(&err, "authorizer", c)
-	return m.cfg.Authorizer(ctx, c, a)
+	err := c.authorize(ctx, a)
+	p.logAccess(ctx, c, a, err)
+	return err
 }
 
 // callerID is the id of those that are no connections. It is none that a connection could have.

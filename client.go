@@ -109,7 +109,9 @@ type clientOptions struct {
 	onState  func(StateChange)
 	onGap    func(Gap)
 	log      *slog.Logger
-	timeout  time.Duration
+	timeout  time.Duration // of one attempt to connect
+	patience time.Duration // of one request
+	calls    int           // handled at once
 }
 
 // WithTokenSource sets where the client gets its token for each connection, and for the refresh
@@ -152,12 +154,27 @@ func WithConnectTimeout(d time.Duration) ClientOption {
 	return func(o *clientOptions) { o.timeout = d }
 }
 
+// WithRequestTimeout bounds each Call, SendAck, Join, Leave and Refresh whose context has no deadline, from the wait for
+// a connection to the answer, and the wait of Send for a connection. The error then wraps context.DeadlineExceeded. The
+// default is 30 s; a context with a deadline of its own may wait longer.
+func WithRequestTimeout(d time.Duration) ClientOption {
+	return func(o *clientOptions) { o.patience = d }
+}
+
+// WithCallConcurrency lets at most n calls of the server be handled at once (Client.OnCall); one more is refused with
+// the code limit, and logged. The default is 1,024.
+func WithCallConcurrency(n int) ClientOption {
+	return func(o *clientOptions) { o.calls = n }
+}
+
 // NewClient makes a client that tries the dialers in order: the next one whenever a connection does not come to
 // stand. Register handlers, then call Run, which connects. Errors: *OptionError, and a *MessageError for metadata or
 // the name of a group.
 func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	c := &Client{dialers: slices.Clone(dialers), groups: make(map[string]bool)}
-	c.opts = clientOptions{log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second}
+	c.opts = clientOptions{
+		log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second, patience: 30 * time.Second, calls: maxWaiting,
+	}
 	for _, o := range opts {
 		if o == nil {
 			return nil, &OptionError{Option: "NewClient", Value: nil, Allowed: "options"}
@@ -190,6 +207,12 @@ func (o *clientOptions) check() error {
 	if o.timeout <= 0 {
 		return &OptionError{Option: "WithConnectTimeout", Value: o.timeout, Allowed: "more than 0"}
 	}
+	if o.patience <= 0 {
+		return &OptionError{Option: "WithRequestTimeout", Value: o.patience, Allowed: "more than 0"}
+	}
+	if o.calls <= 0 {
+		return &OptionError{Option: "WithCallConcurrency", Value: o.calls, Allowed: "1 or more"}
+	}
 	return checkMetadata(o.metadata)
 }
 
@@ -208,7 +231,7 @@ func (c *Client) On(typ string, f func(ctx context.Context, m *Message) error) {
 
 // OnCall registers f for calls of a type; it returns the reply's content, or a *Message for the reply itself. An
 // error is told to the caller, as On tells it. Each call has a goroutine of its own, beside the messages and one
-// another; the gateway has at most 1,024 pending at a client.
+// another: at most as many as WithCallConcurrency says, 1,024 by default, and one more is refused with the code limit.
 func (c *Client) OnCall(typ string, f func(ctx context.Context, m *Message) (any, error)) {
 	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) {
 		v, err := f(ctx, m)
@@ -250,8 +273,8 @@ func (c *Client) Welcome() Welcome {
 	return c.welcome
 }
 
-// Send sends a message, waiting for a connection if there is none: until ctx ends, so also while nobody has called
-// Run. It returns when the carrier has taken it; SendAck waits for the handler. What the server then refuses is told
+// Send sends a message, waiting for a connection if there is none: until ctx ends, or for the time of
+// WithRequestTimeout where it has no deadline; so also while nobody has called Run. It returns when the carrier has taken it; SendAck waits for the handler. What the server then refuses is told
 // to nobody.
 //
 // Errors: ErrClosed once the client has ended, a *PeerError with too_large for more than Welcome.MaxMessage (over
@@ -274,7 +297,7 @@ func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error
 
 // SendAck sends a message and returns when the server's handler has returned: nil, or the *PeerError
 // it was answered with. It takes the options that Send takes; for a message that is lost on an unreliable way it waits
-// until ctx ends. Errors besides: those of Send, ErrDisconnected when the connection is lost before the answer (whether
+// until its time is over (WithRequestTimeout, where ctx has no deadline). Errors besides: those of Send, ErrDisconnected when the connection is lost before the answer (whether
 // the message was handled is then not known), and a *LimitError with 1,024 answers pending.
 func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) error {
 	route, err := routeOf(opts)
@@ -303,8 +326,9 @@ func routeOf(opts []SendOption) (*Route, error) {
 	return &Route{Lane: o.lane, Priority: o.priority, Unreliable: o.unreliable}, nil
 }
 
-// Call sends a message and waits for the reply: until ctx ends, for it has no timeout of its own. The server's handler
-// does not learn that the caller has given up. Errors: those of SendAck.
+// Call sends a message and waits for the reply: until ctx ends, or for the time of WithRequestTimeout (30 s by default)
+// where it has no deadline. The server's handler does not learn that the caller has given up. Errors: those of SendAck,
+// and one that wraps context.DeadlineExceeded when the time is over: whether the call was handled is then not known.
 func (c *Client) Call(ctx context.Context, m *Message) (*Message, error) {
 	return c.request(ctx, m.id, &Frame{Op: OpCall, ID: m.id, Message: stampTrace(ctx, m)})
 }
@@ -347,6 +371,11 @@ func (c *Client) Refresh(ctx context.Context, token string) error {
 
 // request sends f and waits for the answer that key names; an empty key makes an id.
 func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, error) {
+	if !hasDeadline(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.opts.patience, noAnswer("WithRequestTimeout", c.opts.patience))
+		defer cancel()
+	}
 	carrier, lost, err := c.connected(ctx)
 	if err != nil {
 		return nil, err
@@ -384,23 +413,44 @@ func (c *Client) request(ctx context.Context, key string, f *Frame) (*Message, e
 
 // connected waits for a connection. A handler cannot: there is none until it has returned.
 func (c *Client) connected(ctx context.Context) (Carrier, <-chan struct{}, error) {
+	carrier, lost, ready, err := c.gate(ctx)
+	if carrier != nil || err != nil {
+		return carrier, lost, err
+	}
+	if !hasDeadline(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.opts.patience, noConnection(c.opts.patience))
+		defer cancel()
+	}
 	for {
-		c.mu.Lock()
-		carrier, ready, lost, state, closed := c.carrier, c.ready, c.lost, c.state, c.closed
-		c.mu.Unlock()
-		switch state {
-		case ClientConnected:
-			return carrier, lost, nil
-		case ClientClosed:
-			return nil, nil, fmt.Errorf("%w: %w", ErrClosed, closed)
-		}
-		if ctx.Value(carrierKey{}) != nil {
-			return nil, nil, ErrDisconnected
-		}
 		select {
 		case <-ready:
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
+		carrier, lost, ready, err = c.gate(ctx)
+		if carrier != nil || err != nil {
+			return carrier, lost, err
+		}
 	}
+}
+
+// gate returns the connection that stands, or what is closed when one may.
+func (c *Client) gate(ctx context.Context) (carrier Carrier, lost, ready <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == ClientConnected:
+		return c.carrier, c.lost, nil, nil
+	case c.state == ClientClosed:
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrClosed, c.closed)
+	case ctx.Value(carrierKey{}) != nil:
+		return nil, nil, nil, ErrDisconnected
+	}
+	return nil, nil, c.ready, nil
+}
+
+// noConnection is the error of whoever waited for a connection as long as WithRequestTimeout says.
+func noConnection(d time.Duration) error {
+	return fmt.Errorf("comm: no connection within %v (WithRequestTimeout): %w", d, context.DeadlineExceeded)
 }

@@ -168,12 +168,38 @@ func (c *Client) await(ctx context.Context, carrier Carrier) (expires time.Time,
 			c.mu.Unlock()
 			return f.Expires, nil
 		case OpError:
-			return expires, &PeerError{Code: f.Code, Message: f.Text}
+			return expires, c.end(ctx, carrier, &PeerError{Code: f.Code, Message: f.Text})
 		case OpClosing:
 			return expires, closingReason(f)
 		}
 	}
 }
+
+// end returns why a hello was refused. Where that alone does not say that the client must stay away, the end of the
+// carrier, which comes next, says whether to return, and when.
+func (c *Client) end(ctx context.Context, carrier Carrier, refusal *PeerError) error {
+	if final(refusal) {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(ctx, refusalTime)
+	defer cancel()
+	for {
+		f, err := carrier.Receive(ctx)
+		if err == nil && f.Op == OpClosing {
+			err = closingReason(f)
+		}
+		if r, ok := errors.AsType[CloseReason](err); ok {
+			r.Err = refusal
+			return r
+		}
+		if err != nil {
+			return refusal
+		}
+	}
+}
+
+// refusalTime is how long the end of a carrier is waited for whose hello was refused.
+const refusalTime = time.Second
 
 func closingReason(f *Frame) CloseReason {
 	r := CloseReason{Kind: ReasonOfCode(f.Code), Text: f.Text}
@@ -190,15 +216,20 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	defer cancel()
 	renewed := make(chan time.Time, 1)
 	var handling, helping sync.WaitGroup
+	calls := make(slots, c.opts.calls)
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
 	c.handling = &handling
 	c.in.run = func() {
 		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
-			if f.Op == OpCall { // may wait for messages, so it must not hold them up
-				helping.Go(func() { c.handleCall(ctx, carrier, f) })
+			if f.Op != OpCall {
+				c.handle(handlerCtx, carrier, f)
 				continue
 			}
-			c.handle(handlerCtx, carrier, f)
+			if calls.take() {
+				helping.Go(func() { defer calls.give(); c.handleCall(ctx, carrier, f) })
+				continue
+			}
+			c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
 		}
 	}
 	c.up(d, carrier)
@@ -332,26 +363,6 @@ func (c *Client) handleMessage(ctx context.Context, carrier Carrier, f *Frame) {
 		answer = errorFrame(f.ID, code, text)
 	}
 	_ = carrier.Send(ctx, answer)
-}
-
-// handleCall answers a call.
-func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
-	h := c.find(f.Message.typ)
-	if h == nil {
-		_ = carrier.Send(ctx, errorFrame(f.ID, CodeUnknownType, "no handler for "+shorten(f.Message.typ)))
-		return
-	}
-	ctx = traceContext(ctx, f.Message)
-	reply, err := h(ctx, f.Message)
-	if err != nil {
-		code, text := codeOf(err)
-		_ = carrier.Send(ctx, errorFrame(f.ID, code, text))
-		return
-	}
-	if reply == nil {
-		reply = &Message{content: []byte("null")}
-	}
-	_ = carrier.Send(ctx, &Frame{Op: OpReply, ID: f.ID, Message: stampTrace(ctx, reply)})
 }
 
 // keepFresh renews the token before the identity ends, again and again. renewed brings each new end.

@@ -283,5 +283,9 @@ type Access struct {
 
 // Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
 // connection's handler goroutine, by Conn.Authorize or by Host.Authorize, which shows it a Conn that was never
-// open. Without an Authorizer every Access is refused.
+// open. Without an Authorizer every Access is refused. ctx ends with the connection or the call, and after
+// WithHandlerTimeout.
+//
+// An error refuses this one request: the client is told what an error of a Handler would tell it. ErrForbidden and a
+// *PeerError are decisions; an error that tells the client nothing is logged as a warning.
 type Authorizer func(ctx context.Context, c *Conn, a Access) error

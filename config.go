@@ -25,8 +25,9 @@ type ByteSize = conf.ByteSize
 // it, and the nearest name for an unknown key.
 type ConfigError = conf.Error
 
-// Config is the manager's configuration: the section "communication" of a file, and the variables
-// COMMUNICATION_KEY. The options change the same struct, so whatever is set by both, the option wins.
+// Config lists the keys of the manager's configuration: of the section "communication" of a file, and, in capitals, of
+// the variables COMMUNICATION_KEY. WithConfigFile and WithEnvironment read them; nothing takes a Config. For each key
+// there is an option, of its name or named in it, and whatever is set by both, the option wins.
 type Config struct {
 	// DefaultProvider is used where a call names no provider. The default is the first one registered.
 	DefaultProvider string `json:"default_provider"`
@@ -77,6 +78,8 @@ type Config struct {
 	// HandlerConcurrency is how many handlers of one connection run at once. The default of 1 keeps
 	// the order of its messages; more gives it up.
 	HandlerConcurrency int `json:"handler_concurrency" min:"1"`
+	// HandlerTimeout bounds each run of a message handler; see WithHandlerTimeout. The default is 0: no bound.
+	HandlerTimeout time.Duration `json:"handler_timeout" min:"0s"`
 	// HandshakeTimeout bounds the time until a client has said hello. The default is 10 s.
 	HandshakeTimeout time.Duration `json:"handshake_timeout" min:"1ms"`
 	// WriteTimeout bounds one write to a client. The default is 10 s.
@@ -98,25 +101,29 @@ type Config struct {
 	// HealthInterval is how often health is checked. The default is 10 s.
 	HealthInterval time.Duration `json:"health_interval" min:"10ms"`
 
-	// What only options can set: WithOverflow, WithAuthenticator and so on.
-	Overflow      Policy                                                       `json:"-"`
-	Authenticator Authenticator                                                `json:"-"`
-	Authorizer    Authorizer                                                   `json:"-"`
-	OpenAccess    bool                                                         `json:"-"`
-	OnConnect     func(ctx context.Context, hs *Handshake, a *Admission) error `json:"-"`
-	OnDisconnect  func(c *Conn, d Disconnection)                               `json:"-"`
-	OnJoin        func(c *Conn, group string)                                  `json:"-"`
-	OnLeave       func(c *Conn, group string)                                  `json:"-"`
-	OnPresence    func(PresenceChange)                                         `json:"-"`
-	Observer      Observer                                                     `json:"-"`
-	Logger        *slog.Logger                                                 `json:"-"`
-	TLS           *tls.Config                                                  `json:"-"`
-	Store         Store                                                        `json:"-"`
-	LogGroups     bool                                                         `json:"-"`
-	LogUsers      bool                                                         `json:"-"`
-	LogAll        bool                                                         `json:"-"`
-	LogPriority   func(log string) Priority                                    `json:"-"`
-	InMemory      bool                                                         `json:"-"`
+	chosen
+}
+
+// chosen is what only options set, and no file can: WithOverflow, WithAuthenticator and so on.
+type chosen struct {
+	Overflow      Policy
+	Authenticator Authenticator
+	Authorizer    Authorizer
+	OpenAccess    bool
+	OnConnect     func(ctx context.Context, hs *Handshake, a *Admission) error
+	OnDisconnect  func(c *Conn, d Disconnection)
+	OnJoin        func(c *Conn, group string)
+	OnLeave       func(c *Conn, group string)
+	OnPresence    func(PresenceChange)
+	Observer      Observer
+	Logger        *slog.Logger
+	TLS           *tls.Config
+	Store         Store
+	LogGroups     bool
+	LogUsers      bool
+	LogAll        bool
+	LogPriority   func(log string) Priority
+	InMemory      bool
 	middleware    []Middleware
 	backplane     Backplane
 	clientCAs     *x509.CertPool
@@ -135,7 +142,7 @@ func defaultConfig() Config {
 		HandshakeTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Heartbeat: 25 * time.Second,
 		ResumeWindow: 5 * time.Minute, PresenceGrace: 10 * time.Second, ExpiryGrace: 30 * time.Second,
 		DrainTimeout: 30 * time.Second, DrainSpread: 5 * time.Second, HealthInterval: 10 * time.Second,
-		LogGroups: true,
+		chosen: chosen{LogGroups: true},
 	}
 }
 

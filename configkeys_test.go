@@ -340,6 +340,17 @@ func timeEffects() []effect {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		}},
+		{key: "handler_timeout", set: one("handler_timeout", "3s"), observe: func(t *testing.T, m *comm.Manager, f *fake) {
+			comm.On(m, "wait", func(ctx context.Context, _ *comm.Conn, _ *comm.Message) error { <-ctx.Done(); return nil })
+			c, p := f.attach(t, comm.Handshake{})
+			receive(t, f, c, comm.OpCall, "c1", "wait")
+			time.Sleep(2999 * time.Millisecond)
+			synctest.Wait()
+			same(t, "answers before", answers(p), []string{})
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			same(t, "answers", answers(p), []string{"error c1" + tookTooLong})
+		}},
 		{key: "handshake_timeout", set: one("handshake_timeout", "3s"), observe: func(t *testing.T, m *comm.Manager, f *fake) {
 			same(t, "settings", f.host().Settings().HandshakeTimeout, 3*time.Second)
 			c, err := m.DialContext(t.Context(), "tcp", "gateway:80")

@@ -1,8 +1,10 @@
 package comm
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -165,8 +167,14 @@ const (
 	CodeClosing            Code = "closing"             // the connection is closing
 )
 
-// codeOf maps an error to the code a client is told, and to a text that reveals nothing internal.
+// codeOf maps an error to the code a client is told, and to a text that reveals nothing internal. The name of this
+// package, with which its errors begin, says nothing to people at the other end.
 func codeOf(err error) (Code, string) {
+	code, text := mapError(err)
+	return code, strings.TrimPrefix(text, "comm: ")
+}
+
+func mapError(err error) (Code, string) {
 	if pe, ok := errors.AsType[*PeerError](err); ok {
 		return pe.Code, pe.Message
 	}
@@ -184,9 +192,13 @@ func codeOf(err error) (Code, string) {
 			return c.code, c.err.Error()
 		}
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return CodeTimeout, "no answer in time"
+	}
 	return CodeInternal, "internal error"
 }
 
+// sentinelCodes are in the order in which they are looked for.
 var sentinelCodes = []struct {
 	err  error
 	code Code
@@ -199,4 +211,5 @@ var sentinelCodes = []struct {
 	{ErrNoHandler, CodeUnknownType},
 	{ErrTooManyLogs, CodeLimit},
 	{ErrClosed, CodeClosing},
+	{ErrHandlerTimeout, CodeTimeout},
 }

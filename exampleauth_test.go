@@ -38,7 +38,7 @@ func ExampleWithAuthorizer() {
 	// ann lobby <nil>
 	// ann staff <nil>
 	// bob lobby <nil>
-	// bob staff comm: peer: forbidden: comm: forbidden
+	// bob staff comm: peer: forbidden: forbidden
 }
 
 // A service that cannot decide just now has its clients come again instead of refusing them for good.

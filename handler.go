@@ -13,12 +13,12 @@ import (
 // connection; those of different connections run at the same time. So a handler that takes long holds up what its
 // own client sends behind it, and nobody else.
 //
-// ctx ends with the connection, and has no deadline: nothing bounds a handler but itself, and a client that has given
-// up its call is not heard of. Middleware is the place for a deadline of all.
+// ctx ends with the connection, whose CloseReason is then its cause, and after WithHandlerTimeout, where that is set.
+// A client that has given up its call is not heard of.
 //
 // An error fails this message only: the client is told the code and text of a *PeerError, the code
-// of this package's sentinels, and "internal" for all else, which is logged as a warning. A panic is the same, and
-// logged with its stack.
+// of this package's sentinels, "timeout" for one that wraps context.DeadlineExceeded, and "internal" for all else. Those
+// two are logged as a warning. A panic is "internal", and logged with its stack.
 type Handler func(ctx context.Context, c *Conn, m *Message) error
 
 // Middleware wraps every handler. The first one given is the outermost. It sees messages and calls
@@ -98,11 +98,12 @@ type handlers struct {
 	table      atomic.Pointer[map[string]Handler]
 	middleware []Middleware
 	forward    Handler // for messages with to, through the middleware
+	overdue    error   // why the context of one ends that has had its time
 	errs       []error
 }
 
 func newHandlers(m *Manager, mw []Middleware) *handlers {
-	h := &handlers{manager: m, middleware: mw}
+	h := &handlers{manager: m, middleware: mw, overdue: overdue(m.cfg.HandlerTimeout)}
 	h.table.Store(&map[string]Handler{})
 	h.forward = h.wrap(forward)
 	return h
@@ -192,7 +193,7 @@ type deliveryKey struct{}
 
 // forward sends a client's message to where it is addressed, if the authorizer allows.
 func forward(ctx context.Context, c *Conn, m *Message) error {
-	t, err := ParseTarget(m.to)
+	t, err := clientTarget(m.to)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 	if call {
 		action = ActionCall
 	}
-	if err := c.authorize(Access{Action: action, Target: t, Message: m}); err != nil {
+	if err := c.authorize(ctx, Access{Action: action, Target: t, Message: m}); err != nil {
 		return err
 	}
 	if !call {
@@ -212,7 +213,7 @@ func forward(ctx context.Context, c *Conn, m *Message) error {
 		return err
 	}
 	if t.kind != targetConn {
-		return fmt.Errorf("%w: a call takes conn:ID", ErrTarget)
+		return wrongTarget("a call takes conn:ID")
 	}
 	fresh := *m
 	fresh.id = newID() // clients choose ids without knowing each other

@@ -1,6 +1,7 @@
 package comm
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -119,6 +120,10 @@ func RefusalReason(err error) CloseReason {
 		r.Kind = ReasonRateLimited
 	case CodeInternal: // the service's own failure, such as a panic in a hook
 		r.Kind = ReasonInternal
+	case CodeTimeout:
+		if errors.Is(err, context.DeadlineExceeded) { // the service's, not the client's
+			r.Kind = ReasonInternal
+		}
 	}
 	return r
 }

@@ -244,13 +244,7 @@ func (c *Conn) refuse(f *Frame, err error) {
 
 // dispatch runs one frame that may reach user code.
 func (c *Conn) dispatch(f *Frame) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.manager.log.Error("handler panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
-				"op", f.Op.String(), "type", f.typ(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
+	defer c.recoverHandler(f, &err)
 	switch f.Op {
 	case OpMessage, OpCall:
 		return c.dispatchMessage(f)
@@ -264,6 +258,15 @@ func (c *Conn) dispatch(f *Frame) (err error) {
 		return c.clientList(f)
 	default:
 		return c.clientClose(f)
+	}
+}
+
+// recoverHandler turns a panic of user code into an error that fails this frame only.
+func (c *Conn) recoverHandler(f *Frame, err *error) {
+	if p := recover(); p != nil {
+		c.manager.log.Error("handler panicked", "provider", c.provider.name, "conn", c.id, "user", c.user,
+			"op", f.Op.String(), "type", f.typ(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = errPanic
 	}
 }
 
@@ -288,8 +291,11 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	if f.Delivery != nil {
 		ctx = context.WithValue(ctx, deliveryKey{}, f.Delivery)
 	}
-	reply, err := c.runHandler(ctx, &m, f.Op == OpCall)
-	if err != nil {
+	reply, told, err := c.runHandler(ctx, f, &m)
+	switch {
+	case told:
+		return nil
+	case err != nil:
 		c.logFailure(&m, err)
 		return err
 	}
@@ -304,48 +310,29 @@ func (c *Conn) dispatchMessage(f *Frame) error {
 	return nil
 }
 
-// runHandler runs the message's handler and counts the run, one that panics too.
-func (c *Conn) runHandler(ctx context.Context, m *Message, call bool) (reply *Message, err error) {
+// runHandler runs the message's handler and counts the run, one that panics too. told reports that its time was over,
+// and that the client has had its answer.
+func (c *Conn) runHandler(ctx context.Context, f *Frame, m *Message) (reply *Message, told bool, err error) {
 	start := time.Now()
-	err = errPanic // unless it returns
+	ctx, limit := c.limitHandler(ctx, f)
 	defer func() {
+		if told = limit.end(); told {
+			err = ErrHandlerTimeout
+		}
 		c.manager.stats.handled(c.manager.handlers.label(m), time.Since(start), err)
 		c.manager.observe(Event{Kind: EventMessage, Provider: c.provider.name, Conn: c.id, User: c.user, Type: m.typ, Err: err})
 	}()
-	return c.manager.handlers.run(ctx, c, m, call)
+	defer c.recoverHandler(f, &err)
+	reply, err = c.manager.handlers.run(ctx, c, m, f.Op == OpCall)
+	return reply, false, err
 }
 
-// logFailure logs what the client is told nothing about.
+// logFailure logs what the client is told nothing about, and that time was too short.
 func (c *Conn) logFailure(m *Message, err error) {
-	if code, _ := codeOf(err); code == CodeInternal && !errors.Is(err, errPanic) {
+	if undecidable(c.ctx, err) && !errors.Is(err, errPanic) {
 		c.manager.log.Warn("handler failed", "provider", c.provider.name, "conn", c.id, "user", c.user,
 			"type", m.typ, "id", m.id, "error", err)
 	}
-}
-
-// Authorize asks the manager's authorizer whether the client may do something, for code that does it in the
-// client's name by other means than a frame. It runs the authorizer on the caller's goroutine. Errors: the
-// authorizer's, and ErrForbidden without one, unless access is open.
-func (c *Conn) Authorize(a Access) error { return c.authorize(a) }
-
-// authorize asks the authorizer; without one everything is refused, unless access is open.
-func (c *Conn) authorize(a Access) (err error) {
-	defer c.manager.recoverAs(&err, "authorizer", c)
-	switch {
-	case c.manager.cfg.Authorizer != nil:
-		return c.manager.cfg.Authorizer(c.ctx, c, a)
-	case c.manager.cfg.OpenAccess:
-		return nil
-	}
-	return fmt.Errorf("%w: %s", ErrForbidden, a.Action)
-}
-
-// mayJoin asks whether the client may join a group.
-func (c *Conn) mayJoin(group string) error {
-	if err := checkGroup(group); err != nil {
-		return err
-	}
-	return c.authorize(Access{Action: ActionJoin, Target: ToGroup(group), Group: group})
 }
 
 func (c *Conn) clientJoin(id, group string, pos Position) error {
@@ -359,7 +346,7 @@ func (c *Conn) clientPresence(f *Frame) error {
 	if err := checkGroup(f.Group); err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionPresence, Target: ToGroup(f.Group), Group: f.Group}); err != nil {
+	if err := c.Authorize(Access{Action: ActionPresence, Target: ToGroup(f.Group), Group: f.Group}); err != nil {
 		return err
 	}
 	return c.answer(f.ID, c.manager.Presence(f.Group))
@@ -369,11 +356,11 @@ func (c *Conn) clientPresence(f *Frame) error {
 const maxListed = 1000
 
 func (c *Conn) clientList(f *Frame) error {
-	t, err := ParseTarget(f.Target)
+	t, err := clientTarget(f.Target)
 	if err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionList, Target: t}); err != nil {
+	if err := c.Authorize(Access{Action: ActionList, Target: t}); err != nil {
 		return err
 	}
 	infos := []ConnInfo{}
@@ -386,15 +373,15 @@ func (c *Conn) clientList(f *Frame) error {
 }
 
 func (c *Conn) clientClose(f *Frame) error {
-	t, err := ParseTarget(f.Target)
+	t, err := clientTarget(f.Target)
 	if err != nil {
 		return err
 	}
-	if err := c.authorize(Access{Action: ActionClose, Target: t}); err != nil {
+	if err := c.Authorize(Access{Action: ActionClose, Target: t}); err != nil {
 		return err
 	}
 	if t.kind != targetConn {
-		return fmt.Errorf("%w: close takes conn:ID", ErrTarget)
+		return wrongTarget("close takes conn:ID")
 	}
 	other := c.manager.conns.find(t.name())
 	if other == nil {

@@ -53,6 +53,8 @@ func (p *providerState) writeMetrics(page *prom.Page) {
 		{"comm_messages_sent_total", "Messages written to clients.", &s.messagesOut},
 		{"comm_received_bytes_total", "Bytes read from clients.", &s.bytesIn},
 		{"comm_sent_bytes_total", "Bytes written to clients.", &s.bytesOut},
+		{"comm_access_denied_total", "What clients asked for and the authorizer refused.", &s.denied},
+		{"comm_access_failed_total", "What clients asked for and the authorizer could not decide.", &s.undecided},
 		{"comm_http_requests_total", "HTTP requests and calls.", &s.requests},
 		{"comm_http_requests_failed_total", "HTTP requests answered with 5xx, and calls that the service failed.", &s.failed},
 	} {

@@ -155,7 +155,8 @@ func WithAuthenticator(a Authenticator) Option {
 	return required("authenticator", "WithAuthenticator", a == nil, func(c *Config) { c.Authenticator = a })
 }
 
-// WithAuthorizer sets who decides what a client may do to others. Without one: nothing.
+// WithAuthorizer sets who decides what a client may do to others. Without one: nothing. What it refuses and what it fails
+// to decide is counted (Stats.AccessDenied, AccessFailed), and the latter logged as a warning.
 func WithAuthorizer(a Authorizer) Option {
 	return required("authorizer", "WithAuthorizer", a == nil, func(c *Config) { c.Authorizer = a })
 }
@@ -236,6 +237,15 @@ func WithHandlerConcurrency(n int) Option {
 	return positive("WithHandlerConcurrency", n, func(c *Config) { c.HandlerConcurrency = n })
 }
 
+// WithHandlerTimeout bounds each run of a message handler, its middleware included. Its context then ends, with
+// ErrHandlerTimeout as the cause, a warning is logged, and the client is answered with the code timeout at once: whatever
+// the handler returns later is dropped. A handler that does not look at its context runs on, and still holds up what its
+// client sends behind it. The context then also ends when the handler returns, so what is to go on behind it takes
+// Conn.Context. Where no handler is at work, such as for a join, it bounds the authorizer. The default is 0: no bound.
+func WithHandlerTimeout(d time.Duration) Option {
+	return graceful("WithHandlerTimeout", d, func(c *Config) { c.HandlerTimeout = d })
+}
+
 // WithMaxConnections bounds all connections together. The default is 100,000.
 func WithMaxConnections(n int) Option {
 	return positive("WithMaxConnections", n, func(c *Config) { c.MaxConnections = n })
@@ -256,6 +266,11 @@ func WithMaxConnectionsPerAddr(n int) Option {
 func WithHandshakeRate(perSecond, burst int) Option {
 	return checked("WithHandshakeRate", perSecond, "1 or more, and a burst of 1 or more", perSecond > 0 && burst > 0,
 		func(c *Config) { c.HandshakeRate, c.HandshakeBurst = perSecond, burst })
+}
+
+// WithMaxHandshakesPerAddr bounds the handshakes of one address that are under way at once. The default is 256.
+func WithMaxHandshakesPerAddr(n int) Option {
+	return positive("WithMaxHandshakesPerAddr", n, func(c *Config) { c.MaxHandshakesPerAddr = n })
 }
 
 // WithFailedAuthBurst bounds the failed authentications of one address: so many at once, and one

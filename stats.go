@@ -95,6 +95,7 @@ type providerCounters struct {
 	failedIn, failedOut     stat.Counter
 	bytesIn, bytesOut       stat.Counter
 	requests, failed        stat.Counter
+	denied, undecided       stat.Counter // by the authorizer
 	latency                 stat.Histogram
 	byName                  atomic.Pointer[stat.Vec[callCounters]] // nil before the first call
 	mu                      sync.Mutex
@@ -127,6 +128,7 @@ type Stats struct {
 	MessagesIn, MessagesInFailed        int64
 	MessagesOut, MessagesOutFailed      int64
 	BytesIn, BytesOut                   int64
+	AccessDenied, AccessFailed          int64            // what the authorizer refused, and what it could not decide: those are logged
 	Drops                               map[string]int64 // by reason: overflow, closed
 	Closed                              map[string]int64 // ended connections, by reason
 	ResponseAverage                     time.Duration    // of requests and calls that are no streams
@@ -175,6 +177,8 @@ func (p *providerCounters) addTo(s *Stats, latency *stat.Snapshot) {
 	s.MessagesOutFailed += p.failedOut.Load()
 	s.BytesIn += p.bytesIn.Load()
 	s.BytesOut += p.bytesOut.Load()
+	s.AccessDenied += p.denied.Load()
+	s.AccessFailed += p.undecided.Load()
 	p.mu.Lock()
 	for reason, n := range maps.All(p.drops) {
 		s.Drops[reason] += n

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,6 +102,7 @@ func (e *env) refused(hellos ...hello) error {
 		case err != nil:
 			return errors.Join(append(errs, err)...)
 		case f.Op == comm.OpError:
+			e.forPeople(f)
 			errs = append(errs, &comm.PeerError{Code: f.Code, Message: f.Text})
 		case f.Op == comm.OpClosing:
 			return errors.Join(append(errs, comm.CloseReason{Kind: comm.ReasonOfCode(f.Code), Text: f.Text})...)
@@ -298,7 +300,16 @@ func (p *peer) fails(id string, code comm.Code) *comm.Frame {
 	if f.ID != id || f.Code != code {
 		p.e.Fatalf("got %s, want error %s for %q", show(f), code, id)
 	}
+	p.e.forPeople(f)
 	return f
+}
+
+// forPeople checks the text of an error frame: it says something, and nothing of Go's package names.
+func (e *env) forPeople(f *comm.Frame) {
+	e.Helper()
+	if f.Text == "" || strings.HasPrefix(f.Text, "comm: ") {
+		e.Fatalf("the text of %s is not for people", show(f))
+	}
 }
 
 // hangUp ends the client's side.

@@ -174,7 +174,7 @@ func TestAdminAPI(t *testing.T) {
 	}
 	for _, of := range []map[string]any{stats.Totals, stats.Providers["http"]} {
 		for _, name := range []string{
-			"connections_active", "connections_total", "requests", "requests_failed", "messages_in",
+			"connections_active", "connections_total", "requests", "requests_failed", "access_denied", "access_failed", "messages_in",
 			"messages_in_failed", "messages_out", "messages_out_failed", "bytes_in", "bytes_out", "drops",
 		} {
 			if of[name] == nil {

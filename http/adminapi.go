@@ -134,6 +134,8 @@ type adminTotals struct {
 	MessagesOutFailed int64            `json:"messages_out_failed"`
 	BytesIn           int64            `json:"bytes_in"`
 	BytesOut          int64            `json:"bytes_out"`
+	AccessDenied      int64            `json:"access_denied"`
+	AccessFailed      int64            `json:"access_failed"`
 	Drops             map[string]int64 `json:"drops"`
 }
 
@@ -143,7 +145,8 @@ func newAdminTotals(s comm.Stats) adminTotals {
 		Requests: s.Requests, RequestsFailed: s.RequestsFailed,
 		MessagesIn: s.MessagesIn, MessagesInFailed: s.MessagesInFailed,
 		MessagesOut: s.MessagesOut, MessagesOutFailed: s.MessagesOutFailed,
-		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Drops: s.Drops,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut,
+		AccessDenied: s.AccessDenied, AccessFailed: s.AccessFailed, Drops: s.Drops,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/retryafter"
 	"github.com/anasamu/comm/internal/uplink"
 )
 
@@ -238,23 +239,12 @@ func refusalOf(codec comm.Codec, resp *http.Response) error {
 	case http.StatusGone:
 		return comm.CloseReason{Kind: comm.ReasonLost, Text: peer.Message, Err: peer}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return &comm.LimitError{Limit: peer.Message, Retry: retryAfter(resp.Header)}
+		return &comm.LimitError{Limit: peer.Message, Retry: min(retryafter.Of(resp.Header), retryafter.Most)}
 	}
 	if peer.Code == "" {
 		return &statusError{resp.StatusCode, resp.Status}
 	}
 	return peer
-}
-
-// maxRetryAfter bounds what a server can make a client wait.
-const maxRetryAfter = 10 * time.Minute
-
-func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
 // statusError is an answer that is not the gateway's: a proxy's, or of something else on that path.

@@ -44,7 +44,7 @@ func (s *pollServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if err := s.origins.Allow(w, r); err != nil {
-		s.refuse(w, http.StatusForbidden, errorFrame(comm.CodeForbidden, err.Error()))
+		comm.WriteRefusal(w, "", &comm.PeerError{Code: comm.CodeForbidden, Message: err.Error()})
 		return
 	}
 	switch r.Method {

@@ -10,10 +10,11 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/retryafter"
 )
 
 // maxHint is the longest wait that a server's retry line or Retry-After can impose, so that one bad
@@ -222,26 +223,11 @@ func (r *run) check(res *http.Response) error {
 		return finalError{nil}
 	}
 	start, _ := io.ReadAll(io.LimitReader(res.Body, 512))
-	se := &StatusError{Status: res.StatusCode, Body: string(start), RetryAfter: retryAfter(res.Header)}
+	se := &StatusError{Status: res.StatusCode, Body: string(start), RetryAfter: retryafter.Of(res.Header)}
 	if slices.Contains(r.config.retryStatus, res.StatusCode) {
 		return se
 	}
 	return finalError{se}
-}
-
-// retryAfter reads seconds or a date (RFC 9110, 10.2.3).
-func retryAfter(h http.Header) time.Duration {
-	v := h.Get("Retry-After")
-	if v == "" {
-		return 0
-	}
-	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(n) * time.Second
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return max(time.Until(t), 0)
-	}
-	return 0
 }
 
 func (r *run) read(body io.Reader) error {

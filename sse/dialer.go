@@ -13,6 +13,7 @@ import (
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/internal/conf"
+	"github.com/anasamu/comm/internal/retryafter"
 )
 
 // Dialer returns the carrier for a comm.Client: it says hello with a POST to url (http or https), reads
@@ -162,7 +163,7 @@ func checkStream(res *http.Response) error {
 // come again, what an error frame says, or the status alone.
 func refusalOf(res *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-	after := min(retryAfter(res.Header), maxHint)
+	after := min(retryafter.Of(res.Header), maxHint)
 	err := error(&StatusError{Status: res.StatusCode, Body: string(body[:min(len(body), 512)]), RetryAfter: after})
 	text := http.StatusText(res.StatusCode)
 	if f, parseErr := comm.JSON().ParseFrame(body); parseErr == nil && f.Op == comm.OpError {

@@ -33,7 +33,7 @@ func (s *Stream) openHijacked(w http.ResponseWriter, rc *http.ResponseController
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	if err != nil {
-		s.out = responseCarrier{w, rc}
+		s.out = &responseCarrier{w: w, rc: rc}
 		return false, err
 	}
 	c := &connCarrier{conn: conn, chunked: r.ProtoAtLeast(1, 1)}

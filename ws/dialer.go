@@ -5,11 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/anasamu/comm"
+	"github.com/anasamu/comm/internal/retryafter"
 )
 
 // Dialer returns the carrier for a comm.Client: it dials url (ws or wss) with the subprotocol
@@ -46,20 +45,25 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 }
 
 // dialReason says what a refused handshake means. Only the gateway's own refusal is final: a proxy in
-// between may well let another carrier pass.
+// between may well let another carrier pass. A limit is passed on with its text, and with when to come again.
 func dialReason(err error, resp *http.Response) error {
 	if resp == nil {
 		return err
 	}
+	body, _ := io.ReadAll(resp.Body) // at hand
+	f, perr := comm.JSON().ParseFrame(body)
+	ours := perr == nil && f.Op == comm.OpError
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		body, _ := io.ReadAll(resp.Body) // at hand
-		if f, perr := comm.JSON().ParseFrame(body); perr == nil && f.Op == comm.OpError {
+		if ours {
 			return comm.CloseReason{Kind: comm.ReasonUnauthorized, Text: f.Text, Err: err}
 		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return &comm.LimitError{Limit: "the server refuses connections", Retry: time.Duration(max(seconds, 0)) * time.Second}
+		limit := &comm.LimitError{Limit: "the server refuses connections", Retry: min(retryafter.Of(resp.Header), retryafter.Most)}
+		if ours {
+			limit.Limit = f.Text
+		}
+		return limit
 	}
 	return err
 }

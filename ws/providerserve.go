@@ -172,10 +172,24 @@ func (a *admission) refuse(err error) {
 		reason.Kind = comm.ReasonProtocol
 	}
 	deadline := time.Now().Add(refuseTime)
-	if b, err := comm.JSON().AppendFrame(nil, comm.RefusalFrame(a.hs.ID, err)); err == nil {
-		_, _ = a.conn.WriteFrames([][]byte{Encoding{}.AppendFrame(nil, Text, b)}, deadline)
+	last := [][]byte{}
+	for _, f := range refusal(a.hs.ID, err, reason) {
+		if b, err := comm.JSON().AppendFrame(nil, f); err == nil {
+			last = append(last, Encoding{}.AppendFrame(nil, Text, b))
+		}
 	}
+	_, _ = a.conn.WriteFrames(last, deadline)
 	closeConn(a.conn, reason, deadline)
+}
+
+// refusal is what a client is told that was not admitted: the error, and when to come again, which a close code and its
+// text cannot say.
+func refusal(id string, err error, reason comm.CloseReason) []*comm.Frame {
+	frames := []*comm.Frame{comm.RefusalFrame(id, err)}
+	if reason.After > 0 {
+		frames = append(frames, reason.Frame())
+	}
+	return frames
 }
 
 // refuseTime bounds the goodbye to a client that was not admitted.

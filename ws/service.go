@@ -22,9 +22,9 @@ type service struct {
 // errStopping refuses a handshake that the end of its service has overtaken.
 var errStopping = &comm.LimitError{Limit: "connections while stopping", Retry: time.Second}
 
-// enter takes a place for a connection, unless the service ends.
+// enter takes a place for a connection, unless the service ends or the gateway drains.
 func (s *service) enter() error {
-	if s.places.Enter(0) != nil {
+	if m := s.host.Manager(); m != nil && m.Leaving() || s.places.Enter(0) != nil {
 		return errStopping
 	}
 	return nil

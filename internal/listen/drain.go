@@ -50,7 +50,9 @@ func announce(h http.Header) { h.Set("Connection", "close") }
 // No request that a client could send before it learned of the drain is lost. HTTP/2 names
 // the last request it takes in GOAWAY (RFC 9113, section 6.8), and clients repeat later
 // ones elsewhere. On HTTP/1.x a connection is kept until it has carried a response with
-// "Connection: close", or no request has come for DrainIdle: what then remains is the race
+// "Connection: close", or no request has come for DrainIdle, be it before the drain or in it: one
+// that was idle so long already ends at once, for it is no likelier to be used in the next
+// moment than it would be after a wait. What then remains is the race
 // that RFC 9112, section 9.5, leaves open, of a request sent in the very round trip in which
 // an idle connection is closed. net/http's own Shutdown closes idle connections at once
 // and drops requests that it reads after it began, so it only comes when HTTP/1.x is done.
@@ -96,14 +98,13 @@ func (s *Server) await(ctx context.Context, left func() int) error {
 // in the meantime, the request wins.
 func (s *Server) sweep(now time.Time) (left int) {
 	left = s.gate.len()
-	started := s.draining.Load()
 	s.conns.all(func(info *connInfo) {
 		if info.major.Load() == 2 {
 			return
 		}
 		left++
 		since := info.waiting.Load()
-		if since != 0 && now.Sub(time.Unix(0, max(since, started))) >= s.cfg.DrainIdle {
+		if since != 0 && now.Sub(time.Unix(0, since)) >= s.cfg.DrainIdle {
 			info.conn.SetReadDeadline(past)
 		}
 	})

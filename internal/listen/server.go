@@ -78,8 +78,8 @@ type Config struct {
 	// (RFC 5482), where the system can do that. Zero means the system's own, about a quarter of an hour.
 	UserTimeout time.Duration
 
-	// DrainIdle is how long a drain keeps serving an HTTP/1.x connection on which no request
-	// arrives, 2 s by default. Without such connections a drain does not wait.
+	// DrainIdle is how long an HTTP/1.x connection must have been without a request for a drain to end
+	// it, 2 s by default. One that has been already ends at once, and without any a drain does not wait.
 	DrainIdle time.Duration
 	// Logger gets the server's and net/http's messages. Nil means slog.Default.
 	Logger *slog.Logger
