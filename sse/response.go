@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -14,15 +12,12 @@ import (
 type responseCarrier struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
-
-	mu   sync.Mutex
-	over bool // guarded by mu: the handler may have returned, and the response be no more
 }
 
 // openResponse sends the headers at once: a client waits for them before it reports the stream open,
 // and the first event may be far away.
 func (s *Stream) openResponse(w http.ResponseWriter, rc *http.ResponseController, first []byte) error {
-	s.out = &responseCarrier{w: w, rc: rc}
+	s.out = responseCarrier{w, rc}
 	// The server's read timeout would end the stream: it is absolute and covers the watch for the
 	// client's departure too. Without support for it there is nothing to lift.
 	_ = rc.SetReadDeadline(time.Time{})
@@ -65,7 +60,7 @@ func unsupported(w http.ResponseWriter, what string, err error) error {
 	return fmt.Errorf("%w: %T offers no %s; does a middleware's wrapper lack Unwrap?", ErrUnsupported, w, what)
 }
 
-func (c *responseCarrier) write(frame []byte) (int, error) {
+func (c responseCarrier) write(frame []byte) (int, error) {
 	if len(frame) > headRoom {
 		if _, err := c.w.Write(frame[headRoom:]); err != nil {
 			return 0, err
@@ -77,22 +72,9 @@ func (c *responseCarrier) write(frame []byte) (int, error) {
 	return len(frame) - headRoom, nil
 }
 
-// setDeadline does nothing once the response is over: on HTTP/2 net/http panics where its handler has returned, and
-// whoever cuts a write does not hold the turn, so that the handler may return meanwhile.
-func (c *responseCarrier) setDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return net.ErrClosed
-	}
-	return c.rc.SetWriteDeadline(t)
-}
+func (c responseCarrier) setDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
 
-func (c *responseCarrier) clearDeadline() { _ = c.setDeadline(time.Time{}) }
+func (c responseCarrier) clearDeadline() { _ = c.rc.SetWriteDeadline(time.Time{}) }
 
-// finish leaves the end of the response to the handler, which may return from now on.
-func (c *responseCarrier) finish(bool, time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.over = true
-}
+// finish has nothing to do: the response ends when the handler returns.
+func (c responseCarrier) finish(bool, time.Time) {}
