@@ -359,7 +359,7 @@ func (c *Conn) enterAll(hs *Handshake, a Admission) {
 func (c *Conn) enterStanding(pos Position) {
 	c.enter(targetAll, "all", joinRequest{position: pos})
 	if c.user != "" {
-		c.enter(targetUser, kindPrefix[targetUser]+c.user, joinRequest{position: pos})
+		c.enter(targetUser, c.Address(), joinRequest{position: pos})
 	}
 }
 

@@ -2,6 +2,7 @@ package comm
 
 import (
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -47,7 +48,7 @@ func (c *Conn) joinQuietly(r joinRequest) error {
 }
 
 // enter makes the connection a member of a topic. If it is one already, a client's request is
-// answered by its place as it is.
+// answered by its place as it is. It keeps no key that it is given, so that the caller's needs no memory.
 func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	c.joins.mu.Lock()
 	defer c.joins.mu.Unlock()
@@ -70,7 +71,10 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	pos, resume := r.position.Get(key)
 	m := &member{conn: c, byClient: r.byClient}
 	for {
-		t := c.manager.topic(kind, key)
+		t := c.manager.dir.find(key)
+		if t == nil {
+			t = c.openTopic(kind, r.group)
+		}
 		if t.add(m, r.id, pos, resume, c.session.start(key, pos)) {
 			break
 		}
@@ -86,9 +90,20 @@ func (c *Conn) enter(kind targetKind, key string, r joinRequest) error {
 	return nil
 }
 
+// openTopic returns the topic of a kind that the connection enters.
+func (c *Conn) openTopic(kind targetKind, group string) *topic {
+	switch kind {
+	case targetGroup:
+		return c.manager.topic(kind, kindPrefix[kind]+group)
+	case targetUser:
+		return c.manager.topic(kind, c.Address())
+	}
+	return c.manager.topic(kind, "all")
+}
+
 // positionLength is the longest text form of a place in a log.
 func (c *Conn) positionLength(key string) int32 {
-	return int32(LogPosition{Log: key, Epoch: c.manager.node + ".zzzzzzzz"}.length())
+	return int32(placeLength(key, len(c.manager.node)+len(".zzzzzzzz")))
 }
 
 // maxAgain is how many joins of one member may wait for their answer while it is replayed.
@@ -128,7 +143,7 @@ func (c *Conn) leave(group, id string) error {
 	}
 	key := kindPrefix[targetGroup] + group
 	if !c.exit(key, id) && id != "" {
-		c.control(&Frame{Op: OpLeft, ID: id, Group: group, Log: LogPosition{Log: key}})
+		c.control(&Frame{Op: OpLeft, ID: id, Group: group, Log: LogPosition{Log: strings.Clone(key)}})
 	}
 	c.announce()
 	return nil

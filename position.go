@@ -1,9 +1,9 @@
 package comm
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -108,10 +108,13 @@ func (l LogPosition) Append(dst []byte) []byte {
 func (l LogPosition) String() string { return string(l.Append(nil)) }
 
 // length is the longest the entry can get while its offset grows.
-func (l LogPosition) length() int {
-	n := len(l.Epoch) + 2 + 20 + 1
-	for i := range len(l.Log) {
-		if plainLogByte(l.Log[i]) {
+func (l LogPosition) length() int { return placeLength(l.Log, len(l.Epoch)) }
+
+// placeLength is the length for an epoch of so many bytes.
+func placeLength(log string, epoch int) int {
+	n := epoch + 2 + 20 + 1
+	for i := range len(log) {
+		if plainLogByte(log[i]) {
 			n++
 		} else {
 			n += 3
@@ -191,9 +194,8 @@ func (p *Position) Observe(f *Frame) bool {
 }
 
 func (p Position) find(log string) (int, bool) {
-	return slices.BinarySearchFunc(p.logs, log, func(l LogPosition, log string) int {
-		return cmp.Compare(l.Log, log)
-	})
+	i := sort.Search(len(p.logs), func(i int) bool { return p.logs[i].Log >= log }) // with BinarySearchFunc every log that is looked for takes memory
+	return i, i < len(p.logs) && p.logs[i].Log == log
 }
 
 func plainLogByte(c byte) bool {
