@@ -155,11 +155,12 @@ func (c *Conn) shelve() {
 func (c *Conn) filled(err error) (int, error) {
 	in := &c.in
 	b, n, err := c.raw.result(err)
+	if err == nil && (b == nil || len(in.stash) > 0) {
+		b = c.joined(b, n)
+	}
+	c.raw.release()
 	if err != nil {
 		return 0, err
-	}
-	if b == nil || len(in.stash) > 0 {
-		b = c.joined(b, n)
 	}
 	in.buf, in.r, in.w = b, 0, len(b.b)
 	return n, nil
@@ -177,8 +178,8 @@ func (c *Conn) joined(b *buffer, n int) *buffer {
 		putBuffer(b)
 		return whole
 	}
-	whole.b = append(whole.b, c.raw.first[:n]...)
-	if n == len(c.raw.first) {
+	whole.b = append(whole.b, c.raw.in.first[:n]...)
+	if n == len(c.raw.in.first) {
 		whole.b = whole.b[:len(whole.b)+c.raw.more(whole.b[len(whole.b):cap(whole.b)])]
 	}
 	return whole

@@ -4,34 +4,43 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 )
 
 // errAgain asks to read again: a signal came in between.
 var errAgain = errors.New("ws: read interrupted")
 
 // rawIO reads and writes a socket without going through a buffer of the
-// connection's own: while a read waits, no buffer is held. The callback does
-// one system call and returns; parsing, locks, user code and above all Close
-// stay out of it, for Close waits for the callback to end. One reader and one
-// writer may use a rawIO at the same time.
+// connection's own: while a read waits, no buffer is held, and while nothing
+// is under way, nothing but this. The callback does one system call and
+// returns; parsing, locks, user code and above all Close stay out of it, for
+// Close waits for the callback to end. One reader and one writer may use a
+// rawIO at the same time.
 type rawIO struct {
-	sys     rawConn
-	readFn  func(fd uintptr) bool // stored once: a method value costs an allocation
-	writeFn func(fd uintptr) bool
-
-	in struct {
-		dst  []byte  // where to read to, and what was read; nil for a pooled buffer
-		buf  *buffer // the pooled one
-		err  errno   // EAGAIN: interrupted
-		size int32   // of the pooled buffer
-		once bool    // do not wait
-	}
-	out struct {
-		src []byte // what is left to write
-		err errno
-	}
-	first [16]byte // what a read that waits on a small stack brings
+	sys rawConn
+	in  *rawRead // the reader's, from prepare to release
 }
+
+// rawRead is a read under way.
+type rawRead struct {
+	fn    func(fd uintptr) bool // attempt, stored once: a method value costs an allocation
+	dst   []byte                // where to read to, and what was read; nil for a pooled buffer
+	buf   *buffer               // the pooled one
+	err   errno                 // EAGAIN: interrupted
+	size  int32                 // of the pooled buffer
+	once  bool                  // do not wait
+	first [16]byte              // what a read that waits on a small stack brings
+}
+
+// rawWrite is a write under way.
+type rawWrite struct {
+	fn  func(fd uintptr) bool // attempt
+	src []byte                // what is left to write
+	err errno
+}
+
+// rawReads and rawWrites make them where there is a direct path.
+var rawReads, rawWrites sync.Pool
 
 // rawConn is the part of syscall.RawConn used here.
 type rawConn interface {
@@ -43,16 +52,28 @@ type rawConn interface {
 // prepare sets where the next wait reads to: into p, or into a pooled buffer
 // of size bytes, borrowed when bytes are there.
 func (r *rawIO) prepare(p []byte, size int) {
+	if r.in == nil {
+		r.in = rawReads.Get().(*rawRead)
+	}
 	r.in.dst, r.in.size = p, int32(size)
 	r.in.err, r.in.buf = 0, nil
 }
 
+// release ends what prepare began, once its result has been taken over.
+func (r *rawIO) release() {
+	rawReads.Put(r.in)
+	r.in = nil
+}
+
 // prepareSmall is prepare for a wait that needs little stack: not even the
 // pool is called from its callback.
-func (r *rawIO) prepareSmall() { r.prepare(r.first[:], 0) }
+func (r *rawIO) prepareSmall() {
+	r.prepare(nil, 0)
+	r.in.dst = r.in.first[:]
+}
 
 // wait waits for bytes and reads them.
-func (r *rawIO) wait() error { return r.sys.Read(r.readFn) }
+func (r *rawIO) wait() error { return r.sys.Read(r.in.fn) }
 
 // result is what wait, whose error is given, has brought: a number of bytes,
 // in a pooled buffer if there was no other place for them.
@@ -83,7 +104,7 @@ func (r *rawIO) look(size int) error {
 
 func (r *rawIO) readNow() error {
 	r.in.once = true
-	err := r.sys.Read(r.readFn)
+	err := r.sys.Read(r.in.fn)
 	r.in.once = false
 	return err
 }
@@ -101,18 +122,19 @@ func (r *rawIO) more(p []byte) int {
 // try writes what the socket takes without waiting. It may be less than p
 // without an error.
 func (r *rawIO) try(p []byte) (int, error) {
-	r.out.src, r.out.err = p, 0
-	err := r.sys.Write(r.writeFn)
-	n := len(p) - len(r.out.src)
-	r.out.src = nil
-	if err != nil {
-		if timeout(err) { // a deadline left from before; the caller sets a new one
-			return 0, nil
-		}
+	w := rawWrites.Get().(*rawWrite)
+	w.src, w.err = p, 0
+	err := r.sys.Write(w.fn)
+	n, failed := len(p)-len(w.src), w.err
+	w.src = nil
+	rawWrites.Put(w)
+	switch {
+	case timeout(err): // a deadline left from before; the caller sets a new one
+		return 0, nil
+	case err != nil:
 		return 0, err
-	}
-	if r.out.err != 0 {
-		return n, os.NewSyscallError("write", r.out.err)
+	case failed != 0:
+		return n, os.NewSyscallError("write", failed)
 	}
 	return n, nil
 }

@@ -43,9 +43,20 @@ func newRawIO(c any) *rawIO {
 	if sys == nil {
 		return nil
 	}
-	r := &rawIO{sys: sys}
-	r.readFn, r.writeFn = r.readOnce, r.writeOnce
-	return r
+	return &rawIO{sys: sys}
+}
+
+func init() {
+	rawReads.New = func() any {
+		r := new(rawRead)
+		r.fn = r.attempt
+		return r
+	}
+	rawWrites.New = func() any {
+		w := new(rawWrite)
+		w.fn = w.attempt
+		return w
+	}
 }
 
 // socketOf returns c's socket, nil if c is none.
@@ -83,56 +94,56 @@ func socketUnderTLS(c any) park.Control {
 	return nil
 }
 
-// readOnce is one attempt to read; false waits until the socket is readable.
-func (r *rawIO) readOnce(fd uintptr) bool {
-	if r.in.dst == nil {
+// attempt is one call of read; false waits until the socket is readable.
+func (r *rawRead) attempt(fd uintptr) bool {
+	if r.dst == nil {
 		return r.readPooled(int(fd))
 	}
-	n, err := syscall.Read(int(fd), r.in.dst)
+	n, err := syscall.Read(int(fd), r.dst)
 	if err != nil {
 		return r.readFailed(err)
 	}
-	r.in.dst = r.in.dst[:n]
+	r.dst = r.dst[:n]
 	return true
 }
 
-func (r *rawIO) readPooled(fd int) bool {
-	buf := getBuffer(int(r.in.size))
+func (r *rawRead) readPooled(fd int) bool {
+	buf := getBuffer(int(r.size))
 	n, err := syscall.Read(fd, buf.b[:cap(buf.b)])
 	if err != nil || n == 0 {
 		putBuffer(buf)
 		return err == nil || r.readFailed(err)
 	}
 	buf.b = buf.b[:n]
-	r.in.buf = buf
+	r.buf = buf
 	return true
 }
 
 // readFailed reports whether err is for the caller. An interrupted call is
 // only waited on again if the socket has nothing, and it may have something.
-func (r *rawIO) readFailed(err error) bool {
-	if err == syscall.EAGAIN && !r.in.once {
+func (r *rawRead) readFailed(err error) bool {
+	if err == syscall.EAGAIN && !r.once {
 		return false
 	}
-	r.in.err = syscall.EAGAIN
+	r.err = syscall.EAGAIN
 	if err != syscall.EINTR && err != syscall.EAGAIN {
-		r.in.err = errnoOf(err)
+		r.err = errnoOf(err)
 	}
 	return true
 }
 
-// writeOnce writes what goes without waiting, so it is always done.
-func (r *rawIO) writeOnce(fd uintptr) bool {
-	for len(r.out.src) > 0 {
-		n, err := syscall.Write(int(fd), r.out.src[:min(len(r.out.src), maxWrite)])
+// attempt writes what goes without waiting, so it is always done.
+func (w *rawWrite) attempt(fd uintptr) bool {
+	for len(w.src) > 0 {
+		n, err := syscall.Write(int(fd), w.src[:min(len(w.src), maxWrite)])
 		switch err {
 		case nil:
-			r.out.src = r.out.src[n:]
+			w.src = w.src[n:]
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return true
 		default:
-			r.out.err = errnoOf(err)
+			w.err = errnoOf(err)
 			return true
 		}
 	}

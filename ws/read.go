@@ -174,6 +174,7 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, error) {
 		}
 		c.raw.prepare(free, 0)
 		_, n, err = c.raw.result(c.raw.wait())
+		c.raw.release()
 		return n, err
 	})
 	dst = dst[:len(dst)+n]

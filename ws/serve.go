@@ -39,7 +39,7 @@ func (c *Conn) Serve(ctx context.Context, f func(t Type, p []byte) error) error 
 			return s.err
 		}
 		if c.raw != nil { // called from here, to park as high on the stack as can be
-			s.waitErr = c.raw.sys.Read(c.raw.readFn)
+			s.waitErr = c.raw.wait()
 		} else {
 			s.n, s.waitErr = c.fillOnce()
 		}

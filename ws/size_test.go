@@ -12,7 +12,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		size, most uintptr
 	}{
 		{"Conn", unsafe.Sizeof(Conn{}), 448},
-		{"rawIO", unsafe.Sizeof(rawIO{}), 128},
+		{"rawIO", unsafe.Sizeof(rawIO{}), 24},
 		{"blocking", unsafe.Sizeof(blocking{}), 144},
 		{"started", unsafe.Sizeof(started{}), 192},
 	} {
