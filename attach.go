@@ -305,6 +305,9 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 		c.out.direct = dw.WritesDirectly()
 	}
 	_, c.out.forgets = t.(Forgetter)
+	if mt, ok := t.(Metered); ok {
+		c.out.metered = mt.Metered()
+	}
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true
 	} else {

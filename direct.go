@@ -105,7 +105,9 @@ func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 			p.writeLater(c)
 		default:
 			messages++
-			bytes += int64(a.Bytes)
+			if !c.out.metered {
+				bytes += int64(a.Bytes)
+			}
 			p.wrote(c, a.Bytes)
 		}
 	}
