@@ -67,7 +67,7 @@ func (p *publication) writeDirect() {
 		return
 	}
 	from, to := 0, 0
-	defer func() { p.forsake(p.direct[from:to], p.direct[to:]) }()
+	defer func() { p.salvage(p.direct[from:to], p.direct[to:]) }()
 	for from < len(p.direct) {
 		for to = from + 1; to < len(p.direct) && p.direct[to].provider == p.direct[from].provider; {
 			to++
@@ -78,9 +78,9 @@ func (p *publication) writeDirect() {
 	p.topic.busy.Store(time.Now().UnixNano())
 }
 
-// forsake is for what a transport that panics leaves behind, on the way to whoever recovers in the sender: nobody
+// salvage is for what a transport that panics leaves behind, on the way to whoever recovers in the sender: nobody
 // else would end its connections, or write to those that come after them.
-func (p *publication) forsake(broken, rest []*Conn) {
+func (p *publication) salvage(broken, rest []*Conn) {
 	for _, c := range broken {
 		c.kill(c.writeReason(errWritePanic))
 	}
