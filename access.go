@@ -49,17 +49,26 @@ func (m *Manager) limitAccess(ctx context.Context) (context.Context, context.Can
 // undecidable reports an error that is no decision about the client but a failure of the service. What fails because
 // the client has gone is none.
 func undecidable(ctx context.Context, err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if err == nil || deserted(ctx, err) {
 		return false
 	}
 	code, _ := codeOf(err)
 	return code == CodeInternal || errors.Is(err, context.DeadlineExceeded)
 }
 
-// decided counts what became of a question to the authorizer.
+// deserted reports that something failed because the client has gone.
+func deserted(ctx context.Context, err error) bool {
+	if ctx.Err() == nil {
+		return false
+	}
+	_, ended := errors.AsType[CloseReason](err)
+	return ended || errors.Is(err, context.Canceled)
+}
+
+// decided counts what became of a question to the authorizer, unless nobody waits for it any more.
 func (p *providerCounters) decided(ctx context.Context, err error) {
 	switch {
-	case err == nil:
+	case err == nil || deserted(ctx, err):
 	case undecidable(ctx, err):
 		p.undecided.Add(1)
 	default:

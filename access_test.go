@@ -128,8 +128,46 @@ func TestAuthorizerOfAClientThatHasGone(t *testing.T) {
 		f.host().Detach(c, comm.CloseReason{Kind: comm.ReasonLost})
 		synctest.Wait()
 		same(t, "lines", len(out.with("authorizer failed")), 0)
-		_, failed := decisions(t, m)
-		same(t, "failed", failed, int64(0))
+		denied, failed := decisions(t, m)
+		same(t, "denied and failed", []int64{denied, failed}, []int64{0, 0})
+	})
+}
+
+// Nor is it when the authorizer says so with the cause of its context.
+func TestAuthorizerTellsWhyTheClientHasGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var out logs
+		m, f := gateway(t, out.logger(), comm.WithAuthorizer(func(ctx context.Context, _ *comm.Conn, _ comm.Access) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}))
+		c, _ := f.attach(t, comm.Handshake{})
+		asked(t, f, c)[comm.ActionJoin]()
+		f.host().Detach(c, comm.CloseReason{Kind: comm.ReasonLost})
+		synctest.Wait()
+		same(t, "lines", len(out.with("authorizer failed")), 0)
+		denied, failed := decisions(t, m)
+		same(t, "denied and failed", []int64{denied, failed}, []int64{0, 0})
+	})
+}
+
+// WithHandlerTimeout bounds the authorizer for those that are no connections as for those that are.
+func TestHandlerTimeoutBoundsTheAuthorizerOfCalls(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, f := gateway(t, comm.WithHandlerTimeout(3*time.Second), comm.WithAuthorizer(func(ctx context.Context, _ *comm.Conn, _ comm.Access) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}))
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := f.host().Authorize(ctx, &comm.Handshake{}, comm.Access{Action: comm.ActionInvoke, Method: "/a.B/C"})
+		if !errors.Is(err, comm.ErrHandlerTimeout) {
+			t.Error(err)
+		}
+		same(t, "took", time.Since(start), 3*time.Second)
+		denied, failed := decisions(t, m)
+		same(t, "denied and failed", []int64{denied, failed}, []int64{0, 1})
 	})
 }
 

@@ -292,11 +292,11 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 	c := &Conn{
 		id: id, address: address, provider: p, manager: m, transport: t, session: s, user: a.User,
 		labels: facts.Of(a.Labels), metadata: facts.Of(a.Metadata), remote: hs.RemoteAddr,
-		since: time.Now().UnixNano(), resumed: resumed, inProcess: hs.trusted != nil,
+		since: time.Since(m.began), resumed: resumed, inProcess: hs.trusted != nil,
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background()) // Close ends every connection, and no context above would
 	c.identify(hs.identity)
-	c.stats.lastActivity.Store(c.since)
+	c.stats.lastActivity.Store(c.Since().UnixNano())
 	c.stats.gate = m.limits.messageGate()
 	c.out.q.Limit(&m.queues)
 	c.in.owner, c.in.run = c, c.handle
@@ -305,6 +305,9 @@ func (m *Manager) newConn(p *providerState, t Transport, hs *Handshake, a Admiss
 		c.out.direct = dw.WritesDirectly()
 	}
 	_, c.out.forgets = t.(Forgetter)
+	if mt, ok := t.(Metered); ok {
+		c.out.metered = mt.Metered()
+	}
 	if wt, ok := t.(WaitTeller); ok && wt.TellWaiting(&c.out) {
 		c.out.shared = true
 	} else {

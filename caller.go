@@ -22,6 +22,8 @@ func (m *Manager) authorizeCaller(ctx context.Context, p *providerState, hs *Han
 		return fmt.Errorf("%w: %s %s", ErrForbidden, a.Action, a.Method)
 	}
 	c := p.callers.find(p, hs)
+	ctx, cancel := m.limitAccess(ctx)
+	defer cancel()
 	err := c.authorize(ctx, a)
 	p.logAccess(ctx, c, a, err)
 	return err
@@ -69,7 +71,7 @@ func (s *callers) find(p *providerState, hs *Handshake) *Conn {
 func newCaller(p *providerState, remote net.Addr, id *Identity, labels facts.Facts) *Conn {
 	c := &Conn{
 		id: callerID, provider: p, manager: p.manager, session: noSession, user: id.User,
-		labels: labels, remote: remote, ctx: neverOpen, cancel: func(error) {},
+		labels: labels, remote: remote, since: -1, ctx: neverOpen, cancel: func(error) {},
 	}
 	if !id.Expires.IsZero() || id.Claims != nil {
 		c.identify(id)

@@ -274,8 +274,8 @@ func (c *Client) Welcome() Welcome {
 }
 
 // Send sends a message, waiting for a connection if there is none: until ctx ends, or for the time of
-// WithRequestTimeout where it has no deadline; so also while nobody has called Run. It returns when the carrier has taken it; SendAck waits for the handler. What the server then refuses is told
-// to nobody.
+// WithRequestTimeout where it has no deadline; so also while nobody has called Run. It returns when the carrier has
+// taken it; SendAck waits for the handler. What the server then refuses is told to nobody.
 //
 // Errors: ErrClosed once the client has ended, a *PeerError with too_large for more than Welcome.MaxMessage (over
 // carriers that can know), ErrDisconnected in a handler whose connection is lost, the carrier's, and the context's.
@@ -297,8 +297,9 @@ func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error
 
 // SendAck sends a message and returns when the server's handler has returned: nil, or the *PeerError
 // it was answered with. It takes the options that Send takes; for a message that is lost on an unreliable way it waits
-// until its time is over (WithRequestTimeout, where ctx has no deadline). Errors besides: those of Send, ErrDisconnected when the connection is lost before the answer (whether
-// the message was handled is then not known), and a *LimitError with 1,024 answers pending.
+// until its time is over (WithRequestTimeout, where ctx has no deadline). Errors besides: those of Send,
+// ErrDisconnected when the connection is lost before the answer (whether the message was handled is then not known),
+// and a *LimitError with 1,024 answers pending.
 func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) error {
 	route, err := routeOf(opts)
 	if err != nil {

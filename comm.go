@@ -127,7 +127,7 @@ type Host interface {
 	// upward in separate requests; session must be the connection's secret.
 	Connection(id, session string) (*Conn, error)
 	// Traffic counts bytes that a connection has read and written on the wire; a nil c counts them for the
-	// provider alone.
+	// provider alone, and one whose transport is Metered for itself alone.
 	Traffic(c *Conn, in, out int)
 	// Served counts a call that the provider has answered by itself. ctx is the call's: one that came with an
 	// HTTP request through Route counts as a request already.

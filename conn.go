@@ -41,7 +41,7 @@ type Conn struct {
 	labels    facts.Facts
 	metadata  facts.Facts
 	remote    net.Addr
-	since     int64 // Unix nanoseconds
+	since     time.Duration // of the manager's life; negative if it never was admitted
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	done      lazy.Signal // OnDisconnect has returned
@@ -126,8 +126,13 @@ type bearer struct {
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// Since returns when the connection was admitted.
-func (c *Conn) Since() time.Time { return time.Unix(0, c.since) }
+// Since returns when the connection was admitted; the zero time for one that never was (see Authorizer).
+func (c *Conn) Since() time.Time {
+	if c.since < 0 {
+		return time.Time{}
+	}
+	return c.manager.began.Add(c.since)
+}
 
 // Context lives until the connection ends; its cause is then the CloseReason.
 func (c *Conn) Context() context.Context { return c.ctx }

@@ -1,6 +1,9 @@
 package comm
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // A message to many is written by its sender's goroutine where that is little work, to those to whom nothing else is
 // being written: what must be read of a connection is then in the processor's cache, and a writer would have to read
@@ -63,9 +66,10 @@ func (p *publication) writeDirect() {
 	if len(p.direct) == 0 {
 		return
 	}
-	for from := 0; from < len(p.direct); {
-		to := from + 1
-		for to < len(p.direct) && p.direct[to].provider == p.direct[from].provider {
+	from, to := 0, 0
+	defer func() { p.salvage(p.direct[from:to], p.direct[to:]) }()
+	for from < len(p.direct) {
+		for to = from + 1; to < len(p.direct) && p.direct[to].provider == p.direct[from].provider; {
 			to++
 		}
 		p.writeMany(p.direct[from:to], p.attempts[from:to])
@@ -73,6 +77,20 @@ func (p *publication) writeDirect() {
 	}
 	p.topic.busy.Store(time.Now().UnixNano())
 }
+
+// salvage is for what a transport that panics leaves behind, on the way to whoever recovers in the sender: nobody
+// else would end its connections, or write to those that come after them.
+func (p *publication) salvage(broken, rest []*Conn) {
+	for _, c := range broken {
+		c.kill(c.writeReason(errWritePanic))
+	}
+	for _, c := range rest {
+		p.writeLater(c)
+	}
+}
+
+// errWritePanic is why a connection ended whose transport panicked.
+var errWritePanic = errors.New("comm: the transport panicked")
 
 // writeMany writes to connections of one provider. What is to be noted of each is left for behind: writes that follow
 // one another closely meet fewer goroutines that have gone to sleep meanwhile.
@@ -87,7 +105,9 @@ func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 			p.writeLater(c)
 		default:
 			messages++
-			bytes += int64(a.Bytes)
+			if !c.out.metered {
+				bytes += int64(a.Bytes)
+			}
 			p.wrote(c, a.Bytes)
 		}
 	}

@@ -1,6 +1,7 @@
 package comm_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -122,6 +123,66 @@ func TestSenderMeetsBrokenClient(t *testing.T) {
 			same(t, "messages", len(p.types()), 1)
 		}
 		same(t, "connections", m.ConnectionCount(comm.ToAll()), 2)
+	})
+}
+
+// fragile is one whose transport has a fault.
+type fragile struct{ adjacent }
+
+func (p *fragile) TryWrite(comm.Outbound) (bool, error) { panic("on purpose") }
+
+func (p *fragile) TryWriteMany(comm.Outbound, []comm.Attempt) { panic("on purpose") }
+
+// A transport that panics ends the connections that it was given, and has the panic end in whoever sends. Nobody is
+// left with a writer that is no more: others of the message are sent it.
+func TestSenderMeetsPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sane := &fake{name: "sane"}
+		m, f := gateway(t, comm.WithProvider(sane), comm.WithPresenceGrace(0))
+		bad, good := &fragile{adjacent{trying: trying{peer: newPeer()}}}, &adjacent{trying: trying{peer: newPeer()}}
+		if _, err := f.host().Attach(t.Context(), bad, &comm.Handshake{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sane.host().Attach(t.Context(), good, &comm.Handshake{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		func() {
+			defer func() { same(t, "panic", recover(), any("on purpose")) }()
+			send(t, m, comm.ToAll(), message(t, "a", nil))
+		}()
+		synctest.Wait()
+		if r := bad.closed(); r == nil || r.Kind != comm.ReasonLost {
+			t.Errorf("closed with %v", r)
+		}
+		same(t, "messages of the other", good.types(), []string{"a"})
+		time.Sleep(time.Second)
+		send(t, m, comm.ToAll(), message(t, "b", nil))
+		synctest.Wait()
+		same(t, "messages of the other", good.types(), []string{"a", "b"})
+	})
+}
+
+// So does one that panics when it is answered by a handler.
+func TestAnswerMeetsPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, f := gateway(t)
+		comm.On(m, "ask", func(ctx context.Context, c *comm.Conn, _ *comm.Message) error {
+			_, err := c.Send(ctx, message(t, "a", nil))
+			return err
+		})
+		bad := &fragile{adjacent{trying: trying{peer: newPeer()}}}
+		c, err := f.host().Attach(t.Context(), bad, &comm.Handshake{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		receive(t, f, c, comm.OpMessage, "1", "ask")
+		synctest.Wait()
+		if r := bad.closed(); r == nil || r.Kind != comm.ReasonLost {
+			t.Errorf("closed with %v", r)
+		}
 	})
 }
 

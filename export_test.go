@@ -17,3 +17,25 @@ func SetWriters(m *Manager, n int) {
 	defer m.writers.mu.Unlock()
 	m.writers.most = n
 }
+
+// Replays returns, of each topic, how many members it counts as being replayed, and how many are.
+func Replays(m *Manager) (counted, are map[string]int) {
+	counted, are = make(map[string]int), make(map[string]int)
+	for i := range m.dir.shards {
+		s := &m.dir.shards[i]
+		s.mu.RLock()
+		for key, t := range s.topics {
+			t.mu.Lock()
+			counted[key] = int(t.replays)
+			are[key] = 0
+			for _, seat := range t.members {
+				if seat.m.replaying {
+					are[key]++
+				}
+			}
+			t.mu.Unlock()
+		}
+		s.mu.RUnlock()
+	}
+	return counted, are
+}

@@ -332,6 +332,9 @@ func (h *host) Traffic(c *Conn, in, out int) {
 	if c != nil {
 		addBytes(&c.stats.bytesIn, in)
 		addBytes(&c.stats.bytesOut, out)
+		if c.out.metered {
+			return
+		}
 	}
 	addBytes(&h.p.stats.bytesIn.Int64, in)
 	addBytes(&h.p.stats.bytesOut.Int64, out)

@@ -29,6 +29,7 @@ type Manager struct {
 	settings Settings
 	log      *slog.Logger
 	node     string // this life of the process
+	began    time.Time
 	tls      *tls.Config
 	devcert  *devcert.Certificate
 	memory   *memnet.Network
@@ -76,7 +77,7 @@ func New(opts ...Option) (*Manager, error) {
 		}
 		errs = append(errs, o.applyManager(b))
 	}
-	m := &Manager{cfg: defaultConfig(), memory: new(memnet.Network), fatal: make(chan error, 1), drained: make(chan struct{}), node: newNode()}
+	m := &Manager{cfg: defaultConfig(), memory: new(memnet.Network), fatal: make(chan error, 1), drained: make(chan struct{}), node: newNode(), began: time.Now()}
 	m.log = slog.Default()
 	for _, f := range b.settings { // the logger alone is needed now; the rest goes over the file
 		var probe Config

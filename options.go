@@ -241,7 +241,8 @@ func WithHandlerConcurrency(n int) Option {
 // ErrHandlerTimeout as the cause, a warning is logged, and the client is answered with the code timeout at once: whatever
 // the handler returns later is dropped. A handler that does not look at its context runs on, and still holds up what its
 // client sends behind it. The context then also ends when the handler returns, so what is to go on behind it takes
-// Conn.Context. Where no handler is at work, such as for a join, it bounds the authorizer. The default is 0: no bound.
+// Conn.Context. Where no handler is at work, such as for a join or a call of gRPC, it bounds the authorizer. The default is
+// 0: no bound.
 func WithHandlerTimeout(d time.Duration) Option {
 	return graceful("WithHandlerTimeout", d, func(c *Config) { c.HandlerTimeout = d })
 }

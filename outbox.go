@@ -23,6 +23,7 @@ type outbox struct {
 	tries   bool        // the transport is a TryWriter
 	direct  bool        // it is a DirectWriter
 	forgets bool        // it is a Forgetter
+	metered bool        // it is Metered
 	prompt  atomic.Bool // with tries: what a handler sends now is the answer to all that the client has sent
 	writer  *writer     // which of the manager's is in the transport's Write; its own
 	last    *ending     // with closing: say this and end when empty

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -161,8 +162,14 @@ func (s *sessions) drop(n *session, c *Conn, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.conn == c {
-		n.conn, n.ends = nil, now.Add(s.window).UnixNano()
+		n.conn, n.ends = nil, nanosAfter(now, s.window)
 	}
+}
+
+// nanosAfter is a time in Unix nanoseconds, which end in the year 2262: windows may be longer.
+func nanosAfter(now time.Time, d time.Duration) int64 {
+	ns := now.UnixNano()
+	return ns + min(int64(d), math.MaxInt64-ns)
 }
 
 // revoke makes the session unusable; it stays in the table until its window has passed.

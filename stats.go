@@ -29,6 +29,15 @@ type connCounters struct {
 	messagesOut, bytesOut atomic.Int64
 }
 
+// Metered is a Transport for whose provider Host.Traffic is told the bytes of the network connection below it, with a
+// nil Conn, as of one that carries several clients or other traffic. What is counted for its Conn then counts for that
+// alone.
+type Metered interface {
+	Transport
+	// Metered reports whether it is so. It is called before the first Write.
+	Metered() bool
+}
+
 // ConnStats is what one connection has done.
 type ConnStats struct {
 	MessagesIn, MessagesOut int64

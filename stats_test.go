@@ -410,3 +410,38 @@ func TestObserverSeesEverything(t *testing.T) {
 		})
 	})
 }
+
+// metered is one whose provider counts what the network carries, if it says so.
+type metered struct {
+	adjacent
+	is bool
+}
+
+func (p *metered) Metered() bool { return p.is }
+
+// What is counted below a transport counts for the provider once, whoever writes.
+func TestTrafficOfMeteredTransports(t *testing.T) {
+	for _, is := range []bool{true, false} {
+		t.Run(fmt.Sprint(is), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m, f := gateway(t)
+				c, err := f.host().Attach(t.Context(), &metered{adjacent{trying: trying{peer: newPeer()}}, is}, &comm.Handshake{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				f.host().Traffic(nil, 300, 200)
+				f.host().Traffic(c, 30, 20)
+				send(t, m, comm.ToAll(), message(t, "n", nil)) // one byte, written by its sender
+				own, all := c.Stats(), stats(t, m, "fake")
+				same(t, "of the connection", []int64{own.BytesIn, own.BytesOut}, []int64{30, 21})
+				want := []int64{330, 221}
+				if is {
+					want = []int64{300, 200}
+				}
+				same(t, "of the provider", []int64{all.BytesIn, all.BytesOut}, want)
+			})
+		})
+	}
+}

@@ -145,7 +145,7 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 	m.setReplaying(false)
 	delete(t.again, m)
 	if !tell && t.log != nil {
-		t.keep = time.Now().Add(m.conn.manager.cfg.ResumeWindow).UnixNano()
+		t.keep = nanosAfter(time.Now(), m.conn.manager.cfg.ResumeWindow)
 	}
 	if tell {
 		left := Frame{Op: OpLeft, ID: id, Group: t.group()}

@@ -33,6 +33,12 @@ func (c *Conn) writeNow() {
 
 // tryWrite reports whether a batch of one frame needs no further care.
 func (c *Conn) tryWrite(batch []Outbound) bool {
+	err := errWritePanic // unless it returns; a handler's panic is recovered, and nobody else would end the connection
+	defer func() {
+		if err == errWritePanic {
+			c.kill(c.writeReason(err))
+		}
+	}()
 	ok, err := c.transport.(TryWriter).TryWrite(batch[0])
 	switch {
 	case err != nil:

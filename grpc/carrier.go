@@ -57,7 +57,10 @@ func (c *carrier) open(client commv1.HubServiceClient, subscribe bool, hello *co
 		return c.causeOf(err)
 	}
 	c.out, c.in = s, connected{s}
-	return c.Send(c.ctx, hello)
+	if err := c.Send(c.ctx, hello); err != comm.ErrClosed {
+		return err
+	}
+	return nil // the server has ended the stream before it heard anything: Receive finds why
 }
 
 // subscribe says hello with a request.

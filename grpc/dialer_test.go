@@ -3,6 +3,7 @@ package commgrpc_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -161,6 +162,46 @@ func TestIdle(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
+}
+
+// endedStreams are streams that their server ends before it hears anything.
+type endedStreams struct {
+	grpc.ClientConnInterface
+	err error
+}
+
+func (e endedStreams) NewStream(ctx context.Context, _ *grpc.StreamDesc, _ string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+	return endedStream{ctx: ctx, err: e.err}, nil
+}
+
+type endedStream struct {
+	grpc.ClientStream
+	ctx context.Context
+	err error
+}
+
+func (s endedStream) Context() context.Context { return s.ctx }
+func (endedStream) SendMsg(any) error          { return io.EOF } // as the library says: the status is RecvMsg's
+func (s endedStream) RecvMsg(any) error        { return s.err }
+func (endedStream) CloseSend() error           { return nil }
+
+// TestEndBeforeHello: why a server ends a stream is told, though it did so before the hello was sent.
+func TestEndBeforeHello(t *testing.T) {
+	t.Parallel()
+	s, err := status.New(codes.PermissionDenied, "text").WithDetails(&commv1.Frame{Op: commv1.Op_OP_CLOSING, Code: "kicked"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := commgrpc.Dialer("", commgrpc.WithConn(endedStreams{err: s.Err()}))
+	c, err := comm.NewClient([]comm.Dialer{d}, comm.WithClientLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := c.Run(ctx); comm.ReasonOf(err) != comm.ReasonKicked {
+		t.Errorf("the client ended with %v, want kicked", err)
+	}
 }
 
 // TestStatuses: what a status means to a client. Only the gateway's own word is final.

@@ -49,6 +49,11 @@ func TestHubBesidePages(t *testing.T) {
 	for range 20 {
 		p.expect(commv1.Op_OP_MESSAGE)
 	}
+	eventually(t, "bytes of the provider as of its connection", func() bool {
+		s, err := m.Stats("grpc")
+		own := conn.Stats().BytesOut
+		return err == nil && own > 20*50<<10 && s.BytesOut == own
+	})
 	if err := conn.Kick(t.Context(), "enough"); err != nil {
 		t.Fatal(err)
 	}

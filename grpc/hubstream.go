@@ -50,12 +50,16 @@ type transport struct {
 func newTransport(h *hub, s grpc.ServerStream) *transport {
 	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), turn: newTurn(), over: make(chan struct{})}
 	t.unsent.most = heldByStream
-	if s.Context().Value(http.ServerContextKey) != nil {
+	if !t.Metered() {
 		t.unsent.most = 1 // net/http writes, and holds nothing
 	}
 	t.holders.Store(1)
 	return t
 }
+
+// Metered implements comm.Metered: the bytes of the native transport's connections are counted there, of all that they
+// carry. What net/http carries is not.
+func (t *transport) Metered() bool { return t.stream.Context().Value(http.ServerContextKey) == nil }
 
 // below is the stream without what only gives it types and a context, as each layer is a miss of the cache for every
 // message to many.
@@ -139,14 +143,14 @@ func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
 	if !t.WritesDirectly() || !t.turn.try() {
 		return false, nil
 	}
-	defer t.turn.give()
 	n, err := t.tryAlone(o)
 	t.traffic(0, n)
 	return n > 0, err
 }
 
-// tryAlone sends a frame if there is room for it, and returns its bytes. The turn is taken.
+// tryAlone sends a frame if there is room for it, and returns its bytes. The turn is taken, and given back.
 func (t *transport) tryAlone(o comm.Outbound) (n int, err error) {
+	defer t.turn.give()
 	if t.unsent.full() {
 		return 0, nil
 	}

@@ -21,6 +21,12 @@ var manies = sync.Pool{New: func() any { return new(many) }}
 // TryWriteMany implements comm.DirectWriter.
 func (t *transport) TryWriteMany(o comm.Outbound, all []comm.Attempt) {
 	m := manies.Get().(*many)
+	sent := false
+	defer func() {
+		if !sent { // an interceptor's stream has panicked: who ends the streams needs their turns
+			m.giveUp(all)
+		}
+	}()
 	for i := range all {
 		m.streams = append(m.streams, m.begin(o, &all[i]))
 	}
@@ -29,6 +35,7 @@ func (t *transport) TryWriteMany(o comm.Outbound, all []comm.Attempt) {
 			all[i].Err = s.SendMsg(m.message.ready)
 		}
 	}
+	sent = true
 	for i, s := range m.streams {
 		if s != nil {
 			m.finish(&all[i])
@@ -48,7 +55,6 @@ func (m *many) begin(o comm.Outbound, a *comm.Attempt) grpc.ServerStream {
 	}
 	if t.shut.Load() || t.unsent.full() || !m.fits(o, t) {
 		a.Bytes, a.Err = t.tryAlone(o)
-		t.turn.give()
 		return nil
 	}
 	t.unsent.add(m.message.size)
@@ -72,5 +78,14 @@ func (m *many) finish(a *comm.Attempt) {
 	if a.Err == nil {
 		a.Bytes = m.message.size
 		t.signOfLife()
+	}
+}
+
+// giveUp gives all turns back that have been taken.
+func (m *many) giveUp(all []comm.Attempt) {
+	for i, s := range m.streams {
+		if s != nil {
+			all[i].Transport.(*transport).turn.give()
+		}
 	}
 }

@@ -10,8 +10,9 @@ const (
 	heldByStream = 64 << 10
 	// markEvery is after how many bytes their leaving is noted: a mark costs as much as some messages.
 	markEvery = heldByStream / 2
-	// countedAtMost is how many bytes one message counts for: as good as any number above heldByStream.
-	countedAtMost = 1 << 30
+	// countedAtMost is how many bytes one message counts for: as good as any number above heldByStream, and the sum of
+	// many is still an int32.
+	countedAtMost = 2 * heldByStream
 )
 
 // unsent counts the bytes that gRPC has taken for a stream and not given to its connection, and up to markEvery that

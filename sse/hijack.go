@@ -33,7 +33,7 @@ func (s *Stream) openHijacked(w http.ResponseWriter, rc *http.ResponseController
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	if err != nil {
-		s.out = &responseCarrier{w: w, rc: rc}
+		s.out = responseCarrier{w, rc}
 		return false, err
 	}
 	c := &connCarrier{conn: conn, chunked: r.ProtoAtLeast(1, 1)}
@@ -74,8 +74,7 @@ func (s *Stream) sendHead(c *connCarrier, h http.Header, first []byte) error {
 	}
 	if err != nil {
 		s.cancel(err)
-		s.finished = true
-		c.finish(false, time.Time{})
+		s.finish(false, time.Time{})
 	}
 	return err
 }

@@ -20,7 +20,8 @@ func TestOf(t *testing.T) {
 			"0":                                0,
 			"7":                                7 * time.Second,
 			"2147483647":                       2147483647 * time.Second,
-			"2147483648":                       0, // more than the field can mean
+			"2147483648":                       2147483647 * time.Second, // delay-seconds have no largest value
+			"99999999999999999999":             2147483647 * time.Second,
 			"-1":                               0,
 			"1.5":                              0,
 			"soon":                             0,
