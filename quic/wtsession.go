@@ -187,12 +187,13 @@ func (s *WebTransportSession) ReceiveDatagram(ctx context.Context) ([]byte, erro
 	both, cancel := joined(ctx, s.ctx)
 	defer cancel()
 	b, err := s.control.ReceiveDatagram(both)
-	switch {
-	case err == nil:
+	if err == nil {
 		return b, nil
-	case context.Cause(both) == nil:
-		s.awaitEnd() // the control stream has ended: what it said last, run is about to read
-	case context.Cause(s.ctx) == nil:
+	}
+	if context.Cause(both) == nil {
+		s.awaitEnd(ctx) // the control stream has ended: what it said last, run is about to read
+	}
+	if context.Cause(s.ctx) == nil && context.Cause(ctx) != nil {
 		return nil, context.Cause(ctx)
 	}
 	return nil, s.explain(err)

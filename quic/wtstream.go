@@ -39,7 +39,7 @@ func (s *WebTransportSession) streamError(err error) error {
 		return s.explain(err)
 	}
 	if se.ErrorCode == codeSessionGone {
-		s.awaitEnd()
+		s.awaitEnd(context.Background())
 	}
 	if cause := context.Cause(s.ctx); cause != nil {
 		return cause
@@ -53,11 +53,12 @@ func (s *WebTransportSession) streamError(err error) error {
 
 // awaitEnd waits a little for the session's end, which says why its streams were reset: on another stream,
 // it may come later.
-func (s *WebTransportSession) awaitEnd() {
+func (s *WebTransportSession) awaitEnd(ctx context.Context) {
 	timer := time.NewTimer(wtLinger)
 	defer timer.Stop()
 	select {
 	case <-s.ctx.Done():
+	case <-ctx.Done():
 	case <-timer.C:
 	}
 }
