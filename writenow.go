@@ -33,6 +33,7 @@ func (c *Conn) writeNow() {
 
 // tryWrite reports whether a batch of one frame needs no further care.
 func (c *Conn) tryWrite(batch []Outbound) bool {
+	open := c.manager.taps.open()
 	ok, err := c.transport.(TryWriter).TryWrite(batch[0])
 	switch {
 	case err != nil:
@@ -40,14 +41,14 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 	case !ok:
 		return false
 	default:
-		c.written(batch)
+		c.written(batch, open)
 	}
 	return true
 }
 
 // written takes note of what TryWrite has written, and leaves the rest to a writer.
-func (c *Conn) written(batch []Outbound) {
-	c.left(batch)
+func (c *Conn) written(batch []Outbound, open *[]*Tap) {
+	c.left(batch, open)
 	if !c.out.rest() {
 		c.startWriter()
 	}
