@@ -100,6 +100,7 @@ type Server struct {
 	handler  atomic.Pointer[http.Handler]
 	claimers claimers
 	conns    conns
+	holds    holds
 	counts   counters
 	lastErr  atomic.Pointer[error] // of the accept loop, nil while it works
 	draining atomic.Int64          // Unix nanoseconds of the drain's start, 0 before
@@ -273,14 +274,15 @@ func (s *Server) Serve(l net.Listener) error {
 
 // serveHTTP is the outermost handler.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if info := infoOf(r.Context()); info != nil {
+	info := infoOf(r.Context())
+	if info != nil {
 		info.saw(r.ProtoMajor)
 		if r.TLS == nil {
 			r.TLS = info.tls
 		}
 	}
 	if s.draining.Load() != 0 {
-		announce(w.Header())
+		s.announce(info, w.Header())
 	}
 	(*s.handler.Load()).ServeHTTP(w, r)
 }
