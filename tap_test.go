@@ -93,6 +93,7 @@ func TestTapSeesNothingOfBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, f := gateway(t)
 		c, p := f.attach(t, comm.Handshake{})
+		synctest.Wait() // it is welcomed
 		p.halt()
 		send(t, m, comm.ToConn(c.ID()), message(t, "before", nil))
 		synctest.Wait() // the writer has it, and is stuck
