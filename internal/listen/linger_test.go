@@ -124,7 +124,7 @@ func TestDrainOfAStarvedClient(t *testing.T) {
 func TestDrainOfASlowReader(t *testing.T) {
 	t.Parallel()
 	needsSeconds(t)
-	answer := bytes.Repeat([]byte("answer"), 100<<10)
+	answer := bytes.Repeat([]byte("answer"), 300<<10)
 	release := make(chan struct{})
 	s, addr := serve(t, listen.Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).Flush()
@@ -132,7 +132,7 @@ func TestDrainOfASlowReader(t *testing.T) {
 		w.Write(answer)
 	})})
 	var gate sync.RWMutex
-	resp, err := starving(t, nil, &gate, 64<<10).Get("http://" + addr)
+	resp, err := starving(t, nil, &gate, 32<<10).Get("http://" + addr)
 	if err != nil {
 		t.Fatal(err)
 	}
