@@ -62,8 +62,9 @@ func (s *Server) announce(info *connInfo, h http.Header) {
 // an idle connection is closed. net/http's own Shutdown closes idle connections at once
 // and drops requests that it reads after it began, so it only comes when HTTP/1.x is done.
 //
-// Nor is an answer lost that a client is slow to read. An HTTP/2 connection that has carried a request within 30 s
-// waits for its client to close it, until nothing has come from there for 5 s, or 30 s at most (see holds).
+// Nor is an answer lost that a client is slow to read. An HTTP/2 connection that carried a request in the last 30 s
+// before stays until its client closes it, but no longer than nothing comes from there for 5 s, or DrainIdle if that
+// is more, and 30 s in all (see holds). Beyond that, what the client has not read may be lost.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StartDrain()
 	// Neither HTTP/1.x connections nor ones of unknown protocol may be left for net/http.

@@ -20,7 +20,7 @@ func (s *Server) Held() int {
 }
 
 // ReadOut is what a connection that lingers ends with.
-func ReadOut(c net.Conn) { readOut(c) }
+func ReadOut(c net.Conn) { readOut(c, lingerQuiet) }
 
 // NewPeekConn makes a PeekConn without a server around it.
 func NewPeekConn(c net.Conn, limit int, state *tls.ConnectionState) PeekConn {

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// lingerQuiet is how long a client whose connection lingers may send nothing, and lingerMost how long it may
-	// have in all. One that has had no request for lingerMost before the drain has nothing left to read.
+	// lingerQuiet is how long, at least, a client whose connection lingers may send nothing, and lingerMost how
+	// long it may have in all. What had no request for lingerMost before the drain has nothing left to be read.
 	lingerQuiet = 5 * time.Second
 	lingerMost  = 30 * time.Second
 	// maxHeld bounds the file descriptors that a drain takes for itself. Connections beyond it do not linger.
@@ -96,26 +96,23 @@ func (s *Server) linger(info *connInfo) {
 	if c == nil {
 		return
 	}
-	readOut(c)
+	readOut(c, max(lingerQuiet, s.cfg.DrainIdle))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.m, info)
 	c.Close()
 }
 
-// readOut closes the sending side and reads until the client closes its own, or takes too long over it.
-func readOut(c net.Conn) {
+// readOut closes the sending side and reads until the client closes its own, sends nothing for as long as quiet, or
+// takes too long over it.
+func readOut(c net.Conn, quiet time.Duration) {
 	w, ok := c.(interface{ CloseWrite() error })
 	if !ok || w.CloseWrite() != nil {
 		return
 	}
-	end := time.Now().Add(lingerMost)
-	for buf := make([]byte, 512); ; {
-		quiet := time.Now().Add(lingerQuiet)
-		if quiet.After(end) {
-			quiet = end
-		}
-		c.SetReadDeadline(quiet)
+	buf := make([]byte, 512)
+	for end := time.Now().Add(max(lingerMost, quiet)); ; {
+		c.SetReadDeadline(time.Now().Add(min(quiet, time.Until(end))))
 		if _, err := c.Read(buf); err != nil {
 			return
 		}

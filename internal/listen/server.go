@@ -79,7 +79,8 @@ type Config struct {
 	UserTimeout time.Duration
 
 	// DrainIdle is how long an HTTP/1.x connection must have been without a request for a drain to end
-	// it, 2 s by default. One that has been already ends at once, and without any a drain does not wait.
+	// it, 2 s by default. One that has been already ends at once, and without any a drain does not wait. HTTP/2
+	// clients that are slow to read their last answers are given as long without a sign of life, 5 s at least.
 	DrainIdle time.Duration
 	// Logger gets the server's and net/http's messages. Nil means slog.Default.
 	Logger *slog.Logger
