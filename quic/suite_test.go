@@ -16,7 +16,7 @@ var small = commquic.WithFlowControl(16<<10, 64<<10)
 
 // goneAfter is how soon a dial gives up where nobody answers, which rows about a stopped server wait for. With the
 // race detector and all rows at once on a busy machine, a server that is there may take seconds.
-const goneAfter = 10 * time.Second
+const goneAfter = 6 * time.Second
 
 var gone = commquic.WithHandshakeTimeout(goneAfter)
 
