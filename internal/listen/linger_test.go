@@ -74,7 +74,7 @@ func TestDrainOfAStarvedClient(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			x := &crossing{release: make(chan struct{})}
-			cfg, conf, scheme := listen.Config{Handler: x}, (*tls.Config)(nil), "http://"
+			cfg, conf, scheme := patient(x), (*tls.Config)(nil), "http://"
 			if tc.tls {
 				cfg.TLS, conf, scheme = serverConf, clientConf, "https://"
 			}
