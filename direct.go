@@ -95,6 +95,7 @@ var errWritePanic = errors.New("comm: the transport panicked")
 // writeMany writes to connections of one provider. What is to be noted of each is left for behind: writes that follow
 // one another closely meet fewer goroutines that have gone to sleep meanwhile.
 func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
+	open := p.manager.taps.open()
 	attempts[0].Transport.(DirectWriter).TryWriteMany(Outbound{p.e}, attempts)
 	var messages, bytes int64
 	for i, c := range list {
@@ -108,7 +109,7 @@ func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 			if !c.out.metered {
 				bytes += int64(a.Bytes)
 			}
-			p.wrote(c, a.Bytes)
+			p.wrote(c, a.Bytes, open)
 		}
 	}
 	stats := &list[0].provider.stats
@@ -117,10 +118,10 @@ func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 }
 
 // wrote takes note of what c has been sent, and leaves the rest to a writer.
-func (p *publication) wrote(c *Conn, bytes int) {
+func (p *publication) wrote(c *Conn, bytes int, open *[]*Tap) {
 	c.stats.messagesOut.Add(1)
 	c.stats.bytesOut.Add(int64(bytes))
-	c.tapOut([]Outbound{{p.e}})
+	c.tapOut([]Outbound{{p.e}}, open)
 	if !c.out.rest() {
 		c.startWriter()
 	}

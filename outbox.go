@@ -413,8 +413,9 @@ func (o *outbox) endReplay(m *member) {
 // writeAll writes the whole batch.
 func (c *Conn) writeAll(batch []Outbound) error {
 	for len(batch) > 0 {
+		open := c.manager.taps.open()
 		n, err := c.transport.Write(batch, time.Now().Add(c.manager.settings.WriteTimeout))
-		c.left(batch[:n])
+		c.left(batch[:n], open)
 		if err != nil {
 			return err
 		}
@@ -426,10 +427,10 @@ func (c *Conn) writeAll(batch []Outbound) error {
 	return nil
 }
 
-// left takes note of what has been written.
-func (c *Conn) left(batch []Outbound) {
+// left takes note of what has been written, which taps see that were open before.
+func (c *Conn) left(batch []Outbound, open *[]*Tap) {
 	c.countOut(batch)
-	if !c.tapOut(batch) {
+	if !c.tapOut(batch, open) {
 		reuse(batch)
 	}
 }

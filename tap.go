@@ -49,7 +49,8 @@ type taps struct {
 }
 
 // Tap opens a tap that holds at most buffer events for its reader; it ends with ctx, Close or the
-// drain. While no tap is open, frames cost one atomic load for it.
+// drain. It sees what is received from now on, and what is sent that was not being written yet. While no tap
+// is open, frames cost one atomic load for it.
 //
 // Errors: ErrTarget for a filter that names nothing, *OptionError for a buffer outside of 1 to 4096,
 // *LimitError with eight taps open, ErrClosed.
@@ -81,7 +82,7 @@ func (t *Tap) endWith(user, manager context.Context) {
 	}
 }
 
-// Events is closed when the tap has ended.
+// Events is closed when the tap has ended; what it still holds then can be read.
 func (t *Tap) Events() <-chan TapEvent { return t.events }
 
 // Dropped returns how many events found no room.
@@ -141,20 +142,23 @@ func (s *taps) end() {
 	}
 }
 
+// open returns the taps, nil for none. A frame to a client is told to those that were open before it was
+// written: who opens one later would otherwise see what the client has had already, or not, by chance.
+func (s *taps) open() *[]*Tap { return s.list.Load() }
+
 // tapIn and tapOut are called on the hot paths. tapOut reports whether somebody may keep what it was given.
 func (c *Conn) tapIn(f *Frame) {
-	if list := c.manager.taps.list.Load(); list != nil {
-		c.tap(*list, f, true)
+	if open := c.manager.taps.open(); open != nil {
+		c.tap(*open, f, true)
 	}
 }
 
-func (c *Conn) tapOut(batch []Outbound) (seen bool) {
-	list := c.manager.taps.list.Load()
-	if list == nil {
+func (c *Conn) tapOut(batch []Outbound, open *[]*Tap) (seen bool) {
+	if open == nil {
 		return false
 	}
 	for _, o := range batch {
-		c.tap(*list, &o.e.frame, false)
+		c.tap(*open, &o.e.frame, false)
 	}
 	return true
 }

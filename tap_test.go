@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/anasamu/comm"
 	"github.com/anasamu/comm/commtest"
@@ -82,9 +83,38 @@ func TestTap(t *testing.T) {
 	}
 	all.Close()
 	all.Close()
-	if _, open := <-all.Events(); open {
-		t.Error("events after Close")
+	if e, open := <-all.Events(); open {
+		t.Errorf("an event beside the five, %+v of a frame %v", e, e.Frame.Op)
 	}
+}
+
+// What was under way to a client when the tap was opened, the client may have had before; no tap sees it.
+func TestTapSeesNothingOfBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, f := gateway(t)
+		c, p := f.attach(t, comm.Handshake{})
+		synctest.Wait() // it is welcomed
+		p.halt()
+		send(t, m, comm.ToConn(c.ID()), message(t, "before", nil))
+		synctest.Wait() // the writer has it, and is stuck
+		send(t, m, comm.ToConn(c.ID()), message(t, "waits", nil))
+		tap, err := m.Tap(t.Context(), comm.TapFilter{Conn: c.ID()}, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.resume()
+		send(t, m, comm.ToConn(c.ID()), message(t, "after", nil))
+		synctest.Wait()
+		tap.Close()
+		send(t, m, comm.ToConn(c.ID()), message(t, "closed", nil))
+		synctest.Wait()
+		same(t, "the client got", p.types(), []string{"before", "waits", "after", "closed"})
+		var saw []string
+		for e := range tap.Events() {
+			saw = append(saw, e.Frame.Message.Type())
+		}
+		same(t, "the tap saw", saw, []string{"waits", "after"})
+	})
 }
 
 func TestTapBounds(t *testing.T) {

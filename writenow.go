@@ -39,6 +39,7 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 			c.kill(c.writeReason(err))
 		}
 	}()
+	open := c.manager.taps.open()
 	ok, err := c.transport.(TryWriter).TryWrite(batch[0])
 	switch {
 	case err != nil:
@@ -46,14 +47,14 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 	case !ok:
 		return false
 	default:
-		c.written(batch)
+		c.written(batch, open)
 	}
 	return true
 }
 
 // written takes note of what TryWrite has written, and leaves the rest to a writer.
-func (c *Conn) written(batch []Outbound) {
-	c.left(batch)
+func (c *Conn) written(batch []Outbound, open *[]*Tap) {
+	c.left(batch, open)
 	if !c.out.rest() {
 		c.startWriter()
 	}

@@ -56,6 +56,7 @@ func (s *Server) register(conn, raw net.Conn, state *tls.ConnectionState) *connI
 
 func (s *Server) unregister(info *connInfo) {
 	if _, ok := s.conns.m.LoadAndDelete(info.conn); ok {
+		s.linger(info)
 		s.counts.open.Add(-1)
 	}
 }

@@ -35,13 +35,18 @@ func (s *Server) StartDrain() {
 // whose client has to come once more, because the answer is not all, sets "Connection: keep-alive".
 func AnnounceDrain(ctx context.Context, h http.Header) {
 	if info := infoOf(ctx); info != nil && info.server.draining.Load() != 0 && h.Get("Connection") == "" {
-		announce(h)
+		info.server.announce(info, h)
 	}
 }
 
 // announce is "Connection: close" (RFC 9112, section 9.6), which net/http turns into a
 // GOAWAY on HTTP/2.
-func announce(h http.Header) { h.Set("Connection", "close") }
+func (s *Server) announce(info *connInfo, h http.Header) {
+	if info != nil && info.major.Load() == 2 {
+		s.hold(info)
+	}
+	h.Set("Connection", "close")
+}
 
 // Shutdown drains the server: StartDrain, then wait until every connection has ended. It
 // returns a *BusyError if ctx ends first; Close cuts the rest. Handlers that stream must be
@@ -56,12 +61,17 @@ func announce(h http.Header) { h.Set("Connection", "close") }
 // that RFC 9112, section 9.5, leaves open, of a request sent in the very round trip in which
 // an idle connection is closed. net/http's own Shutdown closes idle connections at once
 // and drops requests that it reads after it began, so it only comes when HTTP/1.x is done.
+//
+// Nor is an answer lost that a client is slow to read. An HTTP/2 connection that carried a request in the last 30 s
+// before stays until its client closes it, but no longer than nothing comes from there for 5 s, or DrainIdle if that
+// is more, and 30 s in all (see holds). Beyond that, what the client has not read may be lost.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StartDrain()
 	// Neither HTTP/1.x connections nor ones of unknown protocol may be left for net/http.
 	if err := s.await(ctx, func() int { return s.sweep(time.Now()) }); err != nil {
 		return err
 	}
+	s.holdAll(time.Now())
 	if err := s.http.Shutdown(ctx); err != nil {
 		return &BusyError{Conns: int(s.counts.open.Load()), Err: err}
 	}
@@ -117,6 +127,7 @@ func (s *Server) Close() error {
 	s.gate.close()
 	s.feed.Close()
 	s.stopAccepting(false)
+	s.holds.close()
 	err := s.http.Close()
 	// net/http misses a connection that it was just taking over.
 	s.conns.all(func(info *connInfo) { info.conn.Close() })

@@ -86,6 +86,14 @@ func (x *crossing) post(c *http.Client, url, text string, h2 bool) (string, erro
 	return string(b), err
 }
 
+// patient is a server's configuration for many clients at once: a starved test machine makes them slow, not idle.
+func patient(h http.Handler) listen.Config {
+	return listen.Config{
+		Handler: h, DrainIdle: time.Minute,
+		HandshakeTimeout: time.Minute, ClaimTimeout: time.Minute, ReadHeaderTimeout: time.Minute,
+	}
+}
+
 // TestDrainLosesNothing has, in its first case, more than 1,000 requests cross the drain on keep-alive
 // HTTP/1.1 and on HTTP/2 connections, and more follow; each one is answered, or refused
 // before it could be sent.
@@ -105,8 +113,7 @@ func TestDrainLosesNothing(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			const h2Conns = 4
 			x := &crossing{release: make(chan struct{})}
-			// Patient, because a starved test machine makes clients slow, not idle.
-			cfg, conf := listen.Config{Handler: x, DrainIdle: time.Minute}, (*tls.Config)(nil)
+			cfg, conf := patient(x), (*tls.Config)(nil)
 			if tc.tls {
 				cfg.TLS, conf = serverConf, clientConf
 			}
@@ -166,7 +173,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	for round := range 5 {
 		x := &crossing{release: make(chan struct{})}
 		close(x.release)
-		s, addr := serve(t, listen.Config{Handler: x, DrainIdle: time.Minute})
+		s, addr := serve(t, patient(x))
 		x.url = "http://" + addr
 		var clients sync.WaitGroup
 		h2 := client(t, true, nil)

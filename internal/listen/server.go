@@ -79,7 +79,8 @@ type Config struct {
 	UserTimeout time.Duration
 
 	// DrainIdle is how long an HTTP/1.x connection must have been without a request for a drain to end
-	// it, 2 s by default. One that has been already ends at once, and without any a drain does not wait.
+	// it, 2 s by default. One that has been already ends at once, and without any a drain does not wait. HTTP/2
+	// clients that are slow to read their last answers are given as long without a sign of life, 5 s at least.
 	DrainIdle time.Duration
 	// Logger gets the server's and net/http's messages. Nil means slog.Default.
 	Logger *slog.Logger
@@ -100,6 +101,7 @@ type Server struct {
 	handler  atomic.Pointer[http.Handler]
 	claimers claimers
 	conns    conns
+	holds    holds
 	counts   counters
 	lastErr  atomic.Pointer[error] // of the accept loop, nil while it works
 	draining atomic.Int64          // Unix nanoseconds of the drain's start, 0 before
@@ -273,14 +275,15 @@ func (s *Server) Serve(l net.Listener) error {
 
 // serveHTTP is the outermost handler.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if info := infoOf(r.Context()); info != nil {
+	info := infoOf(r.Context())
+	if info != nil {
 		info.saw(r.ProtoMajor)
 		if r.TLS == nil {
 			r.TLS = info.tls
 		}
 	}
 	if s.draining.Load() != 0 {
-		announce(w.Header())
+		s.announce(info, w.Header())
 	}
 	(*s.handler.Load()).ServeHTTP(w, r)
 }
