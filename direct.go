@@ -1,9 +1,6 @@
 package comm
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // A message to many is written by its sender's goroutine where that is little work, to those to whom nothing else is
 // being written: what must be read of a connection is then in the processor's cache, and a writer would have to read
@@ -66,10 +63,9 @@ func (p *publication) writeDirect() {
 	if len(p.direct) == 0 {
 		return
 	}
-	from, to := 0, 0
-	defer func() { p.salvage(p.direct[from:to], p.direct[to:]) }()
-	for from < len(p.direct) {
-		for to = from + 1; to < len(p.direct) && p.direct[to].provider == p.direct[from].provider; {
+	for from := 0; from < len(p.direct); {
+		to := from + 1
+		for to < len(p.direct) && p.direct[to].provider == p.direct[from].provider {
 			to++
 		}
 		p.writeMany(p.direct[from:to], p.attempts[from:to])
@@ -78,25 +74,11 @@ func (p *publication) writeDirect() {
 	p.topic.busy.Store(time.Now().UnixNano())
 }
 
-// salvage is for what a transport that panics leaves behind, on the way to whoever recovers in the sender: nobody
-// else would end its connections, or write to those that come after them.
-func (p *publication) salvage(broken, rest []*Conn) {
-	for _, c := range broken {
-		c.kill(c.writeReason(errWritePanic))
-	}
-	for _, c := range rest {
-		p.writeLater(c)
-	}
-}
-
-// errWritePanic is why a connection ended whose transport panicked.
-var errWritePanic = errors.New("comm: the transport panicked")
-
 // writeMany writes to connections of one provider. What is to be noted of each is left for behind: writes that follow
 // one another closely meet fewer goroutines that have gone to sleep meanwhile.
 func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 	open := p.manager.taps.open()
-	attempts[0].Transport.(DirectWriter).TryWriteMany(Outbound{p.e}, attempts)
+	p.tryMany(list, attempts)
 	var messages, bytes int64
 	for i, c := range list {
 		switch a := &attempts[i]; {
@@ -115,6 +97,20 @@ func (p *publication) writeMany(list []*Conn, attempts []Attempt) {
 	stats := &list[0].provider.stats
 	stats.messagesOut.Add(messages)
 	stats.bytesOut.Add(bytes)
+}
+
+// tryMany fails all attempts where a transport panics: which of them have been written to, nobody knows.
+func (p *publication) tryMany(list []*Conn, attempts []Attempt) {
+	var err error
+	defer func() {
+		if err != nil {
+			for i := range attempts {
+				attempts[i].Err = err
+			}
+		}
+	}()
+	defer list[0].recoverWrite(&err)
+	attempts[0].Transport.(DirectWriter).TryWriteMany(Outbound{p.e}, attempts)
 }
 
 // wrote takes note of what c has been sent, and leaves the rest to a writer.

@@ -133,8 +133,8 @@ func (p *fragile) TryWrite(comm.Outbound) (bool, error) { panic("on purpose") }
 
 func (p *fragile) TryWriteMany(comm.Outbound, []comm.Attempt) { panic("on purpose") }
 
-// A transport that panics ends the connections that it was given, and has the panic end in whoever sends. Nobody is
-// left with a writer that is no more: others of the message are sent it.
+// A transport that panics ends the connections that it was given, and neither who sends nor those to whom it sends
+// besides: nobody is left with a writer that is no more.
 func TestSenderMeetsPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sane := &fake{name: "sane"}
@@ -148,10 +148,7 @@ func TestSenderMeetsPanic(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		func() {
-			defer func() { same(t, "panic", recover(), any("on purpose")) }()
-			send(t, m, comm.ToAll(), message(t, "a", nil))
-		}()
+		send(t, m, comm.ToAll(), message(t, "a", nil))
 		synctest.Wait()
 		if r := bad.closed(); r == nil || r.Kind != comm.ReasonLost {
 			t.Errorf("closed with %v", r)
@@ -183,6 +180,31 @@ func TestAnswerMeetsPanic(t *testing.T) {
 		if r := bad.closed(); r == nil || r.Kind != comm.ReasonLost {
 			t.Errorf("closed with %v", r)
 		}
+	})
+}
+
+// broken is one whose writer meets the fault.
+type broken struct{ *peer }
+
+func (p *broken) Write([]comm.Outbound, time.Time) (int, error) { panic("on purpose") }
+
+// So does one that panics in its writer, which goes on with others.
+func TestWriterMeetsPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, f := gateway(t)
+		bad, good := &broken{newPeer()}, newPeer()
+		for _, tr := range []comm.Transport{bad, good} {
+			if _, err := f.host().Attach(t.Context(), tr, &comm.Handshake{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if r := bad.closed(); r == nil || r.Kind != comm.ReasonLost {
+			t.Errorf("closed with %v", r)
+		}
+		send(t, m, comm.ToAll(), message(t, "a", nil))
+		synctest.Wait()
+		same(t, "messages of the other", good.types(), []string{"a"})
 	})
 }
 

@@ -411,7 +411,8 @@ func (o *outbox) endReplay(m *member) {
 }
 
 // writeAll writes the whole batch.
-func (c *Conn) writeAll(batch []Outbound) error {
+func (c *Conn) writeAll(batch []Outbound) (err error) {
+	defer c.recoverWrite(&err)
 	for len(batch) > 0 {
 		open := c.manager.taps.open()
 		n, err := c.transport.Write(batch, time.Now().Add(c.manager.settings.WriteTimeout))
@@ -435,7 +436,19 @@ func (c *Conn) left(batch []Outbound, open *[]*Tap) {
 	}
 }
 
-var errStuck = errors.New("comm: the transport accepted nothing")
+// recoverWrite makes an error of a panic in a transport's write, in which code of the service may run, such as an
+// interceptor: that costs the connection, and neither its writer, which serves others too, nor who sends.
+func (c *Conn) recoverWrite(err *error) {
+	if p := recover(); p != nil {
+		c.manager.logPanic("transport", c, p)
+		*err = errWritePanic
+	}
+}
+
+var (
+	errStuck      = errors.New("comm: the transport accepted nothing")
+	errWritePanic = errors.New("comm: the transport panicked")
+)
 
 func (c *Conn) writeReason(err error) CloseReason {
 	if r, ok := errors.AsType[CloseReason](err); ok {

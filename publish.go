@@ -341,6 +341,7 @@ func (m *Manager) settle(p *publication) {
 	} else {
 		m.writers.submit(p.wake)
 	}
+	p.writeDirect()
 	for _, c := range p.kill {
 		c.countDrops(dropOverflow, 1)
 		c.kill(CloseReason{Kind: ReasonSlow, Text: "the outbound queue is full", Err: ErrSlowConsumer})
@@ -349,7 +350,6 @@ func (m *Manager) settle(p *publication) {
 		p.delivery.Pending.begin()
 	}
 	m.stats.sends.Add(1)
-	p.writeDirect() // last, for a transport may panic
 }
 
 func (p *publication) free() {

@@ -33,15 +33,8 @@ func (c *Conn) writeNow() {
 
 // tryWrite reports whether a batch of one frame needs no further care.
 func (c *Conn) tryWrite(batch []Outbound) bool {
-	err := errWritePanic // unless it returns; a handler's panic is recovered, and nobody else would end the connection
-	defer func() {
-		if err == errWritePanic {
-			c.kill(c.writeReason(err))
-		}
-	}()
 	open := c.manager.taps.open()
-	ok, err := c.transport.(TryWriter).TryWrite(batch[0])
-	switch {
+	switch ok, err := c.tryOne(batch[0]); {
 	case err != nil:
 		c.kill(c.writeReason(err))
 	case !ok:
@@ -50,6 +43,11 @@ func (c *Conn) tryWrite(batch []Outbound) bool {
 		c.written(batch, open)
 	}
 	return true
+}
+
+func (c *Conn) tryOne(o Outbound) (ok bool, err error) {
+	defer c.recoverWrite(&err)
+	return c.transport.(TryWriter).TryWrite(o)
 }
 
 // written takes note of what TryWrite has written, and leaves the rest to a writer.

@@ -3,8 +3,11 @@ package commgrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"reflect"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +32,7 @@ type transport struct {
 	shut   atomic.Bool // over is closed
 	wrote  atomic.Bool // since the last beat
 	plain  bool        // gRPC does not mean to compress on the stream
+	bare   bool        // below is gRPC's own: no interceptor's code runs in a send
 
 	conn    atomic.Pointer[comm.Conn] // nil until the manager has made it
 	out     batch                     // room for one that is not shared; of whose turn it is
@@ -48,7 +52,7 @@ type transport struct {
 }
 
 func newTransport(h *hub, s grpc.ServerStream) *transport {
-	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), turn: newTurn(), over: make(chan struct{})}
+	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), bare: isBare(below(s)), turn: newTurn(), over: make(chan struct{})}
 	t.unsent.most = heldByStream
 	if !t.Metered() {
 		t.unsent.most = 1 // net/http writes, and holds nothing
@@ -74,6 +78,9 @@ func below(s grpc.ServerStream) grpc.ServerStream {
 	}
 	return s
 }
+
+// isBare tells gRPC's own streams, whose type is not exported.
+func isBare(s grpc.ServerStream) bool { return reflect.TypeOf(s).String() == "*grpc.serverStream" }
 
 // hold shares the stream's place, and leave gives up a share.
 func (t *transport) hold() { t.holders.Add(1) }
@@ -135,8 +142,9 @@ func (t *transport) Write(frames []comm.Outbound, deadline time.Time) (n int, er
 	return n, nil
 }
 
-// WritesDirectly implements comm.DirectWriter. net/http would write on the sender's goroutine.
-func (t *transport) WritesDirectly() bool { return t.unsent.most > 1 }
+// WritesDirectly implements comm.DirectWriter. net/http would write on the sender's goroutine, and so would whatever a
+// stream interceptor does with a message.
+func (t *transport) WritesDirectly() bool { return t.bare && t.unsent.most > 1 }
 
 // TryWrite implements comm.TryWriter.
 func (t *transport) TryWrite(o comm.Outbound) (bool, error) {
@@ -237,11 +245,22 @@ func (t *transport) send(b *batch, deadline time.Time) error {
 	if m := t.unsent.add(b.size); m != nil {
 		b = b.with(m)
 	}
-	err := t.below.SendMsg(b.message())
+	err := t.sendMsg(b.message())
 	if waits && t.stopDeadline() {
 		return os.ErrDeadlineExceeded
 	}
 	return err
+}
+
+// sendMsg has gRPC send a message, and what stands around its streams: a panic there costs this stream.
+func (t *transport) sendMsg(m any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.hub.host.Logger().Error("sending on a stream panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
+	return t.below.SendMsg(m)
 }
 
 // startDeadline sets the deadline of a send that waits: no later than Close has said. It is false when the stream has
