@@ -107,10 +107,7 @@ func (l LogPosition) Append(dst []byte) []byte {
 // String returns the text form of the entry.
 func (l LogPosition) String() string { return string(l.Append(nil)) }
 
-// length is the longest the entry can get while its offset grows.
-func (l LogPosition) length() int { return placeLength(l.Log, len(l.Epoch)) }
-
-// placeLength is the length for an epoch of so many bytes.
+// placeLength is the longest that an entry of a log can get while its offset grows, for an epoch of so many bytes.
 func placeLength(log string, epoch int) int {
 	n := epoch + 2 + 20 + 1
 	for i := range len(log) {
