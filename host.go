@@ -296,8 +296,7 @@ func (h *host) Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, e
 func (h *host) Receive(c *Conn, f *Frame) error { return c.receive(f) }
 
 func (h *host) Reject(c *Conn, err error) {
-	c.stats.failedIn.Add(1)
-	h.p.stats.failedIn.Add(1)
+	c.countFailed()
 	if !c.allowed(time.Now()) {
 		c.overrun(&Frame{})
 		return

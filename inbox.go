@@ -189,6 +189,9 @@ func (c *Conn) overrun(f *Frame) {
 		c.shut(CloseReason{Kind: ReasonRateLimited, Text: "frames went on over the rate", After: rateLimitedAfter})
 		return
 	}
+	if f.Message == nil && f.Op != 0 { // Reject has counted what is no frame
+		c.countFailed()
+	}
 	c.refuse(f, errRate)
 }
 
@@ -230,11 +233,10 @@ func (c *Conn) handle() {
 	}
 }
 
-// refuse counts a failed frame and tells the client.
+// refuse counts a message that failed, and tells the client of a frame that did.
 func (c *Conn) refuse(f *Frame, err error) {
 	if f.Message != nil {
-		c.stats.failedIn.Add(1)
-		c.provider.stats.failedIn.Add(1)
+		c.countFailed()
 	}
 	code, text := codeOf(err)
 	e := errorFrame(f.ID, code, text)

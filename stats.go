@@ -77,6 +77,12 @@ func (c *Conn) allowed(now time.Time) bool {
 	return ok
 }
 
+// countFailed counts a frame that was none, was over the rate, or whose handler failed.
+func (c *Conn) countFailed() {
+	c.stats.failedIn.Add(1)
+	c.provider.stats.failedIn.Add(1)
+}
+
 func (c *Conn) countOut(batch []Outbound) {
 	n := int64(0)
 	for _, o := range batch {

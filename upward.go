@@ -142,7 +142,6 @@ func (t *upwardTurn) take(ctx context.Context) error {
 
 // failed counts bytes that were no frame, against the message rate too.
 func (c *Conn) failed(now time.Time) {
-	c.stats.failedIn.Add(1)
-	c.provider.stats.failedIn.Add(1)
+	c.countFailed()
 	c.allowed(now)
 }

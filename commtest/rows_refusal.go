@@ -280,7 +280,7 @@ func floodRow(e *env) {
 	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { return nil })
 	p, _, check := e.watched()
 	c, began := p.conn(), time.Now()
-	for i := 0; i < 2000 && c.Err() == nil; i++ {
+	for i := 0; i < 200 && c.Err() == nil; i++ {
 		if err := p.carrier.Send(e.bounded(), &comm.Frame{Op: comm.OpMessage, ID: "x", Message: e.message("n", i)}); err != nil {
 			break
 		}
