@@ -115,40 +115,26 @@ func TestAuthorizerFailuresByOtherWays(t *testing.T) {
 	})
 }
 
-// What fails because the client has gone is no failure of the service.
+// What fails because the client has gone is no failure of the service, by whichever error the authorizer says so.
 func TestAuthorizerOfAClientThatHasGone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var out logs
-		m, f := gateway(t, out.logger(), comm.WithAuthorizer(func(ctx context.Context, _ *comm.Conn, _ comm.Access) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}))
-		c, _ := f.attach(t, comm.Handshake{})
-		asked(t, f, c)[comm.ActionJoin]()
-		f.host().Detach(c, comm.CloseReason{Kind: comm.ReasonLost})
-		synctest.Wait()
-		same(t, "lines", len(out.with("authorizer failed")), 0)
-		denied, failed := decisions(t, m)
-		same(t, "denied and failed", []int64{denied, failed}, []int64{0, 0})
-	})
-}
-
-// Nor is it when the authorizer says so with the cause of its context.
-func TestAuthorizerTellsWhyTheClientHasGone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var out logs
-		m, f := gateway(t, out.logger(), comm.WithAuthorizer(func(ctx context.Context, _ *comm.Conn, _ comm.Access) error {
-			<-ctx.Done()
-			return context.Cause(ctx)
-		}))
-		c, _ := f.attach(t, comm.Handshake{})
-		asked(t, f, c)[comm.ActionJoin]()
-		f.host().Detach(c, comm.CloseReason{Kind: comm.ReasonLost})
-		synctest.Wait()
-		same(t, "lines", len(out.with("authorizer failed")), 0)
-		denied, failed := decisions(t, m)
-		same(t, "denied and failed", []int64{denied, failed}, []int64{0, 0})
-	})
+	for name, said := range map[string]func(context.Context) error{"error": context.Context.Err, "cause": context.Cause} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var out logs
+				m, f := gateway(t, out.logger(), comm.WithAuthorizer(func(ctx context.Context, _ *comm.Conn, _ comm.Access) error {
+					<-ctx.Done()
+					return said(ctx)
+				}))
+				c, _ := f.attach(t, comm.Handshake{})
+				asked(t, f, c)[comm.ActionJoin]()
+				f.host().Detach(c, comm.CloseReason{Kind: comm.ReasonLost})
+				synctest.Wait()
+				same(t, "lines", len(out.with("authorizer failed")), 0)
+				denied, failed := decisions(t, m)
+				same(t, "denied and failed", []int64{denied, failed}, []int64{0, 0})
+			})
+		})
+	}
 }
 
 // WithHandlerTimeout bounds the authorizer for those that are no connections as for those that are.

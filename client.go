@@ -86,10 +86,10 @@ type Client struct {
 	groups   map[string]bool
 	closed   error // why the client is closed for good
 
-	waits    waiters         // answers that requests wait for, on the current connection
-	held     requests        // of handlers, among them
-	in       inbox           // what no handler has taken yet
-	handling *sync.WaitGroup // of the goroutine that empties it; the reader's
+	waits    waiters        // answers that requests wait for, on the current connection
+	held     requests       // of handlers, among them
+	in       inbox          // what no handler has taken yet
+	handling sync.WaitGroup // of the goroutine that empties it
 	handlers sync.Map
 }
 

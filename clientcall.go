@@ -2,21 +2,6 @@ package comm
 
 import "context"
 
-// slots are how many may do something at once.
-type slots chan struct{}
-
-// take reports whether one was free.
-func (p slots) take() bool {
-	select {
-	case p <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p slots) give() { <-p }
-
 // handleCall answers a call.
 func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 	h := c.find(f.Message.typ)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/places"
 )
 
 // clientInbox is how much may wait for the client's handlers before it stops reading.
@@ -215,28 +217,26 @@ func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires t
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	renewed := make(chan time.Time, 1)
-	var handling, helping sync.WaitGroup
-	calls := make(slots, c.opts.calls)
+	var helping sync.WaitGroup
+	var calls places.Places
 	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
-	c.handling = &handling
 	c.in.run = func() {
 		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
-			if f.Op != OpCall {
+			switch {
+			case f.Op != OpCall:
 				c.handle(handlerCtx, carrier, f)
-				continue
+			case calls.Enter(c.opts.calls) != nil:
+				c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
+			default: // it may wait for messages, so it must not hold them up
+				helping.Go(func() { defer calls.Leave(); c.handleCall(ctx, carrier, f) })
 			}
-			if calls.take() {
-				helping.Go(func() { defer calls.give(); c.handleCall(ctx, carrier, f) })
-				continue
-			}
-			c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
 		}
 	}
 	c.up(d, carrier)
 	helping.Go(func() { c.keepFresh(ctx, expires, renewed) })
 	err := c.read(ctx, carrier, renewed)
 	c.down()
-	handling.Wait()
+	c.handling.Wait()
 	cancel()
 	helping.Wait()
 	return err

@@ -297,11 +297,12 @@ func (h *host) Receive(c *Conn, f *Frame) error { return c.receive(f) }
 
 func (h *host) Reject(c *Conn, err error) {
 	c.countFailed()
-	if !c.allowed(time.Now()) {
-		c.overrun(&Frame{})
-		return
+	switch {
+	case c.allowed(time.Now()):
+		c.control(rejection(err))
+	case !c.overrun():
+		c.control(rejection(errRate))
 	}
-	c.control(rejection(err))
 }
 
 // rejection is the error frame for bytes that were no frame.

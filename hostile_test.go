@@ -221,6 +221,24 @@ func TestFloodOfGarbageIsClosed(t *testing.T) {
 	})
 }
 
+// What is over the rate has failed, whatever it is: that which says nothing to the hub too.
+func TestFloodOfSignsOfLifeIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, f := gateway(t, comm.WithMessageRate(10, 20))
+		c, p := f.attach(t, comm.Handshake{})
+		for i := 0; i < 100 && c.Err() == nil; i++ {
+			if err := f.host().Receive(c, &comm.Frame{Op: comm.OpPong}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		<-c.Done()
+		same(t, "the reason", comm.ReasonOf(c.Err()), comm.ReasonRateLimited)
+		same(t, "what it was told", len(p.got(comm.OpError)), 20)
+		same(t, "failed", c.Stats().FailedIn, int64(20))
+	})
+}
+
 // A web page cannot reach an open gateway on loopback by a name that it made resolve there, and one on
 // http is another origin than the service on https.
 func TestOriginsThatLie(t *testing.T) {

@@ -152,7 +152,10 @@ func (c *Conn) receive(f *Frame) error {
 	}
 	c.tapIn(f)
 	if !c.allowed(now) {
-		c.overrun(f)
+		if !c.overrun() {
+			c.countFailed()
+			c.tellFailed(f, errRate)
+		}
 		return nil
 	}
 	switch f.Op {
@@ -182,17 +185,14 @@ func (c *Conn) receive(f *Frame) error {
 
 var errRate = &PeerError{CodeRateLimited, "too many frames on this connection"}
 
-// overrun refuses a frame over the rate. A client that goes on regardless is closed: refusals that
-// outnumber the frames that were taken by the whole burst.
-func (c *Conn) overrun(f *Frame) {
-	if int(c.excess) > c.manager.cfg.MessageBurst {
+// overrun closes a client that goes on regardless over the rate: when refusals outnumber the frames that were taken
+// by the whole burst.
+func (c *Conn) overrun() bool {
+	over := int(c.excess) > c.manager.cfg.MessageBurst
+	if over {
 		c.shut(CloseReason{Kind: ReasonRateLimited, Text: "frames went on over the rate", After: rateLimitedAfter})
-		return
 	}
-	if f.Message == nil && f.Op != 0 { // Reject has counted what is no frame
-		c.countFailed()
-	}
-	c.refuse(f, errRate)
+	return over
 }
 
 // rateLimitedAfter is how long a client stays away that was closed for its rate.
@@ -238,6 +238,10 @@ func (c *Conn) refuse(f *Frame, err error) {
 	if f.Message != nil {
 		c.countFailed()
 	}
+	c.tellFailed(f, err)
+}
+
+func (c *Conn) tellFailed(f *Frame, err error) {
 	code, text := codeOf(err)
 	e := errorFrame(f.ID, code, text)
 	e.Group = f.Group

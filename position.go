@@ -191,7 +191,8 @@ func (p *Position) Observe(f *Frame) bool {
 }
 
 func (p Position) find(log string) (int, bool) {
-	i := sort.Search(len(p.logs), func(i int) bool { return p.logs[i].Log >= log }) // with BinarySearchFunc every log that is looked for takes memory
+	// With slices.BinarySearchFunc every name that is looked for takes memory.
+	i := sort.Search(len(p.logs), func(i int) bool { return p.logs[i].Log >= log })
 	return i, i < len(p.logs) && p.logs[i].Log == log
 }
 

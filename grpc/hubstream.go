@@ -52,7 +52,8 @@ type transport struct {
 }
 
 func newTransport(h *hub, s grpc.ServerStream) *transport {
-	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), bare: isBare(below(s)), turn: newTurn(), over: make(chan struct{})}
+	t := &transport{hub: h, stream: s, below: below(s), plain: isPlain(s), turn: newTurn(), over: make(chan struct{})}
+	t.bare = isBare(t.below)
 	t.unsent.most = heldByStream
 	if !t.Metered() {
 		t.unsent.most = 1 // net/http writes, and holds nothing

@@ -23,7 +23,7 @@ func (t *transport) TryWriteMany(o comm.Outbound, all []comm.Attempt) {
 	m := manies.Get().(*many)
 	sent := false
 	defer func() {
-		if !sent { // an interceptor's stream has panicked: who ends the streams needs their turns
+		if !sent { // a stats handler has panicked: who ends the streams needs their turns
 			m.giveUp(all)
 		}
 	}()
