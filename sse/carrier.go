@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/anasamu/comm"
@@ -20,6 +21,7 @@ type dialed struct {
 	decoder *Decoder
 	names   atomic.Pointer[comm.Welcome] // nil until welcome has come
 	over    atomic.Bool                  // the server has ended the stream: no goodbye is needed
+	gone    sync.Once                    // the server does not know the connection any more
 	up      *uplink.Queue
 }
 

@@ -86,3 +86,9 @@ func SendRaw(ctx context.Context, carrier comm.Carrier, data []byte) error {
 	}
 	return refusalOf(res)
 }
+
+// LastWord is how long a stream may stand whose connection is gone.
+const LastWord = lastWord
+
+// CarrierContext ends with a carrier of Dialer.
+func CarrierContext(c comm.Carrier) context.Context { return c.(*dialed).ctx }

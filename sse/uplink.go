@@ -59,13 +59,18 @@ func (c *dialed) postFrames(body []byte) (taken int, err error) {
 	return -1, err
 }
 
-// refused ends the carrier where the answer says that its connection is gone.
+// refused ends the carrier where the answer says that its connection is gone: once the stream has had the time to say
+// why, which the answer, on a way of its own, may have overtaken.
 func (c *dialed) refused(status int, err error) {
 	switch status {
 	case http.StatusNotFound, http.StatusGone, http.StatusForbidden, http.StatusUnauthorized:
-		c.cancel(comm.CloseReason{Kind: comm.ReasonLost, Text: "the server does not know the connection", Err: withoutReason(err)})
+		reason := comm.CloseReason{Kind: comm.ReasonLost, Text: "the server does not know the connection", Err: withoutReason(err)}
+		c.gone.Do(func() { time.AfterFunc(lastWord, func() { c.cancel(reason) }) })
 	}
 }
+
+// lastWord is how long a stream may still stand whose connection is gone.
+const lastWord = time.Second
 
 // withoutReason takes what is only an answer to one frame out of a reason that would end a client for good.
 func withoutReason(err error) error {
