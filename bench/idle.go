@@ -87,7 +87,7 @@ func (e *idleRun) frame(w *wire) []byte {
 	if e.spec.Entry.Say == "" {
 		return appendClientFrame(nil, opBinary, false, e.payload)
 	}
-	return sayFrame(e.spec, w, e.payload)
+	return appendSay(nil, e.spec, w, e.payload)
 }
 
 func (e *idleRun) answer(w *wire, f serverFrame) error {

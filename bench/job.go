@@ -45,6 +45,10 @@ type jobRun struct {
 	speakers []*wire
 	said     []uint64 // by group
 	sent     int
+	current  *wire // of the speakers, who has heard itself
+	unsaid   int   // what it must say for that
+	payload  []byte
+	frames   []byte
 }
 
 func newJobRun(s *spec) (*jobRun, *control, error) {
@@ -66,32 +70,50 @@ func newJobRun(s *spec) (*jobRun, *control, error) {
 	return j, c, c.join(s.Conns)
 }
 
-// speak has a group's speaker say its next message.
-func (j *jobRun) speak(group int, at time.Time) error {
+// speak has a group's speaker say its next n messages, by one write.
+func (j *jobRun) speak(group, n int, at time.Time) error {
 	w := j.speakers[group]
-	p := appendPayload(nil, j.said[group], at, j.size)
-	j.said[group]++
-	j.sent++
-	return w.write(sayFrame(j.spec, w, p))
+	j.frames = j.frames[:0]
+	for range n {
+		j.payload = appendPayload(j.payload[:0], j.said[group], at, j.size)
+		j.frames = appendSay(j.frames, j.spec, w, j.payload)
+		j.said[group]++
+	}
+	j.sent += n
+	return w.write(j.frames)
 }
 
 // echo has a speaker who hears itself say more.
 func (j *jobRun) echo(w *wire, f serverFrame) error {
-	before := w.next
-	if err := j.take(w, f); err != nil || w.index >= len(j.speakers) {
-		return err
-	}
-	for range w.next - before {
-		if err := j.speak(w.group, time.Now()); err != nil {
+	if w != j.current {
+		if err := j.follow(); err != nil {
 			return err
 		}
+		j.current = w
 	}
-	return nil
+	before := w.next
+	err := j.take(w, f)
+	j.unsaid += int(w.next - before)
+	return err
 }
 
+// follow has the current speaker say as many messages as it has heard.
+func (j *jobRun) follow() error {
+	w, n := j.current, j.unsaid
+	j.current, j.unsaid = nil, 0
+	if w == nil || n == 0 || w.index >= len(j.speakers) {
+		return nil
+	}
+	return j.speak(w.group, n, time.Now())
+}
+
+// talkUntil talks until a moment. What one read brought is answered by one write.
 func (j *jobRun) talkUntil(end time.Time) error {
 	for time.Now().Before(end) {
 		if err := j.loop.turn(100, j.echo); err != nil {
+			return err
+		}
+		if err := j.follow(); err != nil {
 			return err
 		}
 	}
@@ -117,10 +139,8 @@ func driveJob(s *spec) (metrics, error) {
 		return nil, err
 	}
 	for g := range j.speakers {
-		for range s.Flight {
-			if err := j.speak(g, time.Now()); err != nil {
-				return nil, err
-			}
+		if err := j.speak(g, s.Flight, time.Now()); err != nil {
+			return nil, err
 		}
 	}
 	if err := j.talkUntil(time.Now().Add(s.Warm)); err != nil {
@@ -181,7 +201,7 @@ func (j *jobRun) schedule(n, members int) error {
 			}
 			continue
 		}
-		if err := j.speak(i%len(j.speakers), at); err != nil {
+		if err := j.speak(i%len(j.speakers), 1, at); err != nil {
 			return err
 		}
 		i++

@@ -142,8 +142,11 @@ func countPayloads(b, want []byte) (n int, err error) {
 	}
 }
 
-// sayFrame is the frame in which a client says a payload to its group.
-func sayFrame(s *spec, w *wire, payload []byte) []byte {
-	text := strings.Replace(withGroup(s.Entry.Say, w.group), "%s", string(payload), 1)
-	return appendClientFrame(nil, opText, false, []byte(text))
+// appendSay appends the frame in which a client says a payload to its group.
+func appendSay(dst []byte, s *spec, w *wire, payload []byte) []byte {
+	if w.say == nil {
+		w.say = strings.Split(withGroup(s.Entry.Say, w.group), "%s")
+	}
+	text := append(append(append(make([]byte, 0, 512), w.say[0]...), payload...), w.say[1]...)
+	return appendClientFrame(dst, opText, false, text)
 }

@@ -24,8 +24,9 @@ type wire struct {
 	carry  []byte
 	waits  bool // a read waits: during the handshake
 
-	next uint64 // the number of the message that must come
-	done int    // messages that came
+	say  []string // what stands around a payload that it says
+	next uint64   // the number of the message that must come
+	done int      // messages that came
 }
 
 // framing takes messages out of what was read and returns what is left of it.
