@@ -20,13 +20,12 @@ import (
 func (jsonCodec) ParseFrame(data []byte) (*Frame, error) {
 	r := jsonReaders.Get().(*jsonReader)
 	defer r.free()
-	r.frame = &Frame{}
 	err := jsonscan.Object(data, r.each)
 	if err == nil {
 		err = r.finish()
 	}
 	if err == nil {
-		return r.frame, nil
+		return r.result(), nil
 	}
 	if r.frame.ID == "" {
 		r.frame.ID = lateID(data)
@@ -55,7 +54,9 @@ func lateID(data []byte) (id string) {
 // jsonReader collects the members of one frame. Their order is free, so what depends on op is
 // decided in finish.
 type jsonReader struct {
-	frame    *Frame
+	frame    Frame
+	body     Message // of frames that have one
+	bodied   bool
 	seen     uint32
 	to       string
 	gapFrom  *uint64 // from as an offset
@@ -84,6 +85,20 @@ var jsonReaders = sync.Pool{New: func() any {
 func (r *jsonReader) free() {
 	*r = jsonReader{each: r.each}
 	jsonReaders.Put(r)
+}
+
+// result is the frame in memory of its own, with its message beside it.
+func (r *jsonReader) result() *Frame {
+	if !r.bodied {
+		f := r.frame
+		return &f
+	}
+	both := &struct {
+		frame   Frame
+		message Message
+	}{r.frame, r.body}
+	both.frame.Message = &both.message
+	return &both.frame
 }
 
 type memberParser func(r *jsonReader, v []byte) error
@@ -232,7 +247,7 @@ func (r *jsonReader) position(v []byte) error {
 
 // finish builds what the op needs of the collected members.
 func (r *jsonReader) finish() error {
-	f := r.frame
+	f := &r.frame
 	if len(f.ID) > MaxIDLength || !plain(f.ID) {
 		f.ID = ""
 		return fmt.Errorf("member %q: allowed is at most 128 bytes of UTF-8 without control characters", "id")
@@ -268,14 +283,13 @@ func (r *jsonReader) reply() error {
 	if err := checkHeaders(r.headers); err != nil {
 		return err
 	}
-	m, err := r.withContent(&Message{headers: r.headers})
-	r.frame.Message = m
-	return err
+	r.body = Message{headers: r.headers}
+	return r.withContent(&r.body)
 }
 
 func (r *jsonReader) message() error {
-	f := r.frame
-	m := &Message{id: f.ID, typ: r.typ, from: r.from, to: r.to, timestamp: r.stamp, headers: r.headers}
+	m := &r.body
+	*m = Message{id: r.frame.ID, typ: r.typ, from: r.from, to: r.to, timestamp: r.stamp, headers: r.headers}
 	if r.typ == "" && !r.opGiven && r.content == nil {
 		return &FrameError{Code: CodeBadFrame, Text: "neither op nor type"}
 	}
@@ -299,38 +313,37 @@ func (r *jsonReader) message() error {
 	if err := checkType(m.typ); err != nil {
 		return err
 	}
-	var err error
-	f.Message, err = r.withContent(m)
-	return err
+	return r.withContent(m)
 }
 
 // withContent decodes the content by its content type.
-func (r *jsonReader) withContent(m *Message) (*Message, error) {
+func (r *jsonReader) withContent(m *Message) error {
+	r.bodied = true
 	if r.content == nil {
 		r.content = []byte("null")
 	}
 	if r.ctype == "" || r.ctype == jsonType {
 		m.content, m.json = compactJSON(slices.Clone(r.content)), true
-		return m, nil
+		return nil
 	}
 	if len(r.ctype) > MaxTypeLength || !plain(r.ctype) {
-		return nil, &MessageError{"content_type", shorten(r.ctype), "a media type such as text/plain"}
+		return &MessageError{"content_type", shorten(r.ctype), "a media type such as text/plain"}
 	}
 	s, ok := jsonscan.String(r.content)
 	if !ok {
-		return nil, &MessageError{"content", shorten(string(r.content)), "a string for " + r.ctype}
+		return &MessageError{"content", shorten(string(r.content)), "a string for " + r.ctype}
 	}
 	m.contentType = r.ctype
 	if m.Text() {
 		m.content = []byte(s)
-		return m, nil
+		return nil
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		return nil, &MessageError{"content", shorten(s), "base64 for " + r.ctype}
+		return &MessageError{"content", shorten(s), "base64 for " + r.ctype}
 	}
 	m.content = b
-	return m, nil
+	return nil
 }
 
 var errString = errors.New("allowed is a string")

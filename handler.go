@@ -145,9 +145,6 @@ func (h *handlers) errors() []error {
 
 // run hands m to its handler. reply is what a call is answered with.
 func (h *handlers) run(ctx context.Context, c *Conn, m *Message, call bool) (reply *Message, err error) {
-	if call {
-		ctx = context.WithValue(ctx, replyKey{}, &reply)
-	}
 	f := h.forward
 	if m.to == "" {
 		if f = h.find(m.typ); f == nil {
@@ -155,10 +152,19 @@ func (h *handlers) run(ctx context.Context, c *Conn, m *Message, call bool) (rep
 			return nil, fmt.Errorf("%w: %w", ErrNoHandler, told)
 		}
 	}
+	if call {
+		return answer(ctx, c, m, f)
+	}
+	return nil, f(ctx, c, m)
+}
+
+// answer runs the handler of a call. Its reply is null if it sets none.
+func answer(ctx context.Context, c *Conn, m *Message, f Handler) (reply *Message, err error) {
+	ctx = context.WithValue(ctx, replyKey{}, &reply)
 	if err := f(ctx, c, m); err != nil {
 		return nil, err
 	}
-	if call && reply == nil {
+	if reply == nil {
 		reply = &Message{content: []byte("null")}
 	}
 	return reply, nil

@@ -1,6 +1,7 @@
 package comm
 
 import (
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func (s *MemoryStore) Open(name string) Log {
 	}
 	s.born++
 	l := &memoryLog{
-		store: s, epoch: s.node + "." + strconv.FormatUint(s.born, 36), first: 1, next: 1,
+		store: s, epoch: s.node + "." + strconv.FormatUint(s.born, 36), first: 1, next: 1, reread: math.MaxUint64,
 		maxMessages: messages, maxBytes: bytes, maxAge: age, maxTotal: total,
 	}
 	s.open[name] = l
@@ -116,6 +117,8 @@ type memoryLog struct {
 	epoch       string
 	ring        []logEntry
 	first, next uint64
+	stripped    uint64 // entries before it have been stripped
+	reread      uint64 // since then, those from here on have been read, and may have been encoded again
 	bytes       int
 
 	maxMessages, maxBytes int
@@ -124,9 +127,14 @@ type memoryLog struct {
 }
 
 type logEntry struct {
-	out Outbound
-	at  time.Time
+	out  Outbound
+	at   time.Time
+	size int // beside the entry, whose own memory nobody has touched for long when it is forgotten
 }
+
+// keepEncoded is how many entries keep the bytes in which they left: about those that a member who is behind, or
+// just back, is still to be sent. The others would weigh twice as much with them.
+const keepEncoded = 64
 
 func (l *memoryLog) Epoch() string { return l.epoch }
 
@@ -136,16 +144,19 @@ func (l *memoryLog) Append(e Outbound, now time.Time) {
 	if int(l.next-l.first) == len(l.ring) {
 		l.grow()
 	}
-	*l.at(l.next) = logEntry{e, now}
+	size := e.Size()
+	*l.at(l.next) = logEntry{e, now, size}
 	l.next++
-	l.bytes += e.Size()
-	total := l.store.total.Add(int64(e.Size()))
+	l.strip(l.next - min(l.next, keepEncoded))
+	l.bytes += size
+	total := l.store.total.Add(int64(size))
 	for n := int(l.next - l.first); n > l.maxMessages || n > 1 && l.bytes > l.maxBytes || n > 0 && total > l.maxTotal; n-- {
 		total = l.forget()
 	}
 }
 
 func (l *memoryLog) Read(dst []Outbound, from uint64, n int) []Outbound {
+	l.reread = min(l.reread, from)
 	for o := max(from, l.first); o < l.next && n > 0; o++ {
 		dst = append(dst, l.at(o).out)
 		n--
@@ -157,7 +168,16 @@ func (l *memoryLog) Expire(now time.Time) bool {
 	for l.first < l.next && now.Sub(l.at(l.first).at) > l.maxAge {
 		l.forget()
 	}
+	l.stripped, l.reread = min(l.stripped, l.reread), math.MaxUint64
+	l.strip(l.next)
 	return l.first == l.next
+}
+
+// strip takes the encodings of entries before an offset away that have them yet.
+func (l *memoryLog) strip(before uint64) {
+	for l.stripped = max(l.stripped, l.first); l.stripped < before; l.stripped++ {
+		l.at(l.stripped).out.e.strip()
+	}
 }
 
 func (l *memoryLog) at(offset uint64) *logEntry { return &l.ring[offset&uint64(len(l.ring)-1)] }
@@ -165,7 +185,7 @@ func (l *memoryLog) at(offset uint64) *logEntry { return &l.ring[offset&uint64(l
 // forget drops the oldest entry and returns the bytes that all logs still hold.
 func (l *memoryLog) forget() int64 {
 	e := l.at(l.first)
-	size := e.out.Size()
+	size := e.size
 	*e = logEntry{}
 	l.first++
 	l.bytes -= size

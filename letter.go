@@ -10,11 +10,11 @@ type Forgetter interface {
 	Forgets() // says so, and does nothing
 }
 
-// letter is what is sent to one connection alone: the envelope, and the message with its address.
+// letter is the envelope, and the message with its address, of one send.
 type letter struct {
 	envelope
 	message Message
-	next    *letter // in a chain of those that are to be used again
+	next    *letter // in a chain of those that are to be used again, which were for one connection alone
 }
 
 // letterChains are letters that have left, as many together as a writer wrote at once.
@@ -23,19 +23,43 @@ var letterChains sync.Pool
 // letterTo puts msg into an envelope for c, which is all of t.
 func (p *publication) letterTo(c *Conn, t Target, msg *Message) *envelope {
 	if !c.out.forgets {
-		e := p.envelope(t, addressed(msg, t))
+		e := p.envelope(t, msg)
 		e.sole = true
 		return e
 	}
 	l := p.takeLetter()
-	if msg.to == "" {
-		l.message = *msg
-		l.message.to = t.first
-		msg = &l.message
-	}
-	l.seal(t, msg, &p.options)
+	l.write(t, msg, &p.options)
 	l.sole, l.letter = true, l
 	return &l.envelope
+}
+
+// envelope puts msg into an envelope for all of t.
+func (p *publication) envelope(t Target, msg *Message) *envelope {
+	if msg.to != "" {
+		e := new(envelope)
+		e.seal(t, msg, &p.options)
+		return e
+	}
+	l := new(letter)
+	l.write(t, msg, &p.options)
+	return &l.envelope
+}
+
+// write fills a letter that is new with a message, whose to is the target unless it says something already.
+func (l *letter) write(t Target, msg *Message, o *sendOptions) {
+	if msg.to == "" {
+		l.message = *msg
+		l.message.to = t.String()
+		msg = &l.message
+	}
+	l.seal(t, msg, o)
+}
+
+// seal fills an envelope that is new.
+func (e *envelope) seal(t Target, msg *Message, o *sendOptions) {
+	e.frame.Op, e.frame.ID, e.frame.Message, e.frame.Ack = OpMessage, msg.id, msg, o.ack
+	e.filter, e.size = t.only, msg.Size()
+	e.priority, e.lane, e.unrel, e.key = o.priority, o.lane, o.unreliable, o.key
 }
 
 func (p *publication) takeLetter() *letter {

@@ -98,6 +98,9 @@ func (e *envelope) bytes(f Format) ([]byte, error) {
 	return enc.bytes, enc.err
 }
 
+// strip forgets the encodings: whoever wants one makes it anew.
+func (e *envelope) strip() { e.encodings.Store(nil) }
+
 func (e *envelope) find(f Format) *encoding {
 	for enc := e.encodings.Load(); enc != nil; enc = enc.next {
 		if enc.format == f {

@@ -204,6 +204,51 @@ func TestMemoryStore(t *testing.T) {
 	}
 }
 
+// counting counts how often it encodes.
+type counting struct{ n *int }
+
+func (c counting) Append(dst []byte, f *comm.Frame) ([]byte, error) {
+	*c.n++
+	return comm.JSON().AppendFrame(dst, f)
+}
+
+// A history keeps the bytes of its newest messages alone: with those of all it would weigh twice as much. The others
+// are encoded once more for whoever is given them, to the same bytes.
+func TestHistoryKeepsFewEncodings(t *testing.T) {
+	t.Parallel()
+	const all, kept = 200, 64
+	now, encoded := time.Unix(100, 0), 0
+	log := (&comm.MemoryStore{}).Open("l")
+	texts := make([]string, all)
+	for i := range all {
+		o := comm.NewOutbound(message(t, "x", i))
+		log.Append(o, now)
+		b, err := o.Bytes(counting{&encoded})
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(b)
+	}
+	for _, c := range []struct {
+		after  string
+		before func()
+		anew   int
+	}{
+		{"appending", func() {}, all - kept},
+		{"reading", func() {}, 0},
+		{"a check", func() { log.Expire(now) }, all},
+	} {
+		c.before()
+		encoded = 0
+		for i, o := range log.Read(nil, 1, all) {
+			if b, err := o.Bytes(counting{&encoded}); err != nil || string(b) != texts[i] {
+				t.Fatalf("after %s, entry %d is %s, %v", c.after, i, b, err)
+			}
+		}
+		same(t, "entries encoded anew after "+c.after, encoded, c.anew)
+	}
+}
+
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	b := comm.Backoff{Base: time.Second, Max: 5 * time.Second, NoJitter: true}

@@ -51,7 +51,7 @@ func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...Send
 		return Delivery{}, err
 	}
 	msg = stampTrace(ctx, msg)
-	if !t.oneConn() || m.backplane != nil { // else letters address it
+	if len(t.more) > 0 || m.backplane != nil { // else the letter addresses it
 		msg = addressed(msg, t)
 	}
 	d, err := m.publish(ctx, p, t, msg)
@@ -195,19 +195,6 @@ func (m *Manager) publishTo(p *publication, kind targetKind, key string, e *enve
 	}
 	for !m.topic(kind, key).publish(p, e) {
 	}
-}
-
-func (p *publication) envelope(t Target, msg *Message) *envelope {
-	e := new(envelope)
-	e.seal(t, msg, &p.options)
-	return e
-}
-
-// seal fills an envelope that is new.
-func (e *envelope) seal(t Target, msg *Message, o *sendOptions) {
-	e.frame.Op, e.frame.ID, e.frame.Message, e.frame.Ack = OpMessage, msg.id, msg, o.ack
-	e.filter, e.size = t.only, msg.Size()
-	e.priority, e.lane, e.unrel, e.key = o.priority, o.lane, o.unreliable, o.key
 }
 
 // deliverConn sends to one connection by its id.

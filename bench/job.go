@@ -7,13 +7,17 @@ import (
 
 var jobRows = []row{
 	jobRow("mainjob", "JSON in over WebSocket, auth, middleware, handler, group send, out to 8 WebSocket clients and 2 event streams a group", target{ratio: 2},
-		[]column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn, othersColumn}, spec{Scenario: "job"}),
-	jobRow("mainjobp99", "the same in open loop, 1,000 messages a second for all", target{ratio: 0.5},
-		[]column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, busyColumn, othersColumn}, spec{Scenario: "pacedjob", Rate: 1000}),
+		jobColumns, spec{Scenario: "job", Groups: 100, Flight: 8}),
+	jobRow("mainjob100", "the same in groups of 100, of which 2 are event streams, with 64 messages of each speaker under way", target{ratio: 2},
+		jobColumns, spec{Scenario: "job", Groups: 10, Flight: 64}),
+	jobRow("mainjobp99", "the first in open loop, 1,000 messages a second for all", target{ratio: 0.5},
+		[]column{p99Column, p50Column, p999Column, paceColumn, deliveryCPU, busyColumn, othersColumn}, spec{Scenario: "pacedjob", Groups: 100, Rate: 1000}),
 }
 
+var jobColumns = []column{delivColumn, deliveryCPU, deliveryAllocs, clientColumn, busyColumn, othersColumn}
+
 func jobRow(name, title string, t target, columns []column, s spec) row {
-	s.Conns, s.Groups, s.Size, s.Flight, s.Warm = 1000, 100, 128, 8, 300*time.Millisecond
+	s.Conns, s.Size, s.Warm = 1000, 128, 300*time.Millisecond
 	return row{name: name, title: title, wants: wantsJob, target: t, columns: columns, spec: s}
 }
 
@@ -24,7 +28,7 @@ type say struct {
 	Pad string `json:"pad"`
 }
 
-// streamsOf is how many of the ten members of a group are event streams, for a
+// streamsOf is how many of the members of a group are event streams, for a
 // subject that has them.
 const streamsOf = 2
 

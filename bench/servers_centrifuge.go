@@ -56,6 +56,7 @@ func subscribed(ctx context.Context) centrifuge.ConnectReply {
 type centrifugeHub struct {
 	node     *centrifuge.Node
 	channels []string
+	publish  []centrifuge.PublishOption // of what clients say
 	entry    entry
 }
 
