@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	commhttp "github.com/anasamu/comm/http"
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // full is every built-in middleware at once, around one handler at /x.
@@ -136,6 +137,9 @@ func TestHijackIsLoggedAtItsEnd(t *testing.T) {
 	conn := <-conns
 	if _, ok := conn.(syscall.Conn); !ok {
 		t.Errorf("%T has no SyscallConn", conn)
+	}
+	if rawconn.Under(raw) != nil && rawconn.Under(conn) == nil {
+		t.Errorf("%T does not let its bytes go directly", conn)
 	}
 	if got := log.String(); got != "" {
 		t.Errorf("logged while open: %s", got)

@@ -46,6 +46,18 @@ func (c *endingUnix) Close() error { defer c.end(); return c.UnixConn.Close() }
 func (c *endingTLS) Close() error  { defer c.end(); return c.Conn.Close() }
 func (c *endingConn) Close() error { defer c.end(); return c.Conn.Close() }
 
+// BareConn lets bytes go directly to the connection beneath (internal/rawconn).
+func (c *endingTCP) BareConn() (net.Conn, bool) { return c.TCPConn, true }
+
+// BareConn lets bytes go directly to the connection beneath (internal/rawconn).
+func (c *endingUnix) BareConn() (net.Conn, bool) { return c.UnixConn, true }
+
+// BareConn lets bytes go directly to the connection beneath (internal/rawconn).
+func (c *endingTLS) BareConn() (net.Conn, bool) { return c.Conn, true }
+
+// BareConn lets bytes go directly to the connection beneath (internal/rawconn).
+func (c *endingConn) BareConn() (net.Conn, bool) { return c.Conn, true }
+
 // NetConn returns the connection beneath, as tls.Conn's does.
 func (c *endingTCP) NetConn() net.Conn { return c.TCPConn }
 

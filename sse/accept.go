@@ -154,6 +154,11 @@ func (a *Acceptor) open(s *Stream, w http.ResponseWriter, r *http.Request) error
 	}
 	rc := http.NewResponseController(w)
 	if a.config.hijack && r.ProtoMajor == 1 {
+		values := r.Context()
+		if a.config.bare {
+			values = context.Background()
+		}
+		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(values))
 		opened, err := s.openHijacked(w, rc, r, first)
 		if opened || err != nil {
 			return err

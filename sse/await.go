@@ -6,9 +6,6 @@ import (
 	"net"
 )
 
-// errStray ends a stream whose client sends more after its request than anyone could mean.
-var errStray = errors.New("sse: client sent data on its event stream")
-
 // awaitRead waits by reading into a small buffer. It serves TLS, in-memory connections and the systems
 // that have no other way.
 func awaitRead(conn net.Conn, allowed int) error {

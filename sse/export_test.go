@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/anasamu/comm"
 )
@@ -92,3 +93,9 @@ const LastWord = lastWord
 
 // CarrierContext ends with a carrier of Dialer.
 func CarrierContext(c comm.Carrier) context.Context { return c.(*dialed).ctx }
+
+// ExpireWrites lets the deadline of an earlier write pass.
+func ExpireWrites(s *Stream) error { return s.out.setDeadline(time.Unix(1, 0)) }
+
+// Direct reports whether a hijacked stream writes to its socket itself.
+func Direct(s *Stream) bool { return s.out.(*connCarrier).sys != nil }

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
-)
 
-// maxStray is how many bytes a client may send after its request before the stream ends: nothing is
-// expected of it, and what comes is thrown away.
-const maxStray = 64 << 10
+	"github.com/anasamu/comm/internal/rawconn"
+)
 
 // finishTimeout bounds the last chunk of a stream that ends well.
 const finishTimeout = time.Second
@@ -22,7 +21,10 @@ const finishTimeout = time.Second
 // as nobody would read another request. An HTTP/1.0 client gets a body that ends with the connection.
 type connCarrier struct {
 	conn    net.Conn
+	sys     rawconn.Conn // the socket that conn's bytes go through as they are; nil over TLS and others
 	chunked bool
+	sent    int        // what try has sent of the frame that write goes on with
+	gone    *departure // nil without sys
 }
 
 // openHijacked takes the connection over. opened is false, without an error, where net/http cannot give it away.
@@ -31,22 +33,18 @@ func (s *Stream) openHijacked(w http.ResponseWriter, rc *http.ResponseController
 	if errors.Is(err, http.ErrNotSupported) {
 		return false, nil
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	if err != nil {
 		s.out = responseCarrier{w, rc}
 		return false, err
 	}
-	c := &connCarrier{conn: conn, chunked: r.ProtoAtLeast(1, 1)}
+	c := &connCarrier{conn: conn, sys: rawconn.Under(conn), chunked: r.ProtoAtLeast(1, 1)}
+	watch := s.watch(c, maxStray-rw.Reader.Buffered())
 	s.out, s.hijacked = c, true
-	if s.writeTimeout == 0 {
-		_ = conn.SetWriteDeadline(time.Time{})
-	}
 	_ = conn.SetReadDeadline(time.Time{})
-	stray := rw.Reader.Buffered()
 	if err := s.sendHead(c, w.Header(), first); err != nil {
 		return true, err
 	}
-	go s.watch(conn, stray)
+	go watch()
 	return true, nil
 }
 
@@ -79,14 +77,6 @@ func (s *Stream) sendHead(c *connCarrier, h http.Header, first []byte) error {
 	return err
 }
 
-// watch waits for the client to go, and is the one goroutine of a hijacked stream. Everything that ends
-// the stream closes the connection, which ends the wait.
-func (s *Stream) watch(conn net.Conn, stray int) {
-	err := awaitClose(conn, maxStray-stray)
-	s.stop(errors.Join(ErrGone, err), time.Now())
-	s.callOnEnd()
-}
-
 // frame puts the chunk header (RFC 9112, 7.1) into the room in front and the line end behind.
 func (c *connCarrier) frame(frame []byte) []byte {
 	if !c.chunked {
@@ -100,23 +90,41 @@ func (c *connCarrier) frame(frame []byte) []byte {
 	return append(frame, '\r', '\n')[start:]
 }
 
-func (c *connCarrier) write(frame []byte) (int, error) {
-	payload := len(frame) - headRoom
+func (c *connCarrier) try(frame []byte) (n int, done bool, err error) {
+	c.sent = 0
+	if c.sys == nil {
+		return 0, false, nil
+	}
 	out := c.frame(frame)
-	n, err := c.conn.Write(out)
-	if err == nil {
-		return payload, nil
+	c.sent, err = rawconn.Write(c.sys, out)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // an earlier write's, or the stream is being cut off, which arm sees
+		_ = c.conn.SetWriteDeadline(time.Time{})
+		if c.sent, err = rawconn.Write(c.sys, out); errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
 	}
-	head := 0
+	return c.payload(out, frame), c.sent == len(out), err
+}
+
+func (c *connCarrier) write(frame []byte) (int, error) {
+	out := c.frame(frame)
+	n, err := c.conn.Write(out[c.sent:])
+	c.sent += n
+	return c.payload(out, frame), err
+}
+
+// payload returns how much of the frame is in what was sent of out.
+func (c *connCarrier) payload(out, frame []byte) int {
+	size, head := len(frame)-headRoom, 0
 	if c.chunked {
-		head = len(out) - payload - 2
+		head = len(out) - size - 2
 	}
-	return min(max(n-head, 0), payload), err
+	return min(max(c.sent-head, 0), size)
 }
 
 func (c *connCarrier) setDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
 
-// clearDeadline leaves the old one: the next write arms its own, and an idle connection does not notice.
+// clearDeadline leaves the old one: the next write that waits arms its own, and an idle connection does not notice.
 func (c *connCarrier) clearDeadline() {}
 
 func (c *connCarrier) finish(ok bool, deadline time.Time) {
@@ -126,6 +134,9 @@ func (c *connCarrier) finish(ok bool, deadline time.Time) {
 		}
 		_ = c.conn.SetWriteDeadline(deadline)
 		_, _ = c.conn.Write([]byte("0\r\n\r\n"))
+	}
+	if c.gone != nil {
+		c.gone.waiter.Close()
 	}
 	_ = c.conn.Close()
 }

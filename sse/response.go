@@ -33,7 +33,7 @@ func (s *Stream) openResponse(w http.ResponseWriter, rc *http.ResponseController
 		return unsupported(w, "flushing", http.ErrNotSupported)
 	}
 	w.WriteHeader(http.StatusOK)
-	if _, err := s.writeFrame(append(make([]byte, headRoom), first...), deadline); err != nil {
+	if _, err := s.writeFrame(append(make([]byte, headRoom), first...), deadline, nil); err != nil {
 		return err
 	}
 	return nil
@@ -59,6 +59,9 @@ func unsupported(w http.ResponseWriter, what string, err error) error {
 	}
 	return fmt.Errorf("%w: %T offers no %s; does a middleware's wrapper lack Unwrap?", ErrUnsupported, w, what)
 }
+
+// try has nothing to do: net/http does not tell what would wait.
+func (c responseCarrier) try([]byte) (int, bool, error) { return 0, false, nil }
 
 func (c responseCarrier) write(frame []byte) (int, error) {
 	if len(frame) > headRoom {

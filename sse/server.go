@@ -47,7 +47,9 @@ func newServer(c Config, h comm.Host) (*server, error) {
 		opts = append(opts, WithHijack())
 	}
 	var err error
-	s.acceptor, err = NewAcceptor(opts...)
+	if s.acceptor, err = NewAcceptor(opts...); err == nil {
+		s.acceptor.config.bare = true
+	}
 	return s, err
 }
 
@@ -142,7 +144,7 @@ func (s *server) readHello(w http.ResponseWriter, r *http.Request) *comm.Frame {
 
 // admit attaches the client and serves it. The place is given back when the stream has ended.
 func (s *server) admit(w http.ResponseWriter, r *http.Request, hs *comm.Handshake, lastID string, done func()) {
-	t := newTransport(s)
+	t := newTransport(s, r)
 	ctx, cancel := context.WithTimeout(r.Context(), s.settings.HandshakeTimeout)
 	c, err := s.host.Attach(ctx, t, hs)
 	cancel()

@@ -43,11 +43,13 @@ type Stream struct {
 // carrier is what a stream writes to: a ResponseWriter or a hijacked connection. write and finish are
 // called by the holder of the turn; expire and abort by anybody.
 type carrier interface {
-	// write sends frame[headRoom:] and flushes it. n counts the bytes that are known to have left.
-	// The room in front and capacity behind are the carrier's to use.
+	// try sends what goes of frame[headRoom:] without waiting, and reports whether that was all. n counts the bytes
+	// that are known to have left. The room in front and capacity behind are the carrier's to use.
+	try(frame []byte) (n int, done bool, err error)
+	// write sends what try has left of the same frame and flushes it. n counts what try has sent, too.
 	write(frame []byte) (n int, err error)
 	setDeadline(t time.Time) error
-	// clearDeadline follows each successful write.
+	// clearDeadline follows a successful write with a deadline.
 	clearDeadline()
 	// finish ends the response. ok says that it is whole so far.
 	finish(ok bool, deadline time.Time)
@@ -140,7 +142,7 @@ func (s *Stream) Send(ctx context.Context, events ...Event) error {
 		return err
 	}
 	defer s.release()
-	_, err = s.writeFrame(frame, s.deadline(ctx))
+	_, err = s.writeFrame(frame, s.deadline(ctx), nil)
 	return err
 }
 
@@ -150,10 +152,17 @@ func (s *Stream) Send(ctx context.Context, events ...Event) error {
 // wait the stream lives and the error is os.ErrDeadlineExceeded alone; any other error ends the stream.
 // n is exact on a hijacked stream; otherwise net/http does not tell, and n is 0 beside an error.
 func (s *Stream) SendRaw(batch [][]byte, deadline time.Time) (n int, err error) {
+	return s.sendRaw(batch, deadline, nil)
+}
+
+// waiter is whoever wants to know that a write is about to wait; nil is nobody.
+type waiter interface{ Waiting() }
+
+func (s *Stream) sendRaw(batch [][]byte, deadline time.Time, w waiter) (n int, err error) {
 	if deadline.IsZero() && s.writeTimeout > 0 {
 		deadline = time.Now().Add(s.writeTimeout)
 	}
-	if err := s.acquireBy(deadline); err != nil {
+	if err := s.acquireBy(deadline, w); err != nil {
 		return 0, err
 	}
 	defer s.release()
@@ -167,7 +176,7 @@ func (s *Stream) SendRaw(batch [][]byte, deadline time.Time) (n int, err error) 
 	if len(frame) == headRoom {
 		return len(batch), nil
 	}
-	left, err := s.writeFrame(frame, deadline)
+	left, err := s.writeFrame(frame, deadline, w)
 	if err == nil {
 		return len(batch), nil
 	}
@@ -279,7 +288,7 @@ func (s *Stream) acquire(done <-chan struct{}, timeout <-chan time.Time) error {
 	return nil
 }
 
-func (s *Stream) acquireBy(deadline time.Time) error {
+func (s *Stream) acquireBy(deadline time.Time, w waiter) error {
 	select {
 	case s.turn <- struct{}{}: // the usual case needs no timer
 		if s.ctx.Err() != nil {
@@ -288,6 +297,9 @@ func (s *Stream) acquireBy(deadline time.Time) error {
 		}
 		return nil
 	default:
+	}
+	if w != nil {
+		w.Waiting()
 	}
 	var timeout <-chan time.Time
 	if !deadline.IsZero() {
@@ -323,13 +335,15 @@ func (s *Stream) deadline(ctx context.Context) time.Time {
 	return t
 }
 
-// writeFrame writes under the turn. The deadline is armed around the write only: on HTTP/2 one that
-// expires later would reset the stream even though it is idle.
-func (s *Stream) writeFrame(frame []byte, deadline time.Time) (int, error) {
+// writeFrame writes under the turn.
+func (s *Stream) writeFrame(frame []byte, deadline time.Time, w waiter) (int, error) {
 	payload := len(frame) - headRoom
-	n, err := 0, s.arm(deadline)
-	if err == nil {
-		n, err = s.out.write(frame)
+	n, done, err := s.out.try(frame)
+	if err == nil && !done {
+		if w != nil {
+			w.Waiting()
+		}
+		n, err = s.writeRest(frame, n, deadline)
 	}
 	if err != nil {
 		err = fmt.Errorf("sse: write: %w", err)
@@ -339,22 +353,31 @@ func (s *Stream) writeFrame(frame []byte, deadline time.Time) (int, error) {
 		s.finish(false, time.Time{})
 		return n, err
 	}
-	if !deadline.IsZero() && !s.cut.Load() {
-		s.out.clearDeadline()
-	}
 	s.sent.Add(int64(payload))
 	s.lastWrite.Store(int64(time.Since(s.opened)))
 	return payload, nil
 }
 
-// arm sets the write deadline. stop may cut at the same time: it sets the flag first and the expired
+// writeRest goes on behind n bytes that have left. The deadline is armed around the write only: on HTTP/2 one that
+// expires later would reset the stream even though it is idle.
+func (s *Stream) writeRest(frame []byte, n int, deadline time.Time) (int, error) {
+	if err := s.arm(deadline); err != nil {
+		return n, err
+	}
+	n, err := s.out.write(frame)
+	if err == nil && !deadline.IsZero() && !s.cut.Load() {
+		s.out.clearDeadline()
+	}
+	return n, err
+}
+
+// arm sets the write deadline, if there is one. stop may cut at the same time: it sets the flag first and the expired
 // deadline second, so that either we see the flag here or its deadline replaces ours.
 func (s *Stream) arm(deadline time.Time) error {
-	if deadline.IsZero() {
-		return nil
-	}
-	if err := s.out.setDeadline(deadline); err != nil {
-		return err
+	if !deadline.IsZero() {
+		if err := s.out.setDeadline(deadline); err != nil {
+			return err
+		}
 	}
 	if s.cut.Load() {
 		return os.ErrDeadlineExceeded

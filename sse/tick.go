@@ -83,7 +83,7 @@ func (s *Stream) beat(now time.Time) {
 	scratch := getScratch()
 	defer putScratch(scratch)
 	*scratch = append(*scratch, ":\n\n"...)
-	_, _ = s.writeFrame(*scratch, deadline) // a failure has ended the stream
+	_, _ = s.writeFrame(*scratch, deadline, nil) // a failure has ended the stream
 }
 
 // keepScratch is the largest scratch buffer that goes back to the pool.

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 // because a client is admitted while its request can still be refused: writes wait for the stream.
 type transport struct {
 	server *server
+	direct bool          // the stream will know when a write would wait
+	waiter waiter        // with direct: is told
 	opened chan struct{} // closed when stream or failed is set
 	stream *Stream
 	failed error
@@ -28,8 +31,17 @@ type transport struct {
 	abandoned bool       // Close has come and gone before the stream was open
 }
 
-func newTransport(s *server) *transport {
-	return &transport{server: s, opened: make(chan struct{})}
+func newTransport(s *server, r *http.Request) *transport {
+	direct := s.conf.Hijack && r.ProtoMajor == 1 && r.TLS == nil && !s.settings.InMemory
+	return &transport{server: s, direct: direct, opened: make(chan struct{})}
+}
+
+// TellWaiting implements comm.WaitTeller. Only a stream that is hijacked, and not over TLS, writes to a socket itself.
+func (t *transport) TellWaiting(w comm.Waiter) bool {
+	if t.direct {
+		t.waiter = w
+	}
+	return t.direct
 }
 
 // open lets the writers go, or fails them.
@@ -38,12 +50,15 @@ func (t *transport) open(s *Stream, err error) {
 	close(t.opened)
 }
 
-// wait returns the stream once it is open.
-func (t *transport) wait(deadline time.Time) (*Stream, error) {
+// wait returns the stream once it is open, and tells w, unless nil, if that is not yet.
+func (t *transport) wait(deadline time.Time, w waiter) (*Stream, error) {
 	select {
 	case <-t.opened:
 		return t.stream, t.failed
 	default:
+	}
+	if w != nil {
+		w.Waiting()
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
@@ -76,7 +91,7 @@ func (t *transport) Forgets() {}
 
 // Write implements comm.Transport: the whole batch leaves in one write and one flush.
 func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err error) {
-	stream, err := t.wait(deadline)
+	stream, err := t.wait(deadline, t.waiter)
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +103,7 @@ func (t *transport) Write(batch []comm.Outbound, deadline time.Time) (n int, err
 		}
 	}
 	t.writing.Store(true)
-	n, err = stream.SendRaw(p.list, deadline)
+	n, err = stream.sendRaw(p.list, deadline, t.waiter)
 	if err == nil {
 		t.writing.Store(false)
 	}
@@ -134,7 +149,7 @@ func (t *transport) encode(f *comm.Frame, o comm.Outbound) ([]byte, error) {
 // Close implements comm.Transport: the closing frame is the last event, with the wait before a return
 // as the reconnection time of EventSource.
 func (t *transport) Close(r comm.CloseReason, deadline time.Time) error {
-	stream, err := t.wait(deadline)
+	stream, err := t.wait(deadline, nil)
 	if stream == nil {
 		return t.abandon(err)
 	}

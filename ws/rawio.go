@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // errAgain asks to read again: a signal came in between.
@@ -17,7 +19,7 @@ var errAgain = errors.New("ws: read interrupted")
 // Close waits for the callback to end. One reader and one writer may use a
 // rawIO at the same time.
 type rawIO struct {
-	sys rawConn
+	sys rawconn.Conn
 	in  *rawRead // the reader's, from prepare to release
 }
 
@@ -32,22 +34,8 @@ type rawRead struct {
 	first [16]byte              // what a read that waits on a small stack brings
 }
 
-// rawWrite is a write under way.
-type rawWrite struct {
-	fn  func(fd uintptr) bool // attempt
-	src []byte                // what is left to write
-	err errno
-}
-
-// rawReads and rawWrites make them where there is a direct path.
-var rawReads, rawWrites sync.Pool
-
-// rawConn is the part of syscall.RawConn used here.
-type rawConn interface {
-	Read(f func(fd uintptr) (done bool)) error
-	Write(f func(fd uintptr) (done bool)) error
-	Control(f func(fd uintptr)) error
-}
+// rawReads makes them where there is a direct path.
+var rawReads sync.Pool
 
 // prepare sets where the next wait reads to: into p, or into a pooled buffer
 // of size bytes, borrowed when bytes are there.
@@ -122,19 +110,9 @@ func (r *rawIO) more(p []byte) int {
 // try writes what the socket takes without waiting. It may be less than p
 // without an error.
 func (r *rawIO) try(p []byte) (int, error) {
-	w := rawWrites.Get().(*rawWrite)
-	w.src, w.err = p, 0
-	err := r.sys.Write(w.fn)
-	n, failed := len(p)-len(w.src), w.err
-	w.src = nil
-	rawWrites.Put(w)
-	switch {
-	case timeout(err): // a deadline left from before; the caller sets a new one
-		return 0, nil
-	case err != nil:
-		return 0, err
-	case failed != 0:
-		return n, os.NewSyscallError("write", failed)
+	n, err := rawconn.Write(r.sys, p)
+	if timeout(err) { // a deadline left from before; the caller sets a new one
+		err = nil
 	}
-	return n, nil
+	return n, err
 }

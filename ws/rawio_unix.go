@@ -3,18 +3,13 @@
 package ws
 
 import (
-	"crypto/tls"
-	"net"
 	"syscall"
 
-	"github.com/anasamu/comm/internal/park"
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // parkable says that connections on sockets are parked where that is available.
 const parkable = true
-
-// maxWrite is what every system takes in one call.
-const maxWrite = 1 << 30
 
 func errnoOf(err error) syscall.Errno {
 	if e, ok := err.(syscall.Errno); ok {
@@ -23,27 +18,12 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO // package syscall returns nothing else
 }
 
-// bare is implemented by a wrapper that lets reads and writes go directly to
-// the connection beneath it when ok is true. Deadlines and Close still go
-// through the wrapper.
-type bare interface {
-	BareConn() (c net.Conn, ok bool)
-}
-
 // newRawIO returns the direct path to c's socket, nil if there is none.
 func newRawIO(c any) *rawIO {
-	if b, ok := c.(bare); ok {
-		inner, ok := b.BareConn()
-		if !ok {
-			return nil
-		}
-		c = inner
+	if sys := rawconn.Under(c); sys != nil {
+		return &rawIO{sys: sys}
 	}
-	sys := socketOf(c)
-	if sys == nil {
-		return nil
-	}
-	return &rawIO{sys: sys}
+	return nil
 }
 
 func init() {
@@ -52,46 +32,6 @@ func init() {
 		r.fn = r.attempt
 		return r
 	}
-	rawWrites.New = func() any {
-		w := new(rawWrite)
-		w.fn = w.attempt
-		return w
-	}
-}
-
-// socketOf returns c's socket, nil if c is none.
-func socketOf(c any) syscall.RawConn {
-	var sys syscall.RawConn
-	var err error
-	switch c := c.(type) { // not any syscall.Conn: a wrapper may have promoted the method
-	case *net.TCPConn:
-		sys, err = c.SyscallConn()
-	case *net.UnixConn:
-		sys, err = c.SyscallConn()
-	}
-	if err != nil {
-		return nil
-	}
-	return sys
-}
-
-// socketUnderTLS returns the socket that c's TLS is spoken on, nil if there is none.
-func socketUnderTLS(c any) park.Control {
-	if b, ok := c.(bare); ok {
-		inner, ok := b.BareConn()
-		if !ok {
-			return nil
-		}
-		c = inner
-	}
-	t, ok := c.(*tls.Conn)
-	if !ok {
-		return nil
-	}
-	if sys := socketOf(t.NetConn()); sys != nil {
-		return sys
-	}
-	return nil
 }
 
 // attempt is one call of read; false waits until the socket is readable.
@@ -128,24 +68,6 @@ func (r *rawRead) readFailed(err error) bool {
 	r.err = syscall.EAGAIN
 	if err != syscall.EINTR && err != syscall.EAGAIN {
 		r.err = errnoOf(err)
-	}
-	return true
-}
-
-// attempt writes what goes without waiting, so it is always done.
-func (w *rawWrite) attempt(fd uintptr) bool {
-	for len(w.src) > 0 {
-		n, err := syscall.Write(int(fd), w.src[:min(len(w.src), maxWrite)])
-		switch err {
-		case nil:
-			w.src = w.src[n:]
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return true
-		default:
-			w.err = errnoOf(err)
-			return true
-		}
 	}
 	return true
 }

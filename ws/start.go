@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anasamu/comm/internal/park"
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // Start is Serve for servers with many connections: it returns at once, and an
@@ -74,7 +75,10 @@ func (c *Conn) socket() park.Control {
 	case c.raw != nil:
 		return c.raw.sys
 	}
-	return socketUnderTLS(c.rwc)
+	if sys := rawconn.UnderTLS(c.rwc); sys != nil {
+		return sys
+	}
+	return nil
 }
 
 // serve is for connections that cannot be parked.
