@@ -1,7 +1,6 @@
 package comm
 
 import (
-	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -85,7 +84,7 @@ func (s *MemoryStore) Open(name string) Log {
 	}
 	s.born++
 	l := &memoryLog{
-		store: s, epoch: s.node + "." + strconv.FormatUint(s.born, 36), first: 1, next: 1, reread: math.MaxUint64,
+		store: s, epoch: s.node + "." + strconv.FormatUint(s.born, 36), first: 1, next: 1, encoded: 1, opened: time.Now(),
 		maxMessages: messages, maxBytes: bytes, maxAge: age, maxTotal: total,
 	}
 	s.open[name] = l
@@ -117,24 +116,22 @@ type memoryLog struct {
 	epoch       string
 	ring        []logEntry
 	first, next uint64
-	stripped    uint64 // entries before it have been stripped
-	reread      uint64 // since then, those from here on have been read, and may have been encoded again
+	encoded     uint64 // entries before it have no encodings that the last check has not taken away
 	bytes       int
+	opened      time.Time
 
 	maxMessages, maxBytes int
 	maxAge                time.Duration
 	maxTotal              int64
 }
 
+// logEntry has one pointer, since the collector looks at each, and beside it what forget asks: nobody has touched the
+// message's own memory for long by then.
 type logEntry struct {
 	out  Outbound
-	at   time.Time
-	size int // beside the entry, whose own memory nobody has touched for long when it is forgotten
+	at   time.Duration // since the log was opened
+	size int
 }
-
-// keepEncoded is how many entries keep the bytes in which they left: about those that a member who is behind, or
-// just back, is still to be sent. The others would weigh twice as much with them.
-const keepEncoded = 64
 
 func (l *memoryLog) Epoch() string { return l.epoch }
 
@@ -145,9 +142,8 @@ func (l *memoryLog) Append(e Outbound, now time.Time) {
 		l.grow()
 	}
 	size := e.Size()
-	*l.at(l.next) = logEntry{e, now, size}
+	*l.at(l.next) = logEntry{e, now.Sub(l.opened), size}
 	l.next++
-	l.strip(l.next - min(l.next, keepEncoded))
 	l.bytes += size
 	total := l.store.total.Add(int64(size))
 	for n := int(l.next - l.first); n > l.maxMessages || n > 1 && l.bytes > l.maxBytes || n > 0 && total > l.maxTotal; n-- {
@@ -156,7 +152,7 @@ func (l *memoryLog) Append(e Outbound, now time.Time) {
 }
 
 func (l *memoryLog) Read(dst []Outbound, from uint64, n int) []Outbound {
-	l.reread = min(l.reread, from)
+	l.encoded = min(l.encoded, from)
 	for o := max(from, l.first); o < l.next && n > 0; o++ {
 		dst = append(dst, l.at(o).out)
 		n--
@@ -165,19 +161,20 @@ func (l *memoryLog) Read(dst []Outbound, from uint64, n int) []Outbound {
 }
 
 func (l *memoryLog) Expire(now time.Time) bool {
-	for l.first < l.next && now.Sub(l.at(l.first).at) > l.maxAge {
+	for l.first < l.next && now.Sub(l.opened)-l.at(l.first).at > l.maxAge {
 		l.forget()
 	}
-	l.stripped, l.reread = min(l.stripped, l.reread), math.MaxUint64
-	l.strip(l.next)
+	l.strip()
 	return l.first == l.next
 }
 
-// strip takes the encodings of entries before an offset away that have them yet.
-func (l *memoryLog) strip(before uint64) {
-	for l.stripped = max(l.stripped, l.first); l.stripped < before; l.stripped++ {
-		l.at(l.stripped).out.e.strip()
+// strip takes the bytes away in which entries have left: with them they would weigh twice as much. Who is given one
+// later encodes it once more, for all until the next check.
+func (l *memoryLog) strip() {
+	for o := max(l.encoded, l.first); o < l.next; o++ {
+		l.at(o).out.e.strip()
 	}
+	l.encoded = l.next
 }
 
 func (l *memoryLog) at(offset uint64) *logEntry { return &l.ring[offset&uint64(len(l.ring)-1)] }
