@@ -88,7 +88,7 @@ type writer struct {
 	written *atomic.Int64
 }
 
-func (w writer) Write(batch []comm.Outbound, deadline time.Time) (int, error) {
+func (w *writer) Write(batch []comm.Outbound, deadline time.Time) (int, error) {
 	for _, o := range batch {
 		if _, err := o.Bytes(plainFormat{}); err != nil {
 			return 0, err
@@ -103,7 +103,7 @@ func (w writer) Write(batch []comm.Outbound, deadline time.Time) (int, error) {
 func (p *parts) connect(n int) error {
 	for i := range n {
 		addr := &net.TCPAddr{IP: net.IPv4(127, byte(i>>16), byte(i>>8), byte(i)), Port: 1}
-		c, err := p.host.Attach(context.Background(), writer{sink{&p.gate}, &p.written}, &comm.Handshake{Header: http.Header{}, RemoteAddr: addr})
+		c, err := p.host.Attach(context.Background(), &writer{sink{gate: &p.gate}, &p.written}, &comm.Handshake{Header: http.Header{}, RemoteAddr: addr})
 		if err != nil {
 			return err
 		}

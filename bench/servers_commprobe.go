@@ -36,12 +36,24 @@ type gate struct {
 	passed atomic.Int64 // messages
 }
 
-// sink is one client.
-type sink struct{ gate *gate }
+// sink is one client. As the transports of sockets do, it tells when a write is about to wait.
+type sink struct {
+	gate   *gate
+	waiter comm.Waiter
+}
 
-func (s sink) Write(batch []comm.Outbound, _ time.Time) (int, error) {
+// TellWaiting implements comm.WaitTeller.
+func (s *sink) TellWaiting(w comm.Waiter) bool {
+	s.waiter = w
+	return true
+}
+
+func (s *sink) Write(batch []comm.Outbound, _ time.Time) (int, error) {
 	s.gate.held.Add(1)
-	s.gate.mu.RLock()
+	if !s.gate.mu.TryRLock() {
+		s.waiter.Waiting()
+		s.gate.mu.RLock()
+	}
 	defer s.gate.mu.RUnlock()
 	for _, o := range batch {
 		if o.Frame().Op == comm.OpMessage {
@@ -51,7 +63,7 @@ func (s sink) Write(batch []comm.Outbound, _ time.Time) (int, error) {
 	return len(batch), nil
 }
 
-func (sink) Close(comm.CloseReason, time.Time) error { return nil }
+func (*sink) Close(comm.CloseReason, time.Time) error { return nil }
 
 const probeGroup = "everyone"
 
@@ -76,7 +88,7 @@ func (c commHubs) crowd(n int) (*crowd, error) {
 	}
 	w := &crowd{m: m}
 	for range n {
-		conn, err := p.host.Attach(ctx, sink{&w.gate}, &comm.Handshake{Header: http.Header{}, RemoteAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}})
+		conn, err := p.host.Attach(ctx, &sink{gate: &w.gate}, &comm.Handshake{Header: http.Header{}, RemoteAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}})
 		if err == nil {
 			err = conn.Join(probeGroup)
 		}
