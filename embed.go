@@ -1,0 +1,39 @@
+package comm
+
+import (
+	"net/http"
+	"time"
+)
+
+// Handler serves everything that the manager serves on its address, for a service that has an [http.Server] of its own:
+// its mux gives the paths of the providers to this handler, whole, or by [http.StripPrefix] below a prefix. With
+// [WithInMemory] that server is the only way in, and the manager opens no socket; without, the manager's own address is
+// served beside it.
+//
+//	mux.Handle("/ws", gw.Handler())
+//	mux.Handle("/events", gw.Handler())
+//
+// It may be called at any time, and what it returns used by any number of servers. While the manager does not run (see
+// [Manager.Start] and [Manager.Run]), it answers 503 with Retry-After.
+//
+// What is the server's own is the server's to set: TLS, HTTP/2, header limits and how connections are kept. Of its
+// timeouts, set ReadHeaderTimeout and IdleTimeout; WriteTimeout does no harm, since the handler lifts it, but
+// ReadTimeout over HTTP/1.1 ends event streams and polls that last longer. A middleware that wraps the ResponseWriter
+// must have an Unwrap method (see [http.ResponseController]), or WebSockets and event streams are refused. The request
+// with its context, where such a middleware leaves who the client is, is [Handshake.Request] to the authenticator.
+// gRPC is served as net/http can, over HTTP/2 and by gRPC-Web; QUIC needs an address. A client of an event stream that
+// vanishes without a word is found by a write that times out, or by TCP: only a listener of the manager's own bounds
+// that time.
+//
+// To end, drain the manager before the server is shut down, because [http.Server.Shutdown] waits for event streams and
+// does not know WebSockets: [Manager.Run] has drained when it returns, and else [Manager.Drain] does it.
+func (m *Manager) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := m.book.peek(m, m.addr())
+		if e == nil {
+			WriteRefusal(w, "", &LimitError{Limit: "requests while the gateway does not run", Retry: time.Second})
+			return
+		}
+		e.serveHTTP(w, r)
+	})
+}
