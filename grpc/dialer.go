@@ -155,6 +155,7 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 		c.drop(err)
 		return nil, err
 	}
+	go c.read()
 	return c, nil
 }
 
