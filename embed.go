@@ -37,3 +37,31 @@ func (m *Manager) Handler() http.Handler {
 		e.serveHTTP(w, r)
 	})
 }
+
+// Authenticate asks the authenticator who an HTTP request is from, for handlers of the service's own: those of
+// package commhttp, and those of a server beside the manager. The gateway asks for its clients by itself, and not for
+// routes. The token is that of the Authorization header; whatever else the authenticator looks at, such as a cookie, it
+// finds in [Handshake.Request]. Nothing is stored: an authenticator that is dear keeps what it knows.
+//
+//	id, err := gw.Authenticate(r)
+//	if err != nil {
+//		comm.WriteRefusal(w, "", err) // 401, or 503 with Retry-After
+//		return
+//	}
+//
+// A failure counts against the client's address, which is found behind [WithTrustedProxies]. Without an authenticator
+// everybody is the zero Identity. Errors: one that wraps [ErrUnauthenticated], and a *LimitError where the authenticator
+// cannot decide, or the address has failed too often.
+func (m *Manager) Authenticate(r *http.Request) (Identity, error) {
+	hs := &Handshake{
+		Request: r, Header: r.Header, RemoteAddr: remoteAddr(r), TLS: r.TLS,
+		Token: BearerToken(r.Header.Get("Authorization")),
+	}
+	if trusted := m.cfg.TrustedProxies; len(trusted) > 0 {
+		hs.RemoteAddr = parseRemote(clientBehind(r, trusted))
+	}
+	if err := m.whoIs(r.Context(), hs); err != nil {
+		return Identity{}, err
+	}
+	return *hs.identity, nil
+}

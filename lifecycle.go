@@ -38,11 +38,13 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 func (m *Manager) startAll(ctx context.Context, states []*providerState) error {
 	errs := make([]error, len(states))
 	var wg sync.WaitGroup
+	m.starting.Add(1)
 	for i, p := range states {
 		tried := make(chan struct{})
 		wg.Go(func() { errs[i] = p.start(ctx, m.cfg.RetryAttempts, sync.OnceFunc(func() { close(tried) })) })
 		<-tried
 	}
+	m.starting.Add(-1)
 	wg.Wait()
 	return errors.Join(errs...)
 }
