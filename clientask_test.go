@@ -46,7 +46,9 @@ func room(t *testing.T) (m *comm.Manager, asked chan string) {
 	t.Helper()
 	asked = make(chan string, 100)
 	m = newManager(t, comm.WithProvider(ws.New()),
-		comm.WithAuthenticator(func(_ context.Context, hs *comm.Handshake) (comm.Identity, error) { return comm.Identity{User: hs.Token}, nil }),
+		comm.WithAuthenticator(func(_ context.Context, hs *comm.Handshake) (comm.Identity, error) {
+			return comm.Identity{User: hs.Token}, nil
+		}),
 		comm.WithAuthorizer(func(_ context.Context, c *comm.Conn, a comm.Access) error {
 			asked <- string(a.Action) + " " + a.Group
 			switch a.Action {
@@ -95,7 +97,8 @@ func TestClientSendsToOthers(t *testing.T) {
 		}
 	}
 	for _, to := range []comm.Target{
-		{}, comm.ToGroup(""), comm.ToGroups("a", "b"), comm.ToAll().Except("x"), comm.ToAll().Label("a", "b"),
+		{},
+		comm.ToGroup(""), comm.ToGroups("a", "b"), comm.ToAll().Except("x"), comm.ToAll().Label("a", "b"),
 		comm.ToAll().Where(func(*comm.Conn) bool { return true }),
 	} {
 		_, err := comm.NewMessage("say", nil, comm.WithTo(to))

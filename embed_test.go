@@ -80,7 +80,9 @@ func (s *ownServer) dialers(user string) []comm.Dialer {
 func TestHandlerInAServerOfOnesOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newOwnServer(t)
-		comm.OnCall(s.gw, "who", func(_ context.Context, c *comm.Conn, _ any) (string, error) { return c.User() + " by " + c.Provider(), nil })
+		comm.OnCall(s.gw, "who", func(_ context.Context, c *comm.Conn, _ any) (string, error) {
+			return c.User() + " by " + c.Provider(), nil
+		})
 		ctx, stop := context.WithCancel(t.Context())
 		ran := make(chan error, 1)
 		if err := s.gw.Start(ctx); err != nil {
