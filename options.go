@@ -380,7 +380,8 @@ func WithDrainDelay(d time.Duration) Option {
 	return graceful("WithDrainDelay", d, func(c *Config) { c.DrainDelay = d })
 }
 
-// WithDrainTimeout bounds the drain of Run, the drain delay not counted. The default is 30 s.
+// WithDrainTimeout bounds the drain of Run, the drain delay not counted. Half of it is for handlers to return: see
+// Manager.Drain. The default is 30 s.
 func WithDrainTimeout(d time.Duration) Option {
 	return lasting("WithDrainTimeout", d, func(c *Config) { c.DrainTimeout = d })
 }
