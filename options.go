@@ -103,7 +103,8 @@ func WithAddr(addr string) Option {
 	return exclusive("addr", "WithAddr", func(c *Config) { c.Addr = addr })
 }
 
-// WithInMemory opens no socket: clients come through Manager.DialContext.
+// WithInMemory opens no socket, of any provider: clients come through Manager.DialContext, for tests, or through a
+// server of the service's own that gives requests to Manager.Handler.
 func WithInMemory() Option { return set(func(c *Config) { c.InMemory = true }) }
 
 // WithLogger sets the logger. The default is slog.Default; nil is refused.
