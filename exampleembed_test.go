@@ -100,7 +100,7 @@ func ExampleClient_JoinFrom() {
 
 	bob, hangUp := memoryClient(gw)
 	defer hangUp()
-	heard := make(chan string)
+	heard := make(chan string, 1)
 	bob.On("say", func(_ context.Context, m *comm.Message) error { heard <- string(m.Content()); return nil })
 	fmt.Println(bob.JoinFrom(ctx, "lobby", comm.LogPosition{}), <-heard)
 	// Output:
