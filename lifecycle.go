@@ -22,6 +22,9 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 	if err != nil {
 		return err
 	}
+	if len(states) == 0 {
+		m.log.Warn("no provider is registered: nothing is served (WithProvider, Register)")
+	}
 	m.startTicking()
 	if m.backplane != nil {
 		if err := m.backplane.start(ctx); err != nil {

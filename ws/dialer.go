@@ -28,7 +28,11 @@ func (d *dialer) Name() string { return "websocket" }
 
 // Dial implements comm.Dialer.
 func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, error) {
-	c, resp, err := Dial(ctx, d.url, d.opts...)
+	set, req, err := resolveDial(d.url, d.opts)
+	if err != nil {
+		return nil, comm.CloseReason{Kind: comm.ReasonProtocol, Text: "bad options", Err: err} // trying again is no use
+	}
+	c, resp, err := set.dial(ctx, req)
 	if err != nil {
 		return nil, dialReason(err, resp)
 	}
