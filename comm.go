@@ -112,8 +112,9 @@ type Host interface {
 	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
 	Authorize(ctx context.Context, hs *Handshake, a Access) error
 	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
-	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its
-	// transport has ended by itself.
+	// runs OnConnect, registers and sends welcome, so t.Write may be called before Attach has returned. The carrier must
+	// call Detach when its transport has ended by itself. ctx bounds the admission alone. The error is what
+	// RefusalFrame, RefusalReason and WriteRefusal tell the client of.
 	Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, error)
 	// Receive takes a frame that came from the client. It blocks while the connection's inbound
 	// queue is full and returns ErrClosed once the connection is closed. Frames of one connection

@@ -16,11 +16,11 @@ import (
 // It may be called at any time, and what it returns used by any number of servers. While the manager does not run (see
 // [Manager.Start] and [Manager.Run]), it answers 503 with Retry-After.
 //
-// What is the server's own is the server's to set: TLS, HTTP/2, header limits and how connections are kept. Of its
-// timeouts, set ReadHeaderTimeout and IdleTimeout; WriteTimeout does no harm, since the handler lifts it, but
-// ReadTimeout over HTTP/1.1 ends event streams and polls that last longer. A middleware that wraps the ResponseWriter
-// must have an Unwrap method (see [http.ResponseController]), or WebSockets and event streams are refused. The request
-// with its context, where such a middleware leaves who the client is, is [Handshake.Request] to the authenticator.
+// What is the server's own is the server's to set: TLS, HTTP/2, header limits and how connections are kept. Its
+// ReadTimeout and WriteTimeout do no harm to what is meant to last: the gateway lifts them, and bounds what it reads and
+// writes by itself. A middleware that wraps the ResponseWriter must have an Unwrap method (see
+// [http.ResponseController]), or WebSockets and event streams are refused. The request with its context, where such a
+// middleware leaves who the client is, is [Handshake.Request] to the authenticator.
 // gRPC is served as net/http can, over HTTP/2 and by gRPC-Web; QUIC needs an address. A client of an event stream that
 // vanishes without a word is found by a write that times out, or by TCP: only a listener of the manager's own bounds
 // that time.
@@ -33,6 +33,9 @@ func (m *Manager) Handler() http.Handler {
 		if e == nil {
 			WriteRefusal(w, "", &LimitError{Limit: "requests while the gateway does not run", Retry: time.Second})
 			return
+		}
+		if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.WriteTimeout > 0 && r.ProtoMajor == 2 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // serveHTTP does so over HTTP/1.1
 		}
 		e.serveHTTP(w, r)
 	})

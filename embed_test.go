@@ -49,7 +49,9 @@ func newOwnServer(t *testing.T, opts ...comm.Option) *ownServer {
 	s.mux.HandleFunc("/rt/", func(w http.ResponseWriter, r *http.Request) {
 		gateway.ServeHTTP(&unwrapper{w}, r.WithContext(context.WithValue(r.Context(), ownUser{}, r.Header.Get("Own-User"))))
 	})
-	s.srv = &http.Server{Handler: s.mux, ReadTimeout: time.Second, WriteTimeout: time.Second}
+	s.srv = &http.Server{Handler: s.mux, ReadTimeout: time.Second, WriteTimeout: time.Second, Protocols: new(http.Protocols)}
+	s.srv.Protocols.SetHTTP1(true)
+	s.srv.Protocols.SetUnencryptedHTTP2(true)
 	l, err := s.net.Listen("own:80")
 	if err != nil {
 		t.Fatal(err)
@@ -64,11 +66,16 @@ type unwrapper struct{ http.ResponseWriter }
 
 func (w *unwrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// dialers are those of every carrier, as a user.
-func (s *ownServer) dialers(user string) []comm.Dialer {
+// dialers are those of every carrier, as a user, the first two over HTTP/2.
+func (s *ownServer) dialers(t *testing.T, user string) []comm.Dialer {
 	h := http.Header{"Own-User": {user}}
 	poll := &http.Client{Transport: &http.Transport{DialContext: s.net.DialContext, DisableKeepAlives: true}}
+	h2 := &http.Transport{DialContext: s.net.DialContext, Protocols: new(http.Protocols)}
+	h2.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(h2.CloseIdleConnections)
 	return []comm.Dialer{
+		sse.Dialer("http://own:80/rt/events", sse.WithHTTPClient(&http.Client{Transport: h2}), sse.WithHeader("Own-User", user)),
+		commhttp.Dialer("http://own:80/rt/poll", commhttp.WithHTTPClient(&http.Client{Transport: h2}), commhttp.WithDialHeader(h)),
 		ws.Dialer("ws://own:80/rt/ws", ws.WithNetDial(s.net.DialContext), ws.WithHeader(h)),
 		sse.Dialer("http://own:80/rt/events", sse.WithDialContext(s.net.DialContext), sse.WithHeader("Own-User", user)),
 		commhttp.Dialer("http://own:80/rt/poll", commhttp.WithHTTPClient(poll), commhttp.WithDialHeader(h)),
@@ -91,7 +98,7 @@ func TestHandlerInAServerOfOnesOwn(t *testing.T) {
 		go func() { ran <- s.gw.Run(ctx) }()
 		var clients []*comm.Client
 		states := make(chan comm.StateChange, 100)
-		for _, d := range s.dialers("ann") {
+		for _, d := range s.dialers(t, "ann") {
 			c, err := comm.NewClient([]comm.Dialer{d}, comm.WithOnState(func(ch comm.StateChange) { states <- ch }))
 			if err != nil {
 				t.Fatal(err)
@@ -109,7 +116,7 @@ func TestHandlerInAServerOfOnesOwn(t *testing.T) {
 					t.Fatalf("client %d: %v", i, err)
 				}
 				who, err := comm.Decode[string](reply)
-				if provider := []string{"websocket", "sse", "http"}[i]; err != nil || who != "ann by "+provider {
+				if provider := []string{"sse", "http", "websocket", "sse", "http"}[i]; err != nil || who != "ann by "+provider {
 					t.Errorf("%q, %v, want ann by %s", who, err, provider)
 				}
 			}

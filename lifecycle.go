@@ -215,7 +215,11 @@ func (p *providerState) startOnce(ctx context.Context) error {
 		p.leave(cut, statusFailed)
 		return err
 	}
-	p.manager.log.Info("provider started", "provider", p.name, "addrs", p.addrs())
+	where := "addrs"
+	if p.manager.cfg.InMemory {
+		where = "addrs_in_memory" // no socket is open there
+	}
+	p.manager.log.Info("provider started", "provider", p.name, where, p.addrs())
 	p.manager.observe(Event{Kind: EventStart, Provider: p.name})
 	return nil
 }
