@@ -15,6 +15,8 @@ import (
 //
 // All methods may be called from any goroutine. The manager never runs two Starts, or a Start and
 // a restart, of one provider at once.
+//
+// The smallest one there can be is commtest.Pipe, to read; commtest.Run holds one of your own against the protocol.
 type Provider interface {
 	// Name is the provider's name in the manager and in configuration: "http", "websocket", "sse", ...
 	Name() string
