@@ -25,7 +25,10 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 	if len(states) == 0 {
 		m.log.Warn("no provider is registered: nothing is served (WithProvider, Register)")
 	}
-	m.startTicking()
+	if first := m.startTicking(); first {
+		m.starting.Store(true)
+		defer m.starting.Store(false)
+	}
 	if m.backplane != nil {
 		if err := m.backplane.start(ctx); err != nil {
 			return fmt.Errorf("comm: backplane: %w", err)
@@ -39,13 +42,12 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 func (m *Manager) startAll(ctx context.Context, states []*providerState) error {
 	errs := make([]error, len(states))
 	var wg sync.WaitGroup
-	m.starting.Add(1)
 	for i, p := range states {
 		tried := make(chan struct{})
 		wg.Go(func() { errs[i] = p.start(ctx, m.cfg.RetryAttempts, sync.OnceFunc(func() { close(tried) })) })
 		<-tried
 	}
-	m.starting.Add(-1)
+	m.starting.Store(false)
 	wg.Wait()
 	return errors.Join(errs...)
 }
@@ -365,14 +367,15 @@ func (p *providerState) nextAttempt() int {
 	return p.failures - 1
 }
 
-// startTicking runs the manager's own clock once: it forgets what has expired and checks health.
-func (m *Manager) startTicking() {
+// startTicking runs the manager's own clock once: it forgets what has expired and checks health. first reports whether
+// this was the first start.
+func (m *Manager) startTicking() (first bool) {
 	m.mu.Lock()
 	before := m.ticking
 	m.ticking = true
 	m.mu.Unlock()
 	if before {
-		return
+		return false
 	}
 	m.spawn(func() {
 		tick := time.NewTicker(m.cfg.HealthInterval)
@@ -388,4 +391,5 @@ func (m *Manager) startTicking() {
 			}
 		}
 	})
+	return true
 }

@@ -99,7 +99,7 @@ func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.announce(w.Header(), r, e.bound)
 	}
 	h := e.router(r)
-	if m.starting.Load() > 0 && nowhere(h, r) {
+	if m.starting.Load() && nowhere(h, r) {
 		WriteRefusal(w, "", &LimitError{Limit: "requests while the gateway starts", Retry: time.Second})
 		return
 	}
