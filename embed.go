@@ -21,9 +21,10 @@ import (
 // writes by itself. A middleware that wraps the ResponseWriter must have an Unwrap method (see
 // [http.ResponseController]), or WebSockets and event streams are refused. The request with its context, where such a
 // middleware leaves who the client is, is [Handshake.Request] to the authenticator.
-// gRPC is served as net/http can, over HTTP/2 and by gRPC-Web; QUIC needs an address. A client of an event stream that
-// vanishes without a word is found by a write that times out, or by TCP: only a listener of the manager's own bounds
-// that time.
+// gRPC is served as net/http can, over HTTP/2 and by gRPC-Web. QUIC needs a socket: leave WithInMemory out, give the
+// manager an address that nobody minds (WithAddr("127.0.0.1:0")), and package commquic its own. A client of an event
+// stream that vanishes without a word is found by a write that times out, or by TCP: only a listener of the manager's
+// own bounds that time.
 //
 // To end, drain the manager before the server is shut down, because [http.Server.Shutdown] waits for event streams and
 // does not know WebSockets: [Manager.Run] has drained when it returns, and else [Manager.Drain] does it.
