@@ -29,6 +29,9 @@ func (c *Conn) authorize(ctx context.Context, a Access) error {
 
 func (m *Manager) ask(ctx context.Context, c *Conn, a Access) (err error) {
 	defer m.recoverAs(&err, "authorizer", c)
+	if a.Group == "" && a.Target.kind == targetGroup && len(a.Target.more) == 0 {
+		a.Group = a.Target.name()
+	}
 	switch {
 	case m.cfg.Authorizer != nil:
 		return m.cfg.Authorizer(ctx, c, a)

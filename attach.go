@@ -63,9 +63,14 @@ func (m *Manager) handshake(ctx context.Context, p *providerState, t Transport, 
 	return m.admit(ctx, p, t, hs)
 }
 
-// authenticate finds out who the client is.
+// authenticate finds out who a client of a provider is.
 func (m *Manager) authenticate(ctx context.Context, p *providerState, hs *Handshake) error {
 	hs.provider = p.name
+	return m.whoIs(ctx, hs)
+}
+
+// whoIs finds out who a client is.
+func (m *Manager) whoIs(ctx context.Context, hs *Handshake) error {
 	hs.trusted = trustedFrom(ctx, hs)
 	if hs.Header == nil {
 		hs.Header = make(http.Header)

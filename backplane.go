@@ -11,17 +11,24 @@ import (
 // It carries messages and their targets, no promises beyond those: Where never crosses nodes, since
 // it is a function; Label and the other narrowings do. Counts in a Delivery are those of the sending
 // node. Each node keeps its own logs with its own epochs, so a client that resumes on another node
-// is told of the gap. Publish must not call the sink of its own node.
+// is told of the gap. Presence, lists, calls, WithAck, WithLane and WithUnreliable are of one node too. A send to a
+// connection that this node does not know is no ErrNotFound any more, since another may.
+//
+// Between processes a RemoteMessage travels as JSON (encoding/json), and commtest.Bus shows how little an engine is.
 type Backplane interface {
-	// Start connects; sink takes what other nodes publish, in the order of each node, until Stop.
+	// Start connects; sink takes what other nodes publish, in the order of each node, until Stop. ctx bounds connecting
+	// alone. node is the manager's Node, which is new with each process. An error is that of Manager.Start. sink may be
+	// called concurrently; it does not wait for clients.
 	Start(ctx context.Context, node string, sink func(RemoteMessage)) error
-	// Publish sends to all other nodes. It may not block longer than ctx.
+	// Publish sends to all other nodes, and not to the sink of its own. It is called by whoever sends, concurrently, when
+	// the clients of this node have been served; so it should not wait, and may not block longer than ctx, which need not
+	// have a deadline. An error is returned by Manager.Send, beside the Delivery of this node.
 	Publish(ctx context.Context, m RemoteMessage) error
-	// Stop disconnects.
+	// Stop disconnects, and waits until sink is not called any more. It is called once, by Manager.Close.
 	Stop() error
 }
 
-// RemoteMessage is one send on its way between nodes.
+// RemoteMessage is one send on its way between nodes: encoding/json makes it bytes, and a RemoteMessage again.
 type RemoteMessage struct {
 	Node     string // where it was sent
 	Target   Target // without Where

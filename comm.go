@@ -15,6 +15,8 @@ import (
 //
 // All methods may be called from any goroutine. The manager never runs two Starts, or a Start and
 // a restart, of one provider at once.
+//
+// The smallest one there can be is commtest.Pipe, to read; commtest.Run holds one of your own against the protocol.
 type Provider interface {
 	// Name is the provider's name in the manager and in configuration: "http", "websocket", "sse", ...
 	Name() string
@@ -112,8 +114,9 @@ type Host interface {
 	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
 	Authorize(ctx context.Context, hs *Handshake, a Access) error
 	// Attach admits a connection: it authenticates unless that was done, applies limits, resumes,
-	// runs OnConnect, registers and sends welcome. The carrier must call Detach when its
-	// transport has ended by itself.
+	// runs OnConnect, registers and sends welcome, so t.Write may be called before Attach has returned. The carrier must
+	// call Detach when its transport has ended by itself. ctx bounds the admission alone. The error is what
+	// RefusalFrame, RefusalReason and WriteRefusal tell the client of.
 	Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, error)
 	// Receive takes a frame that came from the client. It blocks while the connection's inbound
 	// queue is full and returns ErrClosed once the connection is closed. Frames of one connection
@@ -201,15 +204,18 @@ type ClaimFunc func(ctx context.Context, c PeekConn) (taken bool, err error)
 
 // Handshake is what is known of a client before it is admitted.
 type Handshake struct {
-	// Request is the HTTP request that opened the connection, or nil for other carriers.
+	// Request is the HTTP request that opened the connection. It is nil for carriers without one (gRPC, raw QUIC), and
+	// when a token is refreshed.
 	Request *http.Request
 	// Header are the request's headers or the carrier's equivalent; never nil in an authenticator.
 	Header http.Header
-	// RemoteAddr is the peer's address.
+	// RemoteAddr is the peer's address: behind WithTrustedProxies the client's.
 	RemoteAddr net.Addr
-	// TLS is the connection's state, with the client's certificate under mTLS; nil in cleartext.
+	// TLS is the connection's state, with the client's certificate under mTLS; nil in cleartext, and when a token is
+	// refreshed.
 	TLS *tls.ConnectionState
-	// Token is the bearer token of the hello or of the Authorization header.
+	// Token is the token of the hello, else that of the Authorization header (Bearer), else, of a client that says no
+	// hello, that of the query (access_token), which ends up in the logs of what is between.
 	Token string
 	// Hello is what the client asked for. Attach treats nil as an empty hello.
 	Hello *Hello
@@ -248,7 +254,11 @@ type Identity struct {
 }
 
 // Authenticator decides who a client is, for each handshake and each token refresh. It is called without
-// a lock, concurrently; ctx ends after the handshake timeout at the latest.
+// a lock, concurrently; ctx ends after the handshake timeout at the latest. Values that middleware around the gateway
+// has left are in the context of Handshake.Request. A refresh brings nothing but the new Token, with RemoteAddr and the
+// connection's metadata in Hello.
+//
+// Routes of package commhttp are not asked about: see Manager.Authenticate.
 //
 // An error refuses the client for good: it is told unauthenticated, or what a *PeerError in the error says, and
 // counts against its address (WithFailedAuthBurst). Where the service cannot decide just now, return a *LimitError:
@@ -276,15 +286,16 @@ const (
 type Access struct {
 	Action  Action
 	Target  Target   // whom it would reach; zero for ActionInvoke
-	Group   string   // ActionJoin and ActionPresence
+	Group   string   // of ActionJoin and ActionPresence, and of every Target that is a group; else ""
 	Message *Message // ActionSend and ActionCall
 	Method  string   // ActionInvoke: "/pkg.Service/Method"
 }
 
-// Authorizer decides what a client may do. A nil error allows. It is called without a lock, on the
-// connection's handler goroutine, by Conn.Authorize or by Host.Authorize, which shows it a Conn that was never
-// open. Without an Authorizer every Access is refused. ctx ends with the connection or the call, and after
-// WithHandlerTimeout.
+// Authorizer decides what a client may do to others: join a group, send and call beyond the service's own handlers,
+// list, look and close. A nil error allows. Messages without "to" are not asked about: they are the handlers'. It is
+// called without a lock, on the connection's handler goroutine, by Conn.Authorize or by Host.Authorize, which shows it
+// a Conn that was never open. Without an Authorizer every Access is refused. ctx ends with the connection or the call,
+// and after WithHandlerTimeout.
 //
 // An error refuses this one request: the client is told what an error of a Handler would tell it. ErrForbidden and a
 // *PeerError are decisions; an error that tells the client nothing is logged as a warning.

@@ -162,6 +162,16 @@ func (c *Conn) Groups() []string {
 	return groups
 }
 
+// InGroup reports whether the connection is in a group, by the client's wish or the server's: what an authorizer asks that
+// lets members alone send.
+func (c *Conn) InGroup(group string) bool {
+	c.joins.mu.Lock()
+	defer c.joins.mu.Unlock()
+	return slices.ContainsFunc(c.joins.list, func(m *member) bool {
+		return m.topic.kind == targetGroup && m.topic.group() == group
+	})
+}
+
 // Send sends to this connection alone: Manager.Send with ToConn, and ErrClosed after the end.
 func (c *Conn) Send(ctx context.Context, m *Message, opts ...SendOption) (Delivery, error) {
 	d, err := c.manager.Send(ctx, ToConn(c.id), m, opts...)

@@ -21,13 +21,16 @@
 //
 //   - To serve: [New], [Manager.Run], and a provider from the packages commhttp (folder http), ws, sse, graphql,
 //     commgrpc (folder grpc) and commquic (folder quic).
+//   - To serve in an http.Server of your own, beside what is there: [Manager.Handler], and [Manager.Authenticate] for
+//     handlers of your own.
 //   - To send: [Manager.Send] with a [Target]; what became of it is a [Delivery].
 //   - To receive: [On], [OnCall].
 //   - To decide who may do what: [WithAuthenticator], [WithAuthorizer], [WithOnConnect].
 //   - To configure: options; [WithConfigFile] and [WithEnvironment] for what operators set, with the keys of [Config]
 //     and of each provider's Config.
 //   - To see: [Manager.Stats], [WithObserver], and the metrics and health that package commhttp serves.
-//   - To be a client: [NewClient] with the dialers of those packages.
+//   - To be a client: [NewClient] with the dialers of those packages; [WithTo] addresses other clients,
+//     [Client.JoinFrom] reads what was said before.
 //   - To test: [WithInMemory] and [Manager.DialContext]; package commtest for a provider of your own.
 //   - To use WebSocket or Server-Sent Events without the gateway: packages ws and sse alone.
 //

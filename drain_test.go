@@ -164,3 +164,36 @@ func TestRunDrainsWhenItsContextEnds(t *testing.T) {
 		}
 	})
 }
+
+// Handlers have half of the time to drain; whoever outlasts it is ended, and the log says for how many that was so.
+func TestDrainEndsHandlersAtHalfTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := new(logs)
+		m, f := gateway(t, log.logger())
+		ended := make(chan time.Duration, 2)
+		comm.On(m, "work", func(ctx context.Context, _ *comm.Conn, d time.Duration) error {
+			start := time.Now()
+			select {
+			case <-time.After(d):
+			case <-ctx.Done():
+			}
+			ended <- time.Since(start).Round(time.Second)
+			return nil
+		})
+		for _, d := range []time.Duration{time.Second, time.Hour} {
+			c, _ := f.attach(t, comm.Handshake{})
+			if err := f.host().Receive(c, &comm.Frame{Op: comm.OpMessage, Message: message(t, "work", d)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := m.Drain(ctx); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		same(t, "one that is done in time", <-ended, time.Second)
+		same(t, "one that is not", <-ended, 5*time.Second)
+		same(t, "warnings", len(log.with("half of the time to drain is over\" connections=1")), 1)
+	})
+}

@@ -31,10 +31,14 @@ type Middleware func(next Handler) Handler
 // The type "*" handles what no other handler does. A message with to is not for handlers: it goes to those that it
 // names, if the authorizer allows, through the middleware.
 //
-// It may be called at any time, concurrently too. A second handler for a type, or a bad type, is an error of the next
-// Start; where the manager runs already, the first handler stays.
+// It may be called at any time, concurrently too. A second handler for a type, a bad type, or a nil f is logged, and is an
+// error of the next Start; where the manager runs already, the first handler stays.
 func On[T any](m *Manager, typ string, f func(ctx context.Context, c *Conn, v T) error) {
-	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
+	if f == nil {
+		m.register(typ, nil)
+		return
+	}
+	m.register(typ, func(ctx context.Context, c *Conn, msg *Message) error {
 		v, err := decodeContent[T](msg)
 		if err != nil {
 			return err
@@ -43,10 +47,24 @@ func On[T any](m *Manager, typ string, f func(ctx context.Context, c *Conn, v T)
 	})
 }
 
+// register adds a handler, and tells of one that cannot be, since a manager that runs is not started again.
+func (m *Manager) register(typ string, f Handler) {
+	if err := m.handlers.add(typ, f); err != nil {
+		m.log.Error("handler is not registered", "type", shorten(typ), "error", err)
+	}
+}
+
 // OnCall registers f for messages and calls of a type, as On does; what it returns is the reply to a call: a *Message as
 // it is, anything else as the content of one. A call of a type that On has registered is answered with null.
+//
+// Calls stand in line with the messages of their connection: see Handler, and WithHandlerConcurrency for clients that
+// make several calls at once.
 func OnCall[Req, Resp any](m *Manager, typ string, f func(ctx context.Context, c *Conn, req Req) (Resp, error)) {
-	m.handlers.add(typ, func(ctx context.Context, c *Conn, msg *Message) error {
+	if f == nil {
+		m.register(typ, nil)
+		return
+	}
+	m.register(typ, func(ctx context.Context, c *Conn, msg *Message) error {
 		req, err := decodeContent[Req](msg)
 		if err != nil {
 			return err
@@ -109,17 +127,23 @@ func newHandlers(m *Manager, mw []Middleware) *handlers {
 	return h
 }
 
-func (h *handlers) add(typ string, f Handler) {
+// add registers f. What is wrong is returned, and kept for Start.
+func (h *handlers) add(typ string, f Handler) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := checkType(typ); err != nil {
-		h.errs = append(h.errs, err)
-		return
-	}
 	old := *h.table.Load()
-	if _, dup := old[typ]; dup {
-		h.errs = append(h.errs, fmt.Errorf("comm: a second handler for message type %q", typ))
-		return
+	_, dup := old[typ]
+	switch {
+	case checkType(typ) != nil:
+		err = checkType(typ)
+	case dup:
+		err = fmt.Errorf("comm: a second handler for message type %q", typ)
+	case f == nil:
+		err = fmt.Errorf("comm: the handler for message type %q is nil", typ)
+	}
+	if err != nil {
+		h.errs = append(h.errs, err)
+		return err
 	}
 	table := make(map[string]Handler, len(old)+1)
 	for k, v := range old {
@@ -127,6 +151,7 @@ func (h *handlers) add(typ string, f Handler) {
 	}
 	table[typ] = h.wrap(f)
 	h.table.Store(&table)
+	return nil
 }
 
 func (h *handlers) wrap(f Handler) Handler {

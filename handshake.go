@@ -42,11 +42,13 @@ func NewHandshake(r *http.Request, hello *Frame) (*Handshake, error) {
 }
 
 // remoteAddr is the request's peer as an address.
-func remoteAddr(r *http.Request) net.Addr {
-	if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil && r.RemoteAddr != "" {
+func remoteAddr(r *http.Request) net.Addr { return parseRemote(r.RemoteAddr) }
+
+func parseRemote(addr string) net.Addr {
+	if a, err := net.ResolveTCPAddr("tcp", addr); err == nil && addr != "" {
 		return a
 	}
-	return &net.UnixAddr{Name: r.RemoteAddr, Net: "unix"}
+	return &net.UnixAddr{Name: addr, Net: "unix"}
 }
 
 // HTTPStatus is the status with which a carrier on HTTP refuses what err says, before a stream has

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 )
@@ -24,7 +22,13 @@ func (m *Manager) Start(ctx context.Context, names ...string) error {
 	if err != nil {
 		return err
 	}
-	m.startTicking()
+	if len(states) == 0 {
+		m.log.Warn("no provider is registered: nothing is served (WithProvider, Register)")
+	}
+	if first := m.startTicking(); first {
+		m.starting.Store(true)
+		defer m.starting.Store(false)
+	}
 	if m.backplane != nil {
 		if err := m.backplane.start(ctx); err != nil {
 			return fmt.Errorf("comm: backplane: %w", err)
@@ -43,6 +47,7 @@ func (m *Manager) startAll(ctx context.Context, states []*providerState) error {
 		wg.Go(func() { errs[i] = p.start(ctx, m.cfg.RetryAttempts, sync.OnceFunc(func() { close(tried) })) })
 		<-tried
 	}
+	m.starting.Store(false)
 	wg.Wait()
 	return errors.Join(errs...)
 }
@@ -212,7 +217,11 @@ func (p *providerState) startOnce(ctx context.Context) error {
 		p.leave(cut, statusFailed)
 		return err
 	}
-	p.manager.log.Info("provider started", "provider", p.name, "addrs", p.addrs())
+	where := "addrs"
+	if p.manager.cfg.InMemory {
+		where = "addrs_in_memory" // no socket is open there
+	}
+	p.manager.log.Info("provider started", "provider", p.name, where, p.addrs())
 	p.manager.observe(Event{Kind: EventStart, Provider: p.name})
 	return nil
 }
@@ -358,14 +367,15 @@ func (p *providerState) nextAttempt() int {
 	return p.failures - 1
 }
 
-// startTicking runs the manager's own clock once: it forgets what has expired and checks health.
-func (m *Manager) startTicking() {
+// startTicking runs the manager's own clock once: it forgets what has expired and checks health. first reports whether
+// this was the first start.
+func (m *Manager) startTicking() (first bool) {
 	m.mu.Lock()
 	before := m.ticking
 	m.ticking = true
 	m.mu.Unlock()
 	if before {
-		return
+		return false
 	}
 	m.spawn(func() {
 		tick := time.NewTicker(m.cfg.HealthInterval)
@@ -381,116 +391,5 @@ func (m *Manager) startTicking() {
 			}
 		}
 	})
-}
-
-// Drain ends the service in good order, while the manager stays usable for nothing but Close:
-// /readyz answers 503, after the drain delay nothing new is accepted, every client is told when to
-// return, handlers finish and queues leave, requests under way are answered. What is left when ctx
-// ends is cut; the error then says so. A second call waits for the first.
-//
-// An HTTP/1.1 connection that a client keeps alive is given 2 s for a request that may be on its way (RFC 9112 9.5),
-// so a drain takes that long where there is one. Close does not wait.
-func (m *Manager) Drain(ctx context.Context) error {
-	if m.draining.Swap(true) {
-		select {
-		case <-m.drained:
-			return m.drainErr
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer close(m.drained)
-	m.drainErr = m.drain(ctx)
-	return m.drainErr
-}
-
-func (m *Manager) drain(ctx context.Context) error {
-	m.log.Info("draining", "connections", m.conns.count.Load())
-	m.observe(Event{Kind: EventDrain})
-	m.taps.end()
-	if d := m.cfg.DrainDelay; d > 0 {
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-		}
-	}
-	m.refusing.Store(true)
-	m.ready.change()
-	for _, e := range m.book.list() {
-		for _, s := range e.servers() {
-			s.StartDrain()
-		}
-	}
-	var list []*Conn
-	for c := range m.conns.all {
-		list = append(list, c)
-	}
-	m.sendAway(ctx, list, m.cfg.DrainSpread)
-	return errors.Join(m.finishRequests(ctx), m.Stop(ctx))
-}
-
-// finishRequests lets every address answer what clients have sent, while the providers still run.
-func (m *Manager) finishRequests(ctx context.Context) error {
-	list := m.book.list()
-	errs := make([]error, len(list))
-	var wg sync.WaitGroup
-	for i, e := range list {
-		wg.Go(func() { errs[i] = e.shutdown(ctx) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// sendAway takes no more requests of the clients, tells each to return after a random part of spread
-// as soon as its own handlers have finished, and waits until all have gone; who has not when ctx ends
-// is cut.
-func (m *Manager) sendAway(ctx context.Context, list []*Conn, spread time.Duration) {
-	for _, c := range list {
-		c.in.refuse()
-	}
-	shut := func(c *Conn) {
-		r := CloseReason{Kind: ReasonDrain, Text: "the server is going away"}
-		if spread > 0 {
-			r.After = rand.N(spread) + time.Millisecond
-		}
-		c.shut(r)
-	}
-	for _, c := range m.shutIdle(ctx, slices.Clone(list), shut) {
-		shut(c)
-	}
-	for _, c := range list {
-		select {
-		case <-c.done.C():
-		case <-ctx.Done():
-			c.kill(CloseReason{Kind: ReasonDrain, Text: "the time to drain is over"})
-			<-c.done.C()
-		}
-	}
-}
-
-// shutIdle calls shut with every connection that has no frame under way, one after the other as they
-// come to rest, and returns those that did not within half of the time that is left.
-func (m *Manager) shutIdle(ctx context.Context, list []*Conn, shut func(*Conn)) (busy []*Conn) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		list = slices.DeleteFunc(list, func(c *Conn) bool {
-			if !c.in.idle() && c.ctx.Err() == nil {
-				return false
-			}
-			shut(c)
-			return true
-		})
-		if len(list) == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return list
-		}
-	}
+	return true
 }

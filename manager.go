@@ -54,6 +54,7 @@ type Manager struct {
 	cancel   context.CancelFunc
 	work     sync.WaitGroup // the manager's own goroutines
 	fatal    chan error     // a provider that is given up; Run returns it
+	starting atomic.Bool    // the first Start has not come to every provider yet: a route that is not there may come
 	draining atomic.Bool    // /readyz says so
 	drained  chan struct{}  // closed when Drain has ended with drainErr
 	drainErr error

@@ -103,7 +103,8 @@ func WithAddr(addr string) Option {
 	return exclusive("addr", "WithAddr", func(c *Config) { c.Addr = addr })
 }
 
-// WithInMemory opens no socket: clients come through Manager.DialContext.
+// WithInMemory opens no socket, of any provider: clients come through Manager.DialContext, for tests, or through a
+// server of the service's own that gives requests to Manager.Handler.
 func WithInMemory() Option { return set(func(c *Config) { c.InMemory = true }) }
 
 // WithLogger sets the logger. The default is slog.Default; nil is refused.
@@ -380,7 +381,8 @@ func WithDrainDelay(d time.Duration) Option {
 	return graceful("WithDrainDelay", d, func(c *Config) { c.DrainDelay = d })
 }
 
-// WithDrainTimeout bounds the drain of Run, the drain delay not counted. The default is 30 s.
+// WithDrainTimeout bounds the drain of Run, the drain delay not counted. Half of it is for handlers to return: see
+// Manager.Drain. The default is 30 s.
 func WithDrainTimeout(d time.Duration) Option {
 	return lasting("WithDrainTimeout", d, func(c *Config) { c.DrainTimeout = d })
 }

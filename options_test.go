@@ -144,3 +144,32 @@ func TestErrorTexts(t *testing.T) {
 		}
 	}
 }
+
+// A handler that cannot be is logged when it is registered, since nobody may start the manager any more, and is an error of
+// the next start.
+func TestHandlersThatCannotBe(t *testing.T) {
+	t.Parallel()
+	log := new(logs)
+	m := newManager(t, log.logger(), comm.WithProvider(&fake{}))
+	if err := m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	comm.On(m, "once", func(context.Context, *comm.Conn, int) error { return nil })
+	comm.On(m, "once", func(context.Context, *comm.Conn, int) error { return nil })
+	comm.On[int](m, "none", nil)
+	comm.OnCall[int, int](m, "none", nil)
+	comm.On(m, "", func(context.Context, *comm.Conn, int) error { return nil })
+	same(t, "logged", len(log.with("handler is not registered")), 4)
+	contains(t, m.Start(t.Context()), `a second handler for message type "once"`, `the handler for message type "none" is nil`, "1 to 128 bytes")
+}
+
+// A manager that serves nothing says so.
+func TestNoProviders(t *testing.T) {
+	t.Parallel()
+	log := new(logs)
+	m := newManager(t, log.logger())
+	if err := m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "warned", len(log.with("no provider is registered")), 1)
+}

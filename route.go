@@ -98,7 +98,22 @@ func (e *endpoint) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if s := e.others.Load(); s != nil {
 		s.announce(w.Header(), r, e.bound)
 	}
-	e.router(r).ServeHTTP(w, r)
+	h := e.router(r)
+	if m.starting.Load() && nowhere(h, r) {
+		WriteRefusal(w, "", &LimitError{Limit: "requests while the gateway starts", Retry: time.Second})
+		return
+	}
+	h.ServeHTTP(w, r)
+}
+
+// nowhere reports that a router has no route for r, or only one for every path.
+func nowhere(h http.Handler, r *http.Request) bool {
+	mux, ok := h.(*http.ServeMux)
+	if !ok {
+		return false
+	}
+	_, pattern := mux.Handler(r)
+	return pattern == "" || everyPath(pattern)
 }
 
 // forgetDeadlines takes the deadlines of an HTTP/2 stream away if it has ended before its handler. net/http forgets those

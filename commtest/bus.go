@@ -2,13 +2,14 @@ package commtest
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/anasamu/comm"
 )
 
-// Bus joins managers of one process as a Backplane joins nodes: a double, for tests. The zero Bus is
-// ready to use.
+// Bus joins managers of one process as a Backplane joins nodes: a double, for tests. What crosses it does so as JSON, as
+// between processes. The zero Bus is ready to use.
 type Bus struct {
 	mu    sync.Mutex
 	nodes []*busNode
@@ -33,12 +34,21 @@ func (n *busNode) Start(_ context.Context, node string, sink func(comm.RemoteMes
 
 // Publish hands m to every other node, in the order of the calls.
 func (n *busNode) Publish(ctx context.Context, m comm.RemoteMessage) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
 	n.bus.mu.Lock()
 	defer n.bus.mu.Unlock()
 	for _, other := range n.bus.nodes {
-		if other != n {
-			other.sink(m)
+		if other == n {
+			continue
 		}
+		var got comm.RemoteMessage
+		if err := json.Unmarshal(line, &got); err != nil {
+			return err
+		}
+		other.sink(got)
 	}
 	return ctx.Err()
 }

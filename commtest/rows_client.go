@@ -25,6 +25,7 @@ var clientRows = []row{
 	{name: "client/renews its token", run: clientTokenRow, timed: true},
 	{name: "client/falls back", run: clientFallbackRow, timed: true},
 	{name: "client/has too much to say", run: clientTooMuchRow},
+	{name: "client/says goodbye", run: clientGoodbyeRow},
 }
 
 func cuts(s Setup) string {
@@ -409,5 +410,28 @@ func clientTooMuchRow(e *env) {
 	}
 	if now := u.Welcome().Conn; now != conn || m.ConnectionCount(comm.ToAll()) != 1 {
 		e.Fatalf("the connection is %s, was %s, of %d", now, conn, m.ConnectionCount(comm.ToAll()))
+	}
+}
+
+// clientGoodbyeRow ends clients by their own context, one after the other: the gateway learns that
+// they went, so that none of them counts as lost.
+func clientGoodbyeRow(e *env) {
+	reasons := make(chan comm.ReasonKind, 4)
+	m := e.start(comm.WithOnDisconnect(func(_ *comm.Conn, d comm.Disconnection) { reasons <- d.Reason.Kind }))
+	comm.On(m, "n", func(context.Context, *comm.Conn, int) error { return nil })
+	for range 4 {
+		u := e.client(nil).run()
+		u.becomes(comm.ClientConnected)
+		if err := u.SendAck(e.bounded(), e.message("n", 1)); err != nil {
+			e.Fatal(err)
+		}
+		u.stop()
+		u.becomes(comm.ClientClosed)
+		if err := <-u.done; err != nil {
+			e.Fatalf("Run: %v", err)
+		}
+		if k := <-reasons; k != comm.ReasonClient {
+			e.Fatalf("the client ended itself, and its connection as %v", k)
+		}
 	}
 }

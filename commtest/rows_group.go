@@ -257,7 +257,7 @@ func authorizerRow(e *env) {
 	p.fails(p.address(comm.OpMessage, "n", "nonsense", `1`), comm.CodeNotFound)
 	want := []string{
 		"ann join group:open open", "ann join group:secret secret", "ann join group:secret secret",
-		"ann send group:open  user:ann", "ann send group:secret  user:ann",
+		"ann send group:open open user:ann", "ann send group:secret secret user:ann",
 	}
 	if got := asked.all(); !slices.Equal(got, want) {
 		e.Fatalf("asked %q, want %q", got, want)

@@ -19,7 +19,8 @@ import (
 // Setup is one fresh provider and what the suite must know of it. Fields that are false or nil
 // leave the rows out that they speak of, and the test output says which.
 type Setup struct {
-	// Provider is not yet registered and has no address of its own.
+	// Provider is not yet registered and has no address of its own, or one with a fixed port: it is stopped and started
+	// while its clients return to where they were. Rows that run it in TLS need it to take Host.TLS.
 	Provider comm.Provider
 	// Dialer makes the provider's client for an endpoint. It is called once for each client.
 	Dialer func(e Endpoint) comm.Dialer

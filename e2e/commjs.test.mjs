@@ -19,6 +19,7 @@ test('backoff: full jitter below min(30 s, 0.5 s * 2^n)', () => {
 
 test('options that are wrong are refused by name', () => {
   assert.throws(() => new CommClient({}), /no carrier/);
+  assert.throws(() => new CommClient({ ws: 'ws://gateway.example/ws', WebSocket: null }), /no WebSocket here: give one as the option WebSocket/);
   assert.throws(() => new CommClient({ ws: 'ws://h/', carriers: ['carrier-pigeon'] }), /carrier-pigeon: allowed are wt, ws, sse and poll/);
   assert.throws(() => new CommClient({ sse: 'http://h/', timeout: 'soon' }), /timeout: soon/);
   assert.throws(() => new CommClient({ sse: 'http://h/', backoff: { max: -1 } }), /max: -1/);

@@ -101,6 +101,19 @@ type Transport struct {
 	visit     *visit // of a request in the gateway
 }
 
+// Identity is who has sent the operation, as the gateway's authenticator last said; the zero Identity for a client that is
+// anonymous, and where there is no gateway.
+func (t *Transport) Identity() comm.Identity {
+	switch {
+	case t.Conn != nil:
+		return t.Conn.Identity()
+	case t.Handshake != nil:
+		id, _ := t.Handshake.Identity()
+		return id
+	}
+	return comm.Identity{}
+}
+
 type transportKey struct{}
 
 // WithTransport returns a context that carries t.

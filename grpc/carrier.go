@@ -25,12 +25,14 @@ type carrier struct {
 	sending chan struct{} // holds one token during a send
 	largest atomic.Int64  // bytes of a frame that the server takes; 0 until welcome
 
-	in        receiver
-	receiving chan struct{} // holds one token during a receive; guards the fields below
+	in       receiver
+	welcomed atomic.Bool
+	batches  chan []*commv1.Frame // from read to Receive
+	end      chan struct{}        // closed when read has ended, because of cause
+	cause    error
+
+	receiving chan struct{} // holds one token during a receive; guards frames
 	frames    []*commv1.Frame
-	welcomed  bool
-	patience  time.Duration // how long the server may be silent; 0 is for ever
-	ended     error         // what Receive returned last
 }
 
 // sender and receiver are the two sides of a stream.
@@ -44,7 +46,10 @@ type receiver interface {
 }
 
 func newCarrier(ctx context.Context, cancel context.CancelCauseFunc, free func()) *carrier {
-	return &carrier{ctx: ctx, cancel: cancel, free: free, sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
+	return &carrier{
+		ctx: ctx, cancel: cancel, free: free, sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1),
+		batches: make(chan []*commv1.Frame), end: make(chan struct{}),
+	}
 }
 
 // open begins the stream and says hello.
@@ -158,7 +163,8 @@ func (c *carrier) Send(ctx context.Context, f *comm.Frame) error {
 	return c.causeOf(err)
 }
 
-// Receive implements comm.Carrier. Frames of a later version that it does not know are skipped.
+// Receive implements comm.Carrier. Frames of a later version that it does not know are skipped. One whose context ends
+// leaves the stream as it is, so that a goodbye can be said.
 func (c *carrier) Receive(ctx context.Context) (*comm.Frame, error) {
 	select {
 	case c.receiving <- struct{}{}:
@@ -175,53 +181,81 @@ func (c *carrier) Receive(ctx context.Context) (*comm.Frame, error) {
 		if fe, ok := errors.AsType[*comm.FrameError](err); ok && fe.Code == comm.CodeUnknownOp {
 			continue
 		}
-		if err == nil {
-			c.note(f)
-		}
 		return f, err
-	}
-}
-
-// note learns from welcome how often the server gives a sign of life, and what it takes.
-func (c *carrier) note(f *comm.Frame) {
-	if f.Op == comm.OpWelcome {
-		c.welcomed, c.patience = true, idleAfter(f.Welcome.Heartbeat)
-		c.largest.Store(int64(f.Welcome.MaxMessage))
 	}
 }
 
 // next returns the next frame of the stream. c.receiving is held.
 func (c *carrier) next(ctx context.Context) (*commv1.Frame, error) {
 	for len(c.frames) == 0 {
-		if c.ended != nil {
-			return nil, c.ended
+		select {
+		case c.frames = <-c.batches:
+		case <-c.end:
+			return nil, c.cause
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
-		c.frames, c.ended = c.read(ctx)
 	}
 	f := c.frames[0]
 	c.frames = c.frames[1:]
 	return f, nil
 }
 
-// read waits for the next message.
-func (c *carrier) read(ctx context.Context) ([]*commv1.Frame, error) {
-	stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
-	defer stop()
-	if c.patience > 0 {
-		defer time.AfterFunc(c.patience, func() { c.cancel(ErrIdle) }).Stop()
+// read reads the stream until it ends, one message ahead of Receive: nothing but the end of the stream ends a read of
+// gRPC's, so it is not on the goroutine of Receive.
+func (c *carrier) read() {
+	defer close(c.end)
+	patience := time.Duration(0) // how long the server may be silent; 0 is for ever
+	for {
+		frames, err := c.message(patience)
+		if err != nil {
+			c.cause = err
+			return
+		}
+		for _, w := range frames {
+			patience = c.note(w, patience)
+		}
+		select {
+		case c.batches <- frames:
+		case <-c.ctx.Done():
+			c.cause = context.Cause(c.ctx)
+			return
+		}
+	}
+}
+
+// message waits for the next message.
+func (c *carrier) message(patience time.Duration) ([]*commv1.Frame, error) {
+	if patience > 0 {
+		defer time.AfterFunc(patience, func() { c.cancel(ErrIdle) }).Stop()
 	}
 	frames, err := c.in.next()
 	return frames, c.causeOf(err)
+}
+
+// note learns from welcome how often the server gives a sign of life, and what it takes.
+func (c *carrier) note(w *commv1.Frame, patience time.Duration) time.Duration {
+	if w.GetOp() != commv1.Op_OP_WELCOME {
+		return patience
+	}
+	f, err := fromWire(w)
+	if err != nil || f.Welcome == nil {
+		return patience // Receive says so
+	}
+	c.largest.Store(int64(f.Welcome.MaxMessage))
+	c.welcomed.Store(true)
+	return idleAfter(f.Welcome.Heartbeat)
 }
 
 // Close implements comm.Carrier: the goodbye is the end of what the client says, and the server's status the answer.
 func (c *carrier) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
 	defer stop()
-	if c.out != nil {
+	if c.out != nil && c.welcomed.Load() {
 		c.farewell(ctx)
 	}
 	c.drop(comm.ErrClosed)
+	<-c.end
 	return nil
 }
 
@@ -236,16 +270,10 @@ func (c *carrier) farewell(ctx context.Context) {
 	<-c.sending
 	for {
 		select {
-		case c.receiving <- struct{}{}:
-		case <-ctx.Done():
+		case <-c.batches:
+		case <-c.end:
 			return
-		}
-		ended := c.ended
-		if ended == nil {
-			_, ended = c.in.next()
-		}
-		<-c.receiving
-		if ended != nil {
+		case <-ctx.Done():
 			return
 		}
 	}

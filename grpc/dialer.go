@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -100,6 +101,9 @@ func (d *dialer) check() error {
 	if d.conn == nil && d.target == "" {
 		return errors.New("commgrpc: Dialer: the target is empty: host:port is needed")
 	}
+	if scheme, _, ok := strings.Cut(d.target, "://"); ok && d.conn == nil && (scheme == "http" || scheme == "https") {
+		return fmt.Errorf("commgrpc: Dialer: target %q: host:port is needed, and WithTLS for a server with TLS", d.target)
+	}
 	return nil
 }
 
@@ -155,6 +159,7 @@ func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, err
 		c.drop(err)
 		return nil, err
 	}
+	go c.read()
 	return c, nil
 }
 

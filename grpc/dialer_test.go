@@ -291,3 +291,15 @@ func TestDialIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A URL is no target: gRPC would take it for an address, and try for ever.
+func TestDialerRefusesURLs(t *testing.T) {
+	t.Parallel()
+	c, err := comm.NewClient([]comm.Dialer{commgrpc.Dialer("https://gateway.example.com")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(t.Context()); comm.ReasonOf(err) != comm.ReasonProtocol || !strings.Contains(err.Error(), "host:port") {
+		t.Errorf("Run: %v, want one with host:port", err)
+	}
+}

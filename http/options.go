@@ -91,8 +91,8 @@ func WithObserver(f func(r *http.Request, result Result)) Option {
 	})
 }
 
-// WithLogger is where panics and the access log go. Nil, the default, is
-// [slog.Default] at the time of the record.
+// WithLogger is where panics and the access log go. Nil, the default, is the manager's logger ([comm.WithLogger]), and for
+// NewHandler [slog.Default] at the time of the record.
 func WithLogger(logger *slog.Logger) Option {
 	return set(func(s *settings) { s.logger = logger })
 }

@@ -121,7 +121,7 @@ func (p *Provider) configured() error {
 // suits streams.
 func (p *Provider) ownRoutes(h comm.Host) ([]registration, error) {
 	m := h.Manager()
-	outer, err := p.settings.outerChain()
+	outer, err := p.settingsAt(h).outerChain()
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -257,6 +258,32 @@ func TestTrustedProxiesOfBoth(t *testing.T) {
 		}
 		if err := m.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Without a logger of its own the provider writes everything to the manager's: what it serves itself, too.
+func TestProviderLogsToTheManager(t *testing.T) {
+	log := new(syncBuffer)
+	m := must(comm.New(comm.WithInMemory(), comm.WithLogger(slog.New(slog.NewTextHandler(log, nil))), comm.WithProvider(commhttp.New(
+		commhttp.HandleFunc("GET /own", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "own") }),
+		commhttp.WithAccessLog(),
+	))))
+	if err := m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: m.DialContext, DisableKeepAlives: true}}
+	paths := []string{"/own", "/poll", "/livez"}
+	for _, path := range paths {
+		must(client.Get("http://gateway" + path)).Body.Close()
+	}
+	if err := m.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	m.Close()
+	for _, path := range paths {
+		if !strings.Contains(log.String(), "path="+path) {
+			t.Errorf("the manager's log has no record of %s:\n%s", path, log)
 		}
 	}
 }

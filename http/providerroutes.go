@@ -13,10 +13,7 @@ import (
 // at the method itself: so the chain answers preflights and 405, and a path that another provider
 // has is a conflict whatever the method.
 func (p *Provider) userRoutes(h comm.Host) ([]registration, error) {
-	s := *p.settings
-	if s.logger == nil {
-		s.logger = h.Logger()
-	}
+	s := p.settingsAt(h)
 	if len(s.routes) == 0 {
 		return nil, nil
 	}
@@ -29,6 +26,15 @@ func (p *Provider) userRoutes(h comm.Host) ([]registration, error) {
 		list = append(list, registration{pattern: path, handler: handler})
 	}
 	return list, nil
+}
+
+// settingsAt are the settings, with the manager's logger where there is no other.
+func (p *Provider) settingsAt(h comm.Host) *settings {
+	s := *p.settings
+	if s.logger == nil {
+		s.logger = h.Logger()
+	}
+	return &s
 }
 
 // pathsOf returns the patterns without their methods, and with them where two paths overlap in a way

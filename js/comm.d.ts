@@ -181,7 +181,7 @@ export class CommClient {
    * Joins a group and stays in it over reconnects until leave, or until the server puts the client
    * out. Also waits for the next connection. After `timeout` it rejects, but the group stays wanted.
    * log is absent where the group keeps no history. position asks for what the log holds behind it:
-   * `group:lobby@EPOCH:0` reads from the beginning.
+   * `group:lobby@0:0` reads all that the server still keeps.
    */
   join(group: string, options?: RequestOptions & { position?: string | Position }): Promise<{ group: string; log?: string }>;
   leave(group: string, options?: RequestOptions): Promise<void>;

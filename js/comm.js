@@ -700,7 +700,8 @@ export class CommClient {
     const at = (name) => new URL(options[name], base()).href;
     const usable = (name) => options[name] && (name in needs ? needs[name] : env.fetch) && (name !== 'wt' || at(name).startsWith('https:'));
     env.carriers = env.carriers.filter(usable);
-    if (env.carriers.length === 0) throw new TypeError('no carrier: give at least one of the addresses wt (with webTransport), ws, sse, poll');
+    const lacking = options.ws && !env.WebSocket ? '; there is no WebSocket here: give one as the option WebSocket' : '';
+    if (env.carriers.length === 0) throw new TypeError(`no carrier: give at least one of the addresses wt (with webTransport), ws, sse, poll${lacking}`);
     env.urls = Object.fromEntries(env.carriers.map((name) => [name, at(name)]));
     env.source = options.token;
     env.token = () => this.#token;

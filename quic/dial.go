@@ -77,11 +77,11 @@ func WithClientOptions(opts ...comm.ClientOption) DialOption {
 // returns after a loss, resumes where it was, and moves with its network. Dial waits until the first connection
 // stands; an error means that there will be none: the server's refusal, a bad option, or ctx's end.
 func Dial(ctx context.Context, addr string, opts ...DialOption) (*comm.Client, error) {
-	set, err := resolveDial(opts)
-	if err != nil {
-		return nil, err
+	quic := Dialer(addr, opts...).(*dialer)
+	if quic.err != nil {
+		return nil, quic.err
 	}
-	d := &firstWelcome{Dialer: &dialer{addr: addr, set: set}, came: make(chan struct{})}
+	d, set := &firstWelcome{Dialer: quic, came: make(chan struct{})}, quic.set
 	c, err := comm.NewClient([]comm.Dialer{d}, set.client...)
 	if err != nil {
 		return nil, err
@@ -127,10 +127,19 @@ func (c *untilWelcome) Receive(ctx context.Context) (*comm.Frame, error) {
 
 // Dialer returns the carrier for a comm.Client: QUIC to addr, host:port, with the protocol comm/1. Where a host has
 // several addresses the next one is tried after 250 ms without an answer (RFC 8305); a first packet with data
-// ([With0RTT]) goes to the first one alone. A bad option is the error of each Dial.
+// ([With0RTT]) goes to the first one alone. A bad option, or an address that is none, ends the
+// client.
 func Dialer(addr string, opts ...DialOption) comm.Dialer {
 	set, err := resolveDial(opts)
+	if _, _, bad := net.SplitHostPort(addr); bad != nil {
+		err = errors.Join(err, refuse("Dialer", short(addr), "host:port"))
+	}
 	return &dialer{addr: addr, set: set, err: err}
+}
+
+// badOptions ends the client at its first attempt, since every other would fail as well.
+func badOptions(err error) error {
+	return comm.CloseReason{Kind: comm.ReasonProtocol, Text: "bad options", Err: err}
 }
 
 type dialer struct {
@@ -145,7 +154,7 @@ func (d *dialer) Name() string { return "quic" }
 // Dial implements comm.Dialer.
 func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, error) {
 	if d.err != nil {
-		return nil, d.err
+		return nil, badOptions(d.err)
 	}
 	silenceBuffers()
 	socket, err := d.set.listen(ctx)

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/anasamu/comm"
 	commquic "github.com/anasamu/comm/quic"
 )
 
@@ -138,4 +140,26 @@ func TestFirstOfFails(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// A client whose dialer could never work ends at once, and says what is wrong, instead of trying for ever.
+func TestDialerThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for part, d := range map[string]comm.Dialer{
+		"host:port":     commquic.Dialer("127.0.0.1"),
+		"WithReadLimit": commquic.Dialer("127.0.0.1:1", commquic.WithReadLimit(0)),
+		"https://host":  commquic.WebTransportDialer("http://127.0.0.1:1/wt"),
+		"WithReadLimi":  commquic.WebTransportDialer("https://127.0.0.1:1/wt", commquic.WithReadLimit(0)),
+	} {
+		c, err := comm.NewClient([]comm.Dialer{d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(t.Context()); comm.ReasonOf(err) != comm.ReasonProtocol || !strings.Contains(err.Error(), part) {
+			t.Errorf("Run: %v, want one with %s", err, part)
+		}
+	}
+	if c, err := commquic.Dial(t.Context(), "127.0.0.1"); err == nil || c != nil || !strings.Contains(err.Error(), "host:port") {
+		t.Errorf("Dial: %v", err)
+	}
 }

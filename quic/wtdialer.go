@@ -13,9 +13,12 @@ import (
 
 // WebTransportDialer returns the carrier for a comm.Client: comm/1 on a WebTransport session over HTTP/3 to an https
 // URL, such as https://gateway/wt. It is for networks that let HTTP/3 pass and nothing else of QUIC; [Dialer] costs
-// less. The options are those of [Dial] and [WithHeader]. A bad option is the error of each Dial.
+// less. The options are those of [Dial] and [WithHeader]. A bad option or URL ends the client.
 func WebTransportDialer(url string, opts ...DialOption) comm.Dialer {
 	set, err := resolveDial(opts)
+	if _, bad := sessionRequest(url, nil); bad != nil {
+		err = errors.Join(err, bad)
+	}
 	return &sessionDialer{url: url, set: set, err: err}
 }
 
@@ -31,7 +34,7 @@ func (d *sessionDialer) Name() string { return "webtransport" }
 // Dial implements comm.Dialer.
 func (d *sessionDialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, error) {
 	if d.err != nil {
-		return nil, d.err
+		return nil, badOptions(d.err)
 	}
 	s, resp, err := dialSession(ctx, d.url, d.set)
 	if err != nil {

@@ -148,7 +148,7 @@ func TestAcceptWrappedWriter(t *testing.T) {
 			t.Errorf("hijack=%v: got %q, %v", hijack, body, err)
 		}
 		res := open(t, srv, func(r *http.Request) { r.Header.Set("Hide", "1") })
-		if body, _ := io.ReadAll(res.Body); res.StatusCode != 500 || !bytes.Contains(body, []byte("Unwrap")) {
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != 500 || !bytes.Contains(body, []byte("sse_test.bare has no method")) || !bytes.Contains(body, []byte("Unwrap")) {
 			t.Errorf("hijack=%v: a writer without Flush: %d %q", hijack, res.StatusCode, body)
 		}
 	}

@@ -23,21 +23,58 @@ type dialed struct {
 	over    atomic.Bool                  // the server has ended the stream: no goodbye is needed
 	gone    sync.Once                    // the server does not know the connection any more
 	up      *uplink.Queue
+
+	frames chan *comm.Frame // from read to Receive
+	end    chan struct{}    // closed when read has ended, because of cause
+	cause  error
 }
 
 func newCarrier(d *dialer, ctx context.Context, cancel context.CancelCauseFunc, body io.ReadCloser) *dialed {
-	c := &dialed{dialer: d, ctx: ctx, cancel: cancel, body: &receiveReader{body: body, streamCtx: ctx, cancel: cancel}}
+	c := &dialed{dialer: d, ctx: ctx, cancel: cancel, body: &receiveReader{body: body}}
+	c.frames, c.end = make(chan *comm.Frame), make(chan struct{})
 	c.body.idle = newWatchdog(cancel, d.config.idleTimeout, ErrIdle)
 	c.body.idle.stop() // it runs while something is waited for
 	c.decoder = NewDecoder(c.body)
 	c.decoder.SetMaxEventSize(d.config.maxEventSize)
 	c.up = newUplink(c)
+	go c.read()
 	return c
 }
 
-// Receive implements comm.Carrier. Frames of a later version that it does not know are skipped.
+// Receive implements comm.Carrier. One whose context ends leaves the stream as it is, so that a goodbye can be said
+// while the server still knows the connection.
 func (c *dialed) Receive(ctx context.Context) (*comm.Frame, error) {
-	c.body.ctx = ctx
+	select {
+	case f := <-c.frames:
+		return f, nil
+	case <-c.end:
+		return nil, c.cause
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// read reads the stream until it ends, or Close ends it: a read of a response's body can be given up only together with
+// the stream, so it is not on the goroutine of Receive.
+func (c *dialed) read() {
+	defer close(c.end)
+	for {
+		f, err := c.next()
+		if err != nil {
+			c.cause = err
+			return
+		}
+		select {
+		case c.frames <- f:
+		case <-c.ctx.Done():
+			c.cause = context.Cause(c.ctx)
+			return
+		}
+	}
+}
+
+// next is the next frame of the stream. Frames of a later version that it does not know are skipped.
+func (c *dialed) next() (*comm.Frame, error) {
 	for {
 		ev, err := c.decoder.next()
 		if err != nil {
@@ -97,6 +134,7 @@ func (c *dialed) Close(ctx context.Context) error {
 	c.cancel(errHungUp)
 	c.up.Close()
 	_ = c.body.body.Close()
+	<-c.end
 	c.dialer.closeIdle()
 	return err
 }
@@ -118,23 +156,15 @@ func nameHeaders(w *comm.Welcome) func(http.Header) {
 	}
 }
 
-// receiveReader reads the stream for Receive: within its context, and with the heartbeat watched, both
-// only while there is nothing to hand out.
+// receiveReader reads the stream with the heartbeat watched, but not while nobody takes what was read.
 type receiveReader struct {
-	body      io.ReadCloser
-	streamCtx context.Context
-	cancel    context.CancelCauseFunc
-	ctx       context.Context // of the Receive under way
-	idle      *watchdog
+	body io.ReadCloser
+	idle *watchdog
 }
 
 // Read implements io.Reader.
 func (r *receiveReader) Read(p []byte) (int, error) {
 	r.idle.start()
 	defer r.idle.stop()
-	if ctx := r.ctx; ctx.Done() != nil { // stop does not wait for the function, which may outlive this Receive
-		stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
-		defer stop()
-	}
 	return r.body.Read(p)
 }

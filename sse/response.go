@@ -24,13 +24,13 @@ func (s *Stream) openResponse(w http.ResponseWriter, rc *http.ResponseController
 	deadline := s.deadline(context.Background())
 	if !deadline.IsZero() {
 		if err := rc.SetWriteDeadline(deadline); err != nil {
-			return unsupported(w, "a write deadline", err)
+			return unsupported(w, "SetWriteDeadline", err)
 		}
 	} else {
 		_ = rc.SetWriteDeadline(time.Time{}) // the server's write timeout is absolute as well
 	}
 	if !canFlush(w) {
-		return unsupported(w, "flushing", http.ErrNotSupported)
+		return unsupported(w, "Flush", http.ErrNotSupported)
 	}
 	w.WriteHeader(http.StatusOK)
 	if _, err := s.writeFrame(append(make([]byte, headRoom), first...), deadline, nil); err != nil {
@@ -53,11 +53,15 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
-func unsupported(w http.ResponseWriter, what string, err error) error {
+// unsupported names the writer that is at fault: the innermost one that can be reached.
+func unsupported(w http.ResponseWriter, method string, err error) error {
 	if !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("sse: setting up the response: %w", err)
 	}
-	return fmt.Errorf("%w: %T offers no %s; does a middleware's wrapper lack Unwrap?", ErrUnsupported, w, what)
+	for t, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok; t, ok = w.(interface{ Unwrap() http.ResponseWriter }) {
+		w = t.Unwrap()
+	}
+	return fmt.Errorf("%w: %T has no method %s, and no Unwrap to a writer that has (see http.ResponseController)", ErrUnsupported, w, method)
 }
 
 // try has nothing to do: net/http does not tell what would wait.

@@ -229,7 +229,8 @@ func (a *Acceptor) negotiate(r *http.Request) (z agreed, answer string, _ *Hands
 func (a *Acceptor) upgrade(w http.ResponseWriter, r *http.Request, protocol string, z agreed, extension string) (*Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		herr := refused(http.StatusNotImplemented, "", "this server cannot upgrade the connection")
+		herr := refused(http.StatusNotImplemented, "", "this server cannot upgrade the connection: a ResponseWriter, of a middleware perhaps, "+
+			"has no method Hijack, and no Unwrap to one that has")
 		herr.Cause = err
 		herr.answer(w)
 		return nil, herr

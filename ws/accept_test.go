@@ -122,8 +122,8 @@ func TestAcceptTellsTheCaller(t *testing.T) {
 	r.Header = good()
 	_, err := ws.Accept(w, r) // a recorder cannot be hijacked
 	var herr *ws.HandshakeError
-	if !errors.As(err, &herr) || herr.Status != 501 || w.Code != 501 {
-		t.Errorf("%v, %d", err, w.Code)
+	if !errors.As(err, &herr) || herr.Status != 501 || w.Code != 501 || !strings.Contains(w.Body.String(), "Hijack") {
+		t.Errorf("%v, %d, %s", err, w.Code, w.Body)
 	}
 	r.Header.Del("Upgrade")
 	w = httptest.NewRecorder()

@@ -107,15 +107,26 @@ func WithHandshakeTimeout(d time.Duration) DialOption {
 // its body, and the error is then a *HandshakeError. Redirects are not
 // followed. The response's body need not be closed.
 func Dial(ctx context.Context, rawURL string, opts ...DialOption) (*Conn, *http.Response, error) {
+	set, req, err := resolveDial(rawURL, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	return set.dial(ctx, req)
+}
+
+// resolveDial finds out what is wrong with a URL and options before anything is dialled.
+func resolveDial(rawURL string, opts []DialOption) (*dialConfig, *http.Request, error) {
 	set := &dialConfig{settings: defaults(), header: http.Header{}, proxy: http.ProxyFromEnvironment, timeout: DefaultHandshakeTimeout}
 	set.netDial = new(net.Dialer).DialContext
 	if err := errors.Join(conf.Apply("ws.Dial", opts, func(o DialOption) error { return o.applyDial(set) }), set.checkRoundTripper()); err != nil {
 		return nil, nil, err
 	}
 	req, err := set.request(rawURL)
-	if err != nil {
-		return nil, nil, err
-	}
+	return set, req, err
+}
+
+// dial connects and makes the handshake.
+func (set *dialConfig) dial(ctx context.Context, req *http.Request) (*Conn, *http.Response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, set.timeout, errHandshakeTimeout)
 	defer cancel()
 	if set.roundTripper != nil {

@@ -13,7 +13,8 @@ import (
 
 // Dialer returns the carrier for a comm.Client: it dials url (ws or wss) with the subprotocol
 // comm.v1.json and says hello. The options are those of Dial. Heartbeats are the connection's own. A frame
-// over the server's limit is not sent, and the connection lives: the error is a [comm.PeerError] with too_large.
+// over the server's limit is not sent, and the connection lives: the error is a [comm.PeerError] with too_large. A bad
+// option or URL is a [comm.CloseReason] of each Dial, which ends the client.
 func Dialer(url string, opts ...DialOption) comm.Dialer {
 	return &dialer{url: url, opts: append([]DialOption{WithSubprotocols(comm.JSON().Name())}, opts...)}
 }
@@ -28,7 +29,11 @@ func (d *dialer) Name() string { return "websocket" }
 
 // Dial implements comm.Dialer.
 func (d *dialer) Dial(ctx context.Context, hello *comm.Frame) (comm.Carrier, error) {
-	c, resp, err := Dial(ctx, d.url, d.opts...)
+	set, req, err := resolveDial(d.url, d.opts)
+	if err != nil {
+		return nil, comm.CloseReason{Kind: comm.ReasonProtocol, Text: "bad options", Err: err} // trying again is no use
+	}
+	c, resp, err := set.dial(ctx, req)
 	if err != nil {
 		return nil, dialReason(err, resp)
 	}

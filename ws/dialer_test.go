@@ -67,3 +67,22 @@ func TestDialerRefusesOversize(t *testing.T) {
 		t.Errorf("%d connections in all, want 1 (%v)", s.ConnectionsTotal, err)
 	}
 }
+
+// A client whose dialer could never work ends at once, and says what is wrong, instead of trying for ever.
+func TestDialerThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for part, d := range map[string]comm.Dialer{
+		`"http"`:         ws.Dialer("http://gateway/ws"),
+		"first path":     ws.Dialer("127.0.0.1:80"),
+		"WithTLS":        ws.Dialer("ws://gateway/ws", ws.WithTLS(nil)),
+		"without a frag": ws.Dialer("ws://gateway/ws#x"),
+	} {
+		c, err := comm.NewClient([]comm.Dialer{d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(t.Context()); comm.ReasonOf(err) != comm.ReasonProtocol || !strings.Contains(err.Error(), part) {
+			t.Errorf("Run: %v, want one with %s", err, part)
+		}
+	}
+}
