@@ -147,6 +147,21 @@ func TestMessageIsImmutable(t *testing.T) {
 	}
 }
 
+func TestSendTakesMessagesAlone(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	for _, msg := range []*comm.Message{nil, {}} {
+		if _, err := m.Send(t.Context(), comm.ToAll(), msg); !isMessageError(err) {
+			t.Errorf("%v: %v", msg, err)
+		}
+	}
+}
+
+func isMessageError(err error) bool {
+	_, ok := errors.AsType[*comm.MessageError](err)
+	return ok
+}
+
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"all", "conn:X", "user:ann", "group:a:b"} {

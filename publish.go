@@ -37,9 +37,10 @@ func (m *Manager) publication() *publication {
 
 // Send sends m to everyone t names and returns at once: what happened to each is in the Delivery.
 //
-// Errors: ErrTarget for a zero target or an empty name, ErrNotFound for a connection that does not
-// exist (a group or user with nobody there is no error), ErrOrdered for options that would break
-// the order of a log, ErrBlocked, ErrClosed after Close, and with WithBlock the context's error.
+// Errors: a *MessageError for a message that NewMessage has not made, ErrTarget for a zero target or an empty name,
+// ErrNotFound for a connection that does not exist (a group or user with nobody there is no error), ErrOrdered for
+// options that would break the order of a log, ErrBlocked, ErrClosed after Close, with WithBlock the context's error,
+// and the Backplane's, beside the Delivery of this node.
 func (m *Manager) Send(ctx context.Context, t Target, msg *Message, opts ...SendOption) (Delivery, error) {
 	p := m.publication()
 	defer p.free()
@@ -81,8 +82,8 @@ func (m *Manager) Broadcast(ctx context.Context, msg *Message, opts ...SendOptio
 
 func (m *Manager) checkSend(t Target, msg *Message, o *sendOptions) error {
 	switch {
-	case msg == nil:
-		return &MessageError{"message", "nil", "a message made by NewMessage"}
+	case msg == nil || msg.typ == "":
+		return &MessageError{"message", "nil, or without a type", "a message made by NewMessage"}
 	case m.closed.Load():
 		return ErrClosed
 	}
