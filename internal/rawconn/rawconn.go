@@ -2,10 +2,7 @@
 // build tag is set, and on systems other than Unix, there is none to be found.
 package rawconn
 
-import (
-	"errors"
-	"net"
-)
+import "errors"
 
 // Conn is the part of syscall.RawConn used here.
 type Conn interface {
@@ -16,22 +13,3 @@ type Conn interface {
 
 // ErrAgain says that there is nothing to read now.
 var ErrAgain = errors.New("rawconn: nothing to read")
-
-// bare is implemented by a wrapper that lets reads and writes go directly to the connection beneath it when ok is
-// true. Deadlines and Close still go through the wrapper.
-type bare interface {
-	BareConn() (c net.Conn, ok bool)
-}
-
-// below returns what c's bytes go through as they are, nil if c itself has a part in them.
-func below(c any) any {
-	for {
-		b, ok := c.(bare)
-		if !ok {
-			return c
-		}
-		if c, ok = b.BareConn(); !ok {
-			return nil
-		}
-	}
-}

@@ -26,6 +26,25 @@ func Under(c any) Conn {
 	return sys
 }
 
+// bare is implemented by a wrapper that lets reads and writes go directly to the connection beneath it when ok is
+// true. Deadlines and Close still go through the wrapper.
+type bare interface {
+	BareConn() (c net.Conn, ok bool)
+}
+
+// below returns what c's bytes go through as they are, nil if c itself has a part in them.
+func below(c any) any {
+	for {
+		b, ok := c.(bare)
+		if !ok {
+			return c
+		}
+		if c, ok = b.BareConn(); !ok {
+			return nil
+		}
+	}
+}
+
 // UnderTLS returns the socket that c's TLS is spoken on, nil if there is none.
 func UnderTLS(c any) Conn {
 	if t, ok := below(c).(*tls.Conn); ok {
