@@ -107,6 +107,12 @@ type Host interface {
 	// Authenticate runs the authenticator alone, for a carrier that must answer before it attaches.
 	// Attach uses its result when the Handshake carries it.
 	Authenticate(ctx context.Context, hs *Handshake) error
+	// Reserve takes the place of a connection in the limits in all, per user and per address, for a carrier that can
+	// refuse only before it upgrades. It authenticates unless that was done. Attach makes the place the connection's;
+	// release, to be called when the handshake has ended, whatever its end, gives it back otherwise. A client that may
+	// still resume a session must not be refused so: Attach first closes its earlier connection, which frees a place.
+	// Errors: those of Authenticate, and a *LimitError.
+	Reserve(ctx context.Context, hs *Handshake) (release func(), err error)
 	// Authorize asks the authorizer about a client that becomes no connection. It is shown a Conn with the
 	// identity that Authenticate found, the address and the provider, which is closed from the start and in
 	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
@@ -219,8 +225,9 @@ type Handshake struct {
 	ID string
 
 	provider string
-	identity *Identity // set by Authenticate
-	trusted  *trusted  // set for in-process upgrades
+	identity *Identity    // set by Authenticate
+	reserved *reservation // set by Reserve
+	trusted  *trusted     // set for in-process upgrades
 }
 
 // Provider returns the name of the provider through which the client comes.
