@@ -125,6 +125,9 @@ type Host interface {
 	// queue is full and returns ErrClosed once the connection is closed. Frames of one connection
 	// must be given by one goroutine at a time.
 	Receive(c *Conn, f *Frame) error
+	// ReceiveMore is Receive for a frame that is more of what an earlier one began: it does not count against the rate.
+	// It is for carriers of another protocol, in which what a client says once may be several frames here.
+	ReceiveMore(c *Conn, f *Frame) error
 	// Reject tells the client about bytes that were no frame: an error frame, and the counters.
 	Reject(c *Conn, err error)
 	// Detach says that the transport has ended; it closes c with the reason.
