@@ -250,14 +250,17 @@ func (h *hubSide) announce(f *comm.Frame) {
 }
 
 // tell gives the hub a frame.
-func (h *hubSide) tell(f *comm.Frame) error {
+func (h *hubSide) tell(f *comm.Frame) error { return h.give(f, h.host.Receive) }
+
+// give has one of the host's methods take a frame.
+func (h *hubSide) give(f *comm.Frame, receive func(*comm.Conn, *comm.Frame) error) error {
 	h.inward.Lock()
 	defer h.inward.Unlock()
 	c := h.conn.Load()
 	if c == nil { // the manager is about to return it
 		return comm.ErrClosed
 	}
-	return h.host.Receive(c, f)
+	return receive(c, f)
 }
 
 // heard counts bytes of the client.
@@ -310,6 +313,16 @@ func (s *Subscriber) Ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error
 
 // ask gives the hub a frame and waits for the answer with the frame's id.
 func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	return h.question(ctx, f, func() error { return h.speak(ctx, f) })
+}
+
+// askMore is ask for a frame that is more of what an earlier one began, by which the operation has counted.
+func (h *hubSide) askMore(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	return h.question(ctx, f, func() error { return h.give(f, h.host.ReceiveMore) })
+}
+
+// question waits for the answer to a frame that give gives the hub.
+func (h *hubSide) question(ctx context.Context, f *comm.Frame, give func() error) (*comm.Frame, error) {
 	answer := make(chan *comm.Frame, 1)
 	h.mu.Lock()
 	h.asked[f.ID] = answer
@@ -319,7 +332,7 @@ func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
 		delete(h.asked, f.ID)
 		h.mu.Unlock()
 	}()
-	if err := h.speak(ctx, f); err != nil {
+	if err := give(); err != nil {
 		return nil, err
 	}
 	select {
