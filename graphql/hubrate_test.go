@@ -2,6 +2,7 @@ package graphql_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,6 +101,31 @@ func TestHubRateRefusesRejoin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := c.hear(); !strings.Contains(got, `"id":"a"`) || !strings.Contains(got, "HubMessage") {
+			t.Error(got)
+		}
+	})
+}
+
+// What the authorizer refused and what it could not decide is counted for clients too that may ask.
+func TestHubStatsOfAuthorizer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := memoryMeeting(t, comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
+			switch a.Target.String() {
+			case "group:vault":
+				return comm.ErrForbidden
+			case "group:undecided":
+				return errors.New("no idea")
+			}
+			return nil
+		}))
+		c := initWS(t, g.url, g.DialContext)
+		for _, to := range []string{"group:vault", "group:vault", "group:undecided"} {
+			if got := c.do(`mutation { send(type: "n", to: "` + to + `") { id } }`); !strings.Contains(got, "errors") {
+				t.Fatal(got)
+			}
+		}
+		if got := c.do(`{ stats(provider: "graphql") { accessDenied accessFailed } }`); got != `{"data":{"stats":{"accessDenied":2,"accessFailed":1}}}` {
 			t.Error(got)
 		}
 	})
