@@ -126,7 +126,8 @@ type Host interface {
 	// must be given by one goroutine at a time.
 	Receive(c *Conn, f *Frame) error
 	// ReceiveMore is Receive for a frame that is more of what an earlier one began: it does not count against the rate.
-	// It is for carriers of another protocol, in which what a client says once may be several frames here.
+	// It is for carriers of another protocol, in which what a client says once may be several frames here. An answer (ack,
+	// reply, error) may be given by it beside other frames, by a carrier that answers for its client.
 	ReceiveMore(c *Conn, f *Frame) error
 	// Reject tells the client about bytes that were no frame: an error frame, and the counters.
 	Reject(c *Conn, err error)
