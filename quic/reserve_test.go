@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 net/http's Transport refuses the header ":protocol"; that of x/net takes it
+
 package commquic_test
 
 import (
