@@ -126,10 +126,12 @@ func TestAdminStatsOfGateway(t *testing.T) {
 	for answers := 0; answers < 3; {
 		answers += len(p.next())
 	}
-	go p.poll("30000")
+	last := make(chan answer, 1)
+	go func() { last <- p.poll("30000") }()
 	if err := m.CloseConnection(t.Context(), p.conn, "enough"); err != nil {
 		t.Fatal(err)
 	}
+	<-last
 	stats := decodeBody[struct {
 		Totals    map[string]any
 		Providers map[string]map[string]any
