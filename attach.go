@@ -241,7 +241,7 @@ func (m *Manager) enroll(p *providerState, t Transport, hs *Handshake, a Admissi
 		sess.supersede()
 	}
 	key := placeOf(hs.RemoteAddr, hs.trusted != nil)
-	if err := m.limits.acquire(&m.cfg, a.User, key); err != nil {
+	if err := m.claim(hs.reserved, a.User, key); err != nil {
 		return nil, err
 	}
 	if !resumed {

@@ -14,14 +14,23 @@ const maxWaiting = 1024
 // waiters is what waits for an answer of one client. The zero value is ready.
 type waiters struct {
 	mu     sync.Mutex
-	byKey  map[string]func(*Message, error)
+	byKey  map[string]waiter
 	closed bool
+}
+
+// waiter is told an answer once.
+type waiter struct {
+	tell   func(*Message, error)
+	log    string // in which the message stands, or ""
+	offset uint64
 }
 
 // ackKey keeps acks apart from replies of the same id.
 func ackKey(id string) string { return "\x00" + id }
 
-func (w *waiters) add(key string, f func(*Message, error)) error {
+func (w *waiters) add(key string, f func(*Message, error)) error { return w.put(key, waiter{tell: f}) }
+
+func (w *waiters) put(key string, of waiter) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -34,9 +43,9 @@ func (w *waiters) add(key string, f func(*Message, error)) error {
 		return fmt.Errorf("comm: a call with id %q is already waiting", shorten(key))
 	}
 	if w.byKey == nil {
-		w.byKey = make(map[string]func(*Message, error))
+		w.byKey = make(map[string]waiter)
 	}
-	w.byKey[key] = f
+	w.byKey[key] = of
 	return nil
 }
 
@@ -56,13 +65,29 @@ func (w *waiters) remove(key string) {
 // resolve reports whether somebody waited.
 func (w *waiters) resolve(key string, m *Message, err error) bool {
 	w.mu.Lock()
-	f := w.byKey[key]
+	of, found := w.byKey[key]
 	delete(w.byKey, key)
 	w.mu.Unlock()
-	if f != nil {
-		f(m, err)
+	if found {
+		of.tell(m, err)
 	}
-	return f != nil
+	return found
+}
+
+// failLog tells those whose messages stand in a log from offset from on, and before to.
+func (w *waiters) failLog(log string, from, to uint64, err error) {
+	var lost []waiter
+	w.mu.Lock()
+	for key, of := range w.byKey {
+		if of.log == log && of.offset >= from && of.offset < to {
+			lost = append(lost, of)
+			delete(w.byKey, key)
+		}
+	}
+	w.mu.Unlock()
+	for _, of := range lost {
+		of.tell(nil, err)
+	}
 }
 
 func (w *waiters) fail(err error) {
@@ -70,8 +95,22 @@ func (w *waiters) fail(err error) {
 	all := w.byKey
 	w.byKey, w.closed = nil, true
 	w.mu.Unlock()
-	for _, f := range all {
-		f(nil, err)
+	for _, of := range all {
+		of.tell(nil, err)
+	}
+}
+
+// failDropped tells whoever waits for an answer to what the overflow policy has taken out of the queue.
+func (c *Conn) failDropped() {
+	c.out.mu.Lock()
+	dropped := c.out.q.TakeDropped()
+	c.out.mu.Unlock()
+	for _, e := range dropped {
+		key := e.frame.ID
+		if e.frame.Op == OpMessage {
+			key = ackKey(key)
+		}
+		c.calls.resolve(key, nil, ErrDropped)
 	}
 }
 
@@ -81,7 +120,7 @@ func (w *waiters) fail(err error) {
 // well, and does not stand in for the timeout.
 //
 // Errors: ErrNotFound, *PeerError when the client answers with an error, ErrDisconnected when it
-// goes away first, ErrSlowConsumer when its queue is full, a *LimitError with 1,024 calls and acks pending on the
+// goes away first, ErrSlowConsumer when its queue is full, ErrDropped when that drops the call later, a *LimitError with 1,024 calls and acks pending on the
 // connection, and the context's error.
 func (m *Manager) Call(ctx context.Context, connID string, msg *Message) (*Message, error) {
 	c := m.conns.find(connID)
@@ -160,7 +199,8 @@ func (c *Conn) sendCall(msg *Message) error {
 }
 
 // Pending is the acknowledgements that a send with WithAck still waits for. Its methods are safe
-// for concurrent use.
+// for concurrent use. Until they have come, or Wait was given up, they count against the 1,024 calls and acks that one
+// connection may have pending: who asks for acknowledgements is to wait for them.
 type Pending struct {
 	id string
 
@@ -169,6 +209,7 @@ type Pending struct {
 	left    int
 	acked   int
 	errs    []error
+	at      LogPosition // of the message that is being published
 	done    chan struct{}
 	waits   map[*Conn]bool
 }
@@ -182,17 +223,38 @@ func (p *Pending) expect(c *Conn) {
 	p.mu.Lock()
 	p.left++
 	p.waits[c] = true
+	at := p.at
 	p.mu.Unlock()
-	if err := c.calls.add(ackKey(p.id), func(_ *Message, err error) { p.resolve(c, err) }); err != nil {
+	tell := func(_ *Message, err error) { p.resolve(c, err) }
+	if err := c.calls.put(ackKey(p.id), waiter{tell, at.Log, at.Offset}); err != nil {
 		p.resolve(c, err)
 	}
 	c.in.widen()
 }
 
-// lost takes back an expectation for a message that was not queued.
+// standsAt notes where the message stands for those that are expected from now on; nowhere is the zero position.
+func (p *Pending) standsAt(at LogPosition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = at
+}
+
+// lost takes back an expectation for a message that was not queued: the connection has ended, or will for that, or the
+// message was dropped.
 func (p *Pending) lost(c *Conn) {
 	c.calls.remove(ackKey(p.id))
-	p.resolve(c, ErrDisconnected)
+	err := ErrDropped
+	if c.manager.cfg.Overflow == Disconnect || c.out.ends() {
+		err = ErrDisconnected
+	}
+	p.resolve(c, err)
+}
+
+// ends reports whether nothing more is accepted.
+func (o *outbox) ends() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closing
 }
 
 func (p *Pending) resolve(c *Conn, err error) {
@@ -229,9 +291,13 @@ func (p *Pending) finish() {
 	}
 }
 
-// Wait returns when every receiver has acknowledged, failed or gone, or when ctx ends. acked is how
+// Wait returns when every receiver has acknowledged, failed or gone, or lost the message, or when ctx ends. acked is how
 // many acknowledged; the errors of the others are joined: *PeerError where the client's handler
-// failed, ErrDisconnected where the client went away.
+// failed, ErrDisconnected where the client went away, ErrDropped where the message was dropped before it was written.
+//
+// Nothing but ctx bounds the wait for a client that is there and does not answer, so give it a deadline: a client that
+// speaks no protocol, such as an EventSource, never does, a handler may never return, and a datagram (WithUnreliable)
+// may be lost on the way.
 //
 // A client that went away is not sent the message again, except by its own resume.
 func (p *Pending) Wait(ctx context.Context) (acked int, err error) {

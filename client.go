@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/anasamu/comm/internal/places"
 )
 
 // Dialer opens one kind of carrier to a gateway: ws.Dialer, sse.Dialer, commhttp.Dialer.
@@ -86,10 +88,13 @@ type Client struct {
 	groups   map[string]bool
 	closed   error // why the client is closed for good
 
-	waits    waiters        // answers that requests wait for, on the current connection
-	held     requests       // of handlers, among them
-	in       inbox          // what no handler has taken yet
-	handling sync.WaitGroup // of the goroutine that empties it
+	waits    waiters         // answers that requests wait for, on the current connection
+	held     requests        // of handlers, among them
+	in       inbox           // what no handler has taken yet
+	handling places.Places   // of the goroutine that empties it
+	calls    places.Places   // of the server that are handled, also those whose connection is lost
+	helping  places.Places   // of their goroutines, and of those that renew tokens
+	over     context.Context // ends when Run waits for no handler any more
 	handlers sync.Map
 }
 
@@ -111,6 +116,7 @@ type clientOptions struct {
 	log      *slog.Logger
 	timeout  time.Duration // of one attempt to connect
 	patience time.Duration // of one request
+	closing  time.Duration // of handlers when Run ends
 	calls    int           // handled at once
 }
 
@@ -167,13 +173,21 @@ func WithCallConcurrency(n int) ClientOption {
 	return func(o *clientOptions) { o.calls = n }
 }
 
+// WithCloseTimeout bounds how long Run, when it ends, waits for handlers that go on although their context has ended, and
+// for a token source that does. Then it returns an error that says so and wraps context.DeadlineExceeded; what waited
+// behind such a handler is dropped, and not in Client.Position. The default is 30 s; with 0 Run waits for nobody.
+func WithCloseTimeout(d time.Duration) ClientOption {
+	return func(o *clientOptions) { o.closing = d }
+}
+
 // NewClient makes a client that tries the dialers in order: the next one whenever a connection does not come to
 // stand. Register handlers, then call Run, which connects. Errors: *OptionError, and a *MessageError for metadata or
 // the name of a group.
 func NewClient(dialers []Dialer, opts ...ClientOption) (*Client, error) {
 	c := &Client{dialers: slices.Clone(dialers), groups: make(map[string]bool)}
 	c.opts = clientOptions{
-		log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second, patience: 30 * time.Second, calls: maxWaiting,
+		log: slog.New(slog.DiscardHandler), timeout: 15 * time.Second, patience: 30 * time.Second,
+		closing: 30 * time.Second, calls: maxWaiting,
 	}
 	for _, o := range opts {
 		if o == nil {
@@ -210,6 +224,9 @@ func (o *clientOptions) check() error {
 	if o.patience <= 0 {
 		return &OptionError{Option: "WithRequestTimeout", Value: o.patience, Allowed: "more than 0"}
 	}
+	if o.closing < 0 {
+		return &OptionError{Option: "WithCloseTimeout", Value: o.closing, Allowed: "0 or more"}
+	}
 	if o.calls <= 0 {
 		return &OptionError{Option: "WithCallConcurrency", Value: o.calls, Allowed: "1 or more"}
 	}
@@ -220,7 +237,9 @@ func (o *clientOptions) check() error {
 // before. It may be called at any time; what comes before it, and has no handler, is dropped with a line in the log.
 // Messages are handled one after the other in the order of arrival; the position moves on when f has returned. An
 // error is told to a sender that wants an ack: a *PeerError's code and text, "internal" for most else. The context
-// ends with the connection. A panic is not recovered.
+// ends when f has returned and its connection has ended, and when Run ends; f must then return soon (WithCloseTimeout).
+// While f goes on after its connection is lost there is no other one, for the client must know its position first. A panic
+// is not recovered.
 //
 // f may use the client, with the context that it is given: Call, Join and the others return
 // ErrDisconnected when the connection that f holds up is lost, and that connection is given up for
@@ -232,6 +251,8 @@ func (c *Client) On(typ string, f func(ctx context.Context, m *Message) error) {
 // OnCall registers f for calls of a type; it returns the reply's content, or a *Message for the reply itself. An
 // error is told to the caller, as On tells it. Each call has a goroutine of its own, beside the messages and one
 // another: at most as many as WithCallConcurrency says, 1,024 by default, and one more is refused with the code limit.
+// The context ends with the connection, which the reply needs. A call that goes on after it keeps its place among the
+// 1,024, and holds up the end of Run (WithCloseTimeout), but no other connection.
 func (c *Client) OnCall(typ string, f func(ctx context.Context, m *Message) (any, error)) {
 	c.handlers.Store(typ, clientHandler(func(ctx context.Context, m *Message) (*Message, error) {
 		v, err := f(ctx, m)

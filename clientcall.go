@@ -2,6 +2,18 @@ package comm
 
 import "context"
 
+// startCall has a call handled beside all else: it may wait for messages, so it must not hold them up.
+func (c *Client) startCall(ctx context.Context, carrier Carrier, f *Frame) {
+	if c.calls.Enter(c.opts.calls) != nil {
+		c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
+		return
+	}
+	goIn(&c.helping, func() {
+		defer c.calls.Leave()
+		c.handleCall(ctx, carrier, f)
+	})
+}
+
 // handleCall answers a call.
 func (c *Client) handleCall(ctx context.Context, carrier Carrier, f *Frame) {
 	h := c.find(f.Message.typ)

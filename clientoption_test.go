@@ -89,6 +89,7 @@ func TestClientOptionsAreChecked(t *testing.T) {
 	}{
 		"no time":        {comm.WithConnectTimeout(0), "comm: WithConnectTimeout(0s): allowed is more than 0"},
 		"no patience":    {comm.WithRequestTimeout(0), "comm: WithRequestTimeout(0s): allowed is more than 0"},
+		"close":          {comm.WithCloseTimeout(-1), "comm: WithCloseTimeout(-1ns): allowed is 0 or more"},
 		"no calls":       {comm.WithCallConcurrency(0), "comm: WithCallConcurrency(0): allowed is 1 or more"},
 		"no logger":      {comm.WithClientLogger(nil), "allowed is a logger"},
 		"bad group":      {comm.WithGroups("a\nb"), "group"},

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/anasamu/comm/internal/places"
 )
 
 // clientInbox is how much may wait for the client's handlers before it stops reading.
@@ -17,7 +15,7 @@ var clientInbox = inboxBounds{64, 1 << 20, 4096, 16 << 20}
 
 func (c *Client) inboxBounds() *inboxBounds { return &clientInbox }
 func (c *Client) asks() bool                { return c.held.any() }
-func (c *Client) goHandle(run func())       { c.handling.Go(run) }
+func (c *Client) goHandle(run func())       { goIn(&c.handling, run) }
 
 // carrierKey is the key, in the context of a client's handlers, of the carrier whose messages they
 // hold up.
@@ -34,7 +32,8 @@ func (r *requests) any() bool { return r.Load() > 0 }
 
 // Run connects and stays connected until ctx ends (it says goodbye and returns nil) or the server
 // says not to return (it returns an error that holds the CloseReason, or the *PeerError of a refused hello, by whichever
-// the carrier says it). A Client runs once; a second Run is ErrRunning.
+// the carrier says it). It returns when every handler has, or else with another error after the time of
+// WithCloseTimeout. A Client runs once; a second Run is ErrRunning.
 func (c *Client) Run(ctx context.Context) error {
 	c.mu.Lock()
 	if c.running || c.state == ClientClosed {
@@ -43,12 +42,14 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 	c.running = true
 	c.mu.Unlock()
-	err := c.loop(ctx)
+	running, end := context.WithCancel(ctx)
+	defer c.bound(running)()
+	err := c.loop(running)
+	end()
 	if ctx.Err() != nil {
 		err = nil
 	}
-	c.close(err)
-	return err
+	return c.close(err)
 }
 
 // loop is the state machine: connect, serve, wait. attempt counts failures since a stable connection.
@@ -128,12 +129,13 @@ func (c *Client) connection(ctx context.Context, d Dialer) (welcomed bool, err e
 	if err != nil {
 		return false, err
 	}
-	defer c.hangUp(ctx, carrier)
+	hangUp := sync.OnceFunc(func() { c.hangUp(ctx, carrier) })
+	defer hangUp()
 	expires, err := c.await(dialCtx, carrier)
 	if err != nil {
 		return false, err
 	}
-	return true, c.serve(ctx, d, carrier, expires)
+	return true, c.serve(ctx, d, carrier, expires, hangUp)
 }
 
 // hello says who the client is and where it was.
@@ -213,32 +215,28 @@ func closingReason(f *Frame) CloseReason {
 
 // serve runs a connection that stands: this goroutine reads, another handles, in order. When the
 // connection ends, what was read is handled first, so that the position is true.
-func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires time.Time) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (c *Client) serve(ctx context.Context, d Dialer, carrier Carrier, expires time.Time, hangUp func()) error {
+	live, lost := context.WithCancel(ctx)
+	handlerCtx, handled := context.WithCancel(context.WithValue(ctx, carrierKey{}, carrier))
+	defer handled()
 	renewed := make(chan time.Time, 1)
-	var helping sync.WaitGroup
-	var calls places.Places
-	handlerCtx := context.WithValue(ctx, carrierKey{}, carrier)
 	c.in.run = func() {
 		for f, _ := c.in.take(); f != nil; f, _ = c.in.take() {
 			switch {
-			case f.Op != OpCall:
+			case c.over.Err() != nil: // Run has returned without what is left
+			case f.Op == OpCall:
+				c.startCall(live, carrier, f)
+			default:
 				c.handle(handlerCtx, carrier, f)
-			case calls.Enter(c.opts.calls) != nil:
-				c.refuseCall(ctx, carrier, f, &LimitError{Limit: "calls handled at once", Max: c.opts.calls})
-			default: // it may wait for messages, so it must not hold them up
-				helping.Go(func() { defer calls.Leave(); c.handleCall(ctx, carrier, f) })
 			}
 		}
 	}
 	c.up(d, carrier)
-	helping.Go(func() { c.keepFresh(ctx, expires, renewed) })
-	err := c.read(ctx, carrier, renewed)
+	goIn(&c.helping, func() { c.keepFresh(live, expires, renewed) })
+	err := c.read(live, carrier, renewed)
 	c.down()
-	c.handling.Wait()
-	cancel()
-	helping.Wait()
+	lost()
+	c.settle(ctx, hangUp)
 	return err
 }
 
@@ -383,6 +381,9 @@ func (c *Client) keepFresh(ctx context.Context, expires time.Time, renewed <-cha
 			return
 		}
 		token, err := c.opts.token(ctx)
+		if ctx.Err() != nil { // the next connection has a token of its own
+			return
+		}
 		if err == nil {
 			err = c.Refresh(ctx, token)
 		}
@@ -431,23 +432,4 @@ func (c *Client) tell(ch StateChange) {
 	if c.opts.onState != nil {
 		c.opts.onState(ch)
 	}
-}
-
-// hangUp ends a carrier: with a goodbye if the client itself is ending.
-func (c *Client) hangUp(ctx context.Context, carrier Carrier) {
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = carrier.Close(bye)
-}
-
-func (c *Client) close(err error) {
-	c.mu.Lock()
-	c.state, c.closed = ClientClosed, err
-	if c.closed == nil {
-		c.closed = context.Canceled
-	}
-	close(c.ready)
-	c.mu.Unlock()
-	c.waits.fail(ErrDisconnected)
-	c.tell(StateChange{State: ClientClosed, Err: err})
 }

@@ -109,6 +109,12 @@ type Host interface {
 	// Authenticate runs the authenticator alone, for a carrier that must answer before it attaches.
 	// Attach uses its result when the Handshake carries it.
 	Authenticate(ctx context.Context, hs *Handshake) error
+	// Reserve takes the place of a connection in the limits in all, per user and per address, for a carrier that can
+	// refuse only before it upgrades. It authenticates unless that was done. Attach makes the place the connection's;
+	// release, to be called when the handshake has ended, whatever its end, gives it back otherwise. A client that may
+	// still resume a session must not be refused so: Attach first closes its earlier connection, which frees a place.
+	// Errors: those of Authenticate, and a *LimitError.
+	Reserve(ctx context.Context, hs *Handshake) (release func(), err error)
 	// Authorize asks the authorizer about a client that becomes no connection. It is shown a Conn with the
 	// identity that Authenticate found, the address and the provider, which is closed from the start and in
 	// no registry, and whose ID is no connection's. Errors: the authorizer's, and ErrForbidden without one, unless access is open.
@@ -122,6 +128,10 @@ type Host interface {
 	// queue is full and returns ErrClosed once the connection is closed. Frames of one connection
 	// must be given by one goroutine at a time.
 	Receive(c *Conn, f *Frame) error
+	// ReceiveMore is Receive for a frame that is more of what an earlier one began: it does not count against the rate.
+	// It is for carriers of another protocol, in which what a client says once may be several frames here. An answer (ack,
+	// reply, error) may be given by it beside other frames, by a carrier that answers for its client.
+	ReceiveMore(c *Conn, f *Frame) error
 	// Reject tells the client about bytes that were no frame: an error frame, and the counters.
 	Reject(c *Conn, err error)
 	// Detach says that the transport has ended; it closes c with the reason.
@@ -225,8 +235,9 @@ type Handshake struct {
 	ID string
 
 	provider string
-	identity *Identity // set by Authenticate
-	trusted  *trusted  // set for in-process upgrades
+	identity *Identity    // set by Authenticate
+	reserved *reservation // set by Reserve
+	trusted  *trusted     // set for in-process upgrades
 }
 
 // Provider returns the name of the provider through which the client comes.

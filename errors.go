@@ -31,6 +31,9 @@ var (
 	ErrBlocked = errors.New("comm: only a send to one connection can block")
 	// ErrDisconnected is what waiting for an ack or a reply ends with when the peer goes away first.
 	ErrDisconnected = errors.New("comm: the connection closed first")
+	// ErrDropped is what waiting for an ack or a reply ends with when the message was dropped before it was written: by
+	// the overflow policy, or because its log has forgotten it.
+	ErrDropped = errors.New("comm: the message was dropped first")
 	// ErrSlowConsumer is the cause of a connection closed because its outbound queue was full.
 	ErrSlowConsumer = errors.New("comm: slow consumer")
 	// ErrRunning means that a provider is already registered or running under that name.

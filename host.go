@@ -293,7 +293,9 @@ func (h *host) Attach(ctx context.Context, t Transport, hs *Handshake) (*Conn, e
 	return h.p.manager.attach(ctx, h.p, t, hs)
 }
 
-func (h *host) Receive(c *Conn, f *Frame) error { return c.receive(f) }
+func (h *host) Receive(c *Conn, f *Frame) error { return c.receive(f, false) }
+
+func (h *host) ReceiveMore(c *Conn, f *Frame) error { return c.receive(f, true) }
 
 func (h *host) Reject(c *Conn, err error) {
 	c.countFailed()

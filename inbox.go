@@ -143,15 +143,16 @@ func frameSize(f *Frame) int {
 	return messageOverhead
 }
 
-// receive takes one frame from the carrier's reader. What needs no user code is done here.
-func (c *Conn) receive(f *Frame) error {
+// receive takes one frame from the carrier's reader. What needs no user code is done here. One that is more of what an
+// earlier frame began does not count against the rate.
+func (c *Conn) receive(f *Frame, more bool) error {
 	now := time.Now()
 	c.stats.lastActivity.Store(now.UnixNano())
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
 	c.tapIn(f)
-	if !c.allowed(now) {
+	if !more && !c.allowed(now) {
 		if !c.overrun() {
 			c.countFailed()
 			c.tellFailed(f, errRate)

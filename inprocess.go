@@ -183,6 +183,11 @@ func upgradeInside(ctx context.Context, stream net.Conn, r *http.Request, t *tru
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		resp.Body.Close()
+		select {
+		case err := <-t.refusal: // it is known better here than an answer tells
+			return nil, nil, err
+		default:
+		}
 		return nil, nil, &UpgradeError{Status: resp.StatusCode, Body: string(body)}
 	}
 	select {

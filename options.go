@@ -253,7 +253,9 @@ func WithMaxConnections(n int) Option {
 	return positive("WithMaxConnections", n, func(c *Config) { c.MaxConnections = n })
 }
 
-// WithMaxConnectionsPerUser bounds the connections of one user. The default is 100.
+// WithMaxConnectionsPerUser bounds the connections of one user. The default is 100. Over HTTP one too many is answered
+// 503 with Retry-After. A client that says hello in the connection (WebSocket, WebTransport) is told the error limit
+// there, because its hello may take the place of its own connection. A user that OnConnect names is known only then.
 func WithMaxConnectionsPerUser(n int) Option {
 	return positive("WithMaxConnectionsPerUser", n, func(c *Config) { c.MaxConnectionsPerUser = n })
 }

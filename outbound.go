@@ -44,6 +44,11 @@ type encoding struct {
 func (e *envelope) Size() int   { return e.size }
 func (e *envelope) Key() string { return e.key }
 
+// Awaited is what the queue asks too: whether somebody waits for the client's answer.
+func (e *envelope) Awaited() bool {
+	return e.frame.Op == OpCall || e.frame.Op == OpMessage && e.frame.Ack
+}
+
 func newControl(f *Frame) *envelope {
 	return &envelope{frame: *f, size: messageOverhead, sole: true}
 }

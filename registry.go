@@ -5,9 +5,6 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/anasamu/comm/internal/limit"
 )
 
 // registry finds connections by id.
@@ -170,74 +167,3 @@ func (d *directory) members(key string) int {
 	defer t.mu.Unlock()
 	return len(t.members)
 }
-
-// limits is what bounds connections: in all, by user, by address, and handshakes by address.
-type limits struct {
-	total      atomic.Int64
-	users      *limit.Counter[string]
-	addrs      *limit.Counter[addrKey]
-	pending    *limit.Counter[addrKey]
-	handshakes *limit.Limiter[addrKey]
-	failedAuth *limit.Limiter[addrKey]
-	messages   limit.Rate
-}
-
-// maxLimited is how many addresses the rate limiters remember.
-const maxLimited = 1 << 16
-
-func newLimits(c *Config) (*limits, error) {
-	shake, err := limit.NewRate(c.HandshakeRate, time.Second, c.HandshakeBurst)
-	if err != nil {
-		return nil, err
-	}
-	failed, err := limit.NewRate(10, time.Minute, c.FailedAuthBurst)
-	if err != nil {
-		return nil, err
-	}
-	messages, err := limit.NewRate(c.MessageRate, time.Second, c.MessageBurst)
-	if err != nil {
-		return nil, err
-	}
-	l := &limits{
-		users: limit.NewCounter[string](), addrs: limit.NewCounter[addrKey](),
-		pending: limit.NewCounter[addrKey](), messages: messages,
-	}
-	if l.handshakes, err = limit.NewLimiter[addrKey](shake, maxLimited); err != nil {
-		return nil, err
-	}
-	l.failedAuth, err = limit.NewLimiter[addrKey](failed, maxLimited)
-	return l, err
-}
-
-// acquire takes one place in each bound; release gives them back. An address that is none (a pipe)
-// and an anonymous user have no bound of their own.
-func (l *limits) acquire(c *Config, user string, key addrKey) error {
-	if l.total.Add(1) > int64(c.MaxConnections) {
-		l.total.Add(-1)
-		return &LimitError{Limit: "connections", Max: c.MaxConnections, Retry: time.Second}
-	}
-	if user != "" && !l.users.Acquire(user, c.MaxConnectionsPerUser) {
-		l.total.Add(-1)
-		return &LimitError{Limit: "connections per user", Max: c.MaxConnectionsPerUser, Retry: time.Second}
-	}
-	if key.IsValid() && !l.addrs.Acquire(key, c.MaxConnectionsPerAddr) {
-		l.total.Add(-1)
-		if user != "" {
-			l.users.Release(user)
-		}
-		return &LimitError{Limit: "connections per address", Max: c.MaxConnectionsPerAddr, Retry: time.Second}
-	}
-	return nil
-}
-
-func (l *limits) release(user string, key addrKey) {
-	l.total.Add(-1)
-	if user != "" {
-		l.users.Release(user)
-	}
-	if key.IsValid() {
-		l.addrs.Release(key)
-	}
-}
-
-func (l *limits) messageGate() limit.Gate { return limit.NewGate(&l.messages) }

@@ -11,7 +11,8 @@ import (
 	"github.com/anasamu/comm/commtest"
 )
 
-// tapped is a manager with one client over the suite's own provider.
+// tapped is a manager with one client over the suite's own provider, which reads on and hangs up when it is told to: a
+// drain waits for that, and for one that does not for a second.
 func tapped(t *testing.T) (*comm.Manager, comm.Carrier, string) {
 	t.Helper()
 	p := commtest.NewPipe()
@@ -32,11 +33,22 @@ func tapped(t *testing.T) (*comm.Manager, comm.Carrier, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(context.WithoutCancel(t.Context())) })
 	f, err := c.Receive(t.Context())
 	if err != nil || f.Op != comm.OpWelcome {
 		t.Fatal(f, err)
 	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		for err := error(nil); err == nil; {
+			_, err = c.Receive(context.Background())
+		}
+		c.Close(context.Background())
+	}()
+	t.Cleanup(func() {
+		c.Close(context.Background())
+		<-left
+	})
 	return m, c, f.Welcome.Conn
 }
 

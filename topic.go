@@ -2,6 +2,7 @@ package comm
 
 import (
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -142,6 +143,9 @@ func (t *topic) remove(m *member, id string, tell bool) (empty bool) {
 			t.members = slices.Clip(slices.Clone(t.members))
 		}
 	}
+	if m.replaying { // what it was not given yet, it will not be
+		m.conn.calls.failLog(t.key, m.cursor, math.MaxUint64, ErrDropped)
+	}
 	m.setReplaying(false)
 	delete(t.again, m)
 	if !tell && t.log != nil {
@@ -196,6 +200,9 @@ func (t *topic) publish(p *publication, e *envelope) (ok bool) {
 		e.frame.Log = LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: next}
 		t.log.Append(Outbound{e}, p.now)
 	}
+	if p.delivery.Pending != nil {
+		p.delivery.Pending.standsAt(e.frame.Log)
+	}
 	followers, killed, feeds, direct := 0, 0, t.feeds(p, e), t.direct(p, e)
 	if feeds {
 		t.publishFed(p, e)
@@ -239,6 +246,7 @@ func (t *topic) pull(m *member, dst []*envelope, n, maxBytes int, covered func(*
 	if m.cursor < first {
 		gap := &Frame{Op: OpGap, Log: LogPosition{Log: t.key, Epoch: t.log.Epoch(), Offset: first - 1}, GapFrom: m.cursor}
 		dst = append(dst, newControl(gap))
+		m.conn.calls.failLog(t.key, m.cursor, first, ErrDropped)
 		m.cursor = first
 	}
 	var page [replayPage]Outbound

@@ -183,6 +183,7 @@ type hubCounters struct {
 	MessagesIn, MessagesInFailed                                        int64
 	MessagesOut, MessagesOutFailed                                      int64
 	BytesIn, BytesOut                                                   int64
+	AccessDenied, AccessFailed                                          int64
 	Drops, Closed                                                       json.RawMessage
 	ResponseAverage, ResponseP50, ResponseP95, ResponseP99, ResponseMax float64
 }
@@ -203,7 +204,7 @@ func hubStats(ctx context.Context, _ Root, args struct{ Provider Opt[string] }) 
 	closed, err := rawOf(s.Closed)
 	return &hubCounters{
 		s.ConnectionsTotal, s.ConnectionsActive, s.Requests, s.RequestsFailed, s.MessagesIn, s.MessagesInFailed,
-		s.MessagesOut, s.MessagesOutFailed, s.BytesIn, s.BytesOut, drops, closed,
+		s.MessagesOut, s.MessagesOutFailed, s.BytesIn, s.BytesOut, s.AccessDenied, s.AccessFailed, drops, closed,
 		s.ResponseAverage.Seconds(), s.ResponseP50.Seconds(), s.ResponseP95.Seconds(), s.ResponseP99.Seconds(), s.ResponseMax.Seconds(),
 	}, err
 }

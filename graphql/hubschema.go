@@ -62,8 +62,10 @@ import (
 //
 // # Hello
 //
-// A client may say hello: the payload of connection_init, and for an event stream of the distinct connections mode the
-// extensions of its request, may have a member comm, whose members are those of hello in the client protocol:
+// A client may say hello: the payload of connection_init, and for an event stream the extensions of the request that
+// begins it, may have a member comm, whose members are those of hello in the client protocol. In the distinct connections
+// mode that is the operation's request, in the single connection mode the one that reserves the stream, PUT, with the
+// extensions in a body of JSON ({"extensions": {"comm": {}}}) or, less secretly, in the parameter extensions of its URL:
 //
 //	{"token": "...", "comm": {"version": 1, "session": "...", "groups": ["lobby"], "position": "...", "metadata": {"device": "phone"}}}
 //
@@ -77,9 +79,9 @@ import (
 // that of a write. Then, or if a subscription to messages comes first, nobody has taken them, and events begin with what
 // comes next.
 //
-// An event stream of the single connection mode has no hello, and is not told welcome: it is opened by a request without
-// a body, before there is any operation. Its client is admitted by its headers alone, and can continue each group by
-// after; what needs a session or the logs of the user and of everyone needs another transport.
+// The client of an event stream is told welcome by HubWelcome alone. The token of a hello that reserves a stream is as
+// good for the request that opens it, so EventSource, which sets no headers, can be authenticated. The extensions are
+// 64 KiB at most then.
 //
 // A hello of another version or one that is not well-formed is refused: the connection is closed with 4400. That of a
 // session that is revoked is closed with 4401, on which libraries stay away, what OnConnect refuses with 4403. The
@@ -92,8 +94,7 @@ import (
 // another connection. Both stand in line with all else that the connection sends: its rate, middleware and
 // authorizer are those of every client, and a message is at most as large as comm.WithMaxMessage says. What a client
 // says counts once against the rate, be it a message of the WebSocket or a field that gives the hub something; an
-// operation with several such fields counts as many times. The one thing that counts twice is a subscription to
-// messages that goes back to a position in a group that the connection is in already: it is a leave and a join.
+// operation with several such fields counts as many times.
 //
 // The fields of one mutation are executed one after the other. Operations of one connection run at once; but those
 // that begin with send, broadcast, call, join, leave, close, messages or events reach the hub in the order in which

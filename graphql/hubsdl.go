@@ -240,6 +240,10 @@ type HubStats {
   messagesOutFailed: Float!
   bytesIn: Float!
   bytesOut: Float!
+  "What the authorizer refused."
+  accessDenied: Float!
+  "What it could not decide."
+  accessFailed: Float!
   "An object of numbers by reason."
   drops: HubJSON!
   "Ended connections: an object of numbers by reason."

@@ -23,8 +23,9 @@ type hubSide struct {
 	host comm.Host
 	conn atomic.Pointer[comm.Conn] // nil until the manager has made it
 
-	inward sync.Mutex // held while the hub is given a frame: one at a time
-	joins  turn       // held while the connection joins or leaves a group
+	inward turn         // held while the hub is given a frame: one at a time, and it may have no room
+	signs  atomic.Int32 // of the client's life that have come meanwhile
+	joins  turn         // held while the connection joins or leaves a group
 
 	mu     sync.Mutex // guards the fields below, and what takers remember
 	takers []*taker   // replaced, never changed
@@ -43,7 +44,7 @@ type hubSide struct {
 }
 
 func newHubSide(s *Subscriber, host comm.Host) *hubSide {
-	return &hubSide{s: s, host: host, joins: newTurn(), asked: make(map[string]chan *comm.Frame), groups: make(map[string]*groupUse)}
+	return &hubSide{s: s, host: host, inward: newTurn(), joins: newTurn(), asked: make(map[string]chan *comm.Frame), groups: make(map[string]*groupUse)}
 }
 
 // TellWaiting implements comm.WaitTeller.
@@ -249,23 +250,56 @@ func (h *hubSide) announce(f *comm.Frame) {
 	}
 }
 
-// tell gives the hub a frame.
-func (h *hubSide) tell(f *comm.Frame) error {
-	h.inward.Lock()
-	defer h.inward.Unlock()
+// tell gives the hub a frame that is no operation's.
+func (h *hubSide) tell(f *comm.Frame) error { return h.give(h.s.ctx, f, h.host.Receive) }
+
+// give has one of the host's methods take a frame. It waits while the hub has no room, and for others that do; who is
+// among these goes when ctx ends.
+func (h *hubSide) give(ctx context.Context, f *comm.Frame, receive func(*comm.Conn, *comm.Frame) error) error {
+	if !h.inward.take(ctx) {
+		return context.Cause(ctx)
+	}
+	defer h.giveInward()
 	c := h.conn.Load()
 	if c == nil { // the manager is about to return it
 		return comm.ErrClosed
 	}
-	return h.host.Receive(c, f)
+	return receive(c, f)
+}
+
+// giveInward gives the turn on, when the signs of life that have come meanwhile are counted.
+func (h *hubSide) giveInward() {
+	for {
+		for range h.signs.Swap(0) {
+			_ = h.host.Receive(h.conn.Load(), signOfLife)
+		}
+		h.inward.give()
+		if h.signs.Load() == 0 || !h.inward.try() { // who has the turn now counts those that came just now
+			return
+		}
+	}
 }
 
 // heard counts bytes of the client.
 func (h *hubSide) heard(size int) { h.host.Traffic(h.conn.Load(), size, 0) }
 
 // alive counts a message of the client that gives the hub nothing: its activity, and its rate. While the connection
-// drains the hub hears nothing any more, but the operations under way go on.
-func (h *hubSide) alive() { _ = h.tell(signOfLife) }
+// drains the hub hears nothing any more, but the operations under way go on. Who reads of the client does not wait here
+// while the hub has no room for what an operation says: the client's pings are to be answered meanwhile, and its
+// completes heard. Only one that says no end of them is read no further.
+func (h *hubSide) alive() {
+	if h.signs.Add(1) > signsHeld {
+		h.signs.Add(-1)
+		_ = h.tell(signOfLife)
+		return
+	}
+	if h.inward.try() {
+		h.giveInward()
+	}
+}
+
+// signsHeld is how many signs of life may have come that were not counted.
+const signsHeld = 16
 
 // signOfLife says nothing to the hub but that the client has said something.
 var signOfLife = &comm.Frame{Op: comm.OpPong}
@@ -310,6 +344,16 @@ func (s *Subscriber) Ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error
 
 // ask gives the hub a frame and waits for the answer with the frame's id.
 func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	return h.question(ctx, f, func() error { return h.speak(ctx, f) })
+}
+
+// askMore is ask for a frame that is more of what an earlier one began, by which the operation has counted.
+func (h *hubSide) askMore(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
+	return h.question(ctx, f, func() error { return h.give(ctx, f, h.host.ReceiveMore) })
+}
+
+// question waits for the answer to a frame that give gives the hub.
+func (h *hubSide) question(ctx context.Context, f *comm.Frame, give func() error) (*comm.Frame, error) {
 	answer := make(chan *comm.Frame, 1)
 	h.mu.Lock()
 	h.asked[f.ID] = answer
@@ -319,7 +363,7 @@ func (h *hubSide) ask(ctx context.Context, f *comm.Frame) (*comm.Frame, error) {
 		delete(h.asked, f.ID)
 		h.mu.Unlock()
 	}()
-	if err := h.speak(ctx, f); err != nil {
+	if err := give(); err != nil {
 		return nil, err
 	}
 	select {

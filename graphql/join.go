@@ -42,7 +42,7 @@ type membership struct {
 //
 // Several operations may join one group; each begins where it asks to. If the connection is a member already
 // and a position is given, it leaves the group and joins it anew, since the hub replays for those who come:
-// hooks are told of that, and nothing is lost or doubled for the others. The last loop that ends leaves the
+// hooks are told of that, nothing is lost or doubled for the others, and it counts as one message of the client's. The last loop that ends leaves the
 // group, unless the connection was in it before the first.
 //
 // The loop ends with ctx, which must be that of a subscription's source, or surely end. If the connection is
@@ -157,21 +157,26 @@ func (h *hubSide) join(ctx context.Context, m *membership) error {
 		m.id = newAgainID()
 	}
 	var pos comm.Position
-	again := member && m.from.Log != ""
+	again, ask := member && m.from.Log != "", h.ask
 	if again { // once it has left, others depend on its coming back
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(h.s.ctx, hubTime)
 		defer cancel()
-		if err := h.exit(ctx, m.group, newAgainID()); err != nil {
+		err := h.exit(ctx, m.group, newAgainID())
+		if _, refused := errors.AsType[*comm.PeerError](err); refused { // such as for the rate: it has not left
+			return h.failed(use, m, err)
+		}
+		if err != nil {
 			return h.failed(use, m, h.rejoin(use, m.group, err))
 		}
+		ask = h.askMore
 	}
 	if m.from.Log != "" {
 		pos.Set(h.earliest(use, m.from))
 	}
 	h.add(m.taker)
 	use.members = append(use.members, m)
-	_, err := h.ask(ctx, &comm.Frame{Op: comm.OpJoin, ID: m.id, Group: m.group, Position: pos})
+	_, err := ask(ctx, &comm.Frame{Op: comm.OpJoin, ID: m.id, Group: m.group, Position: pos})
 	if err == nil {
 		return nil
 	}

@@ -149,5 +149,5 @@ func (h *hubSide) speak(ctx context.Context, f *comm.Frame) error {
 	}
 	defer pass()
 	h.s.speaks(ctx)
-	return h.tell(f)
+	return h.give(ctx, f, h.host.Receive)
 }

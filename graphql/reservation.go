@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -20,6 +21,7 @@ type reservations struct {
 	mu      sync.Mutex // guards the fields below
 	streams map[string]*reservation
 	waiting int
+	bytes   int // of their hellos
 	address map[netip.Prefix]int
 }
 
@@ -27,13 +29,31 @@ type reservations struct {
 type reservation struct {
 	token string
 	from  netip.Prefix
+	hello reservedHello
 	timer *time.Timer
 	s     *Subscriber // nil until it is open
 	taken bool        // somebody opens it, or has
 }
 
-// maxReservations bounds the reserved streams of all addresses.
-const maxReservations = 10_000
+// Bounds of the reserved streams of all addresses.
+const (
+	maxReservations  = 10_000
+	maxReservedHello = 64 << 10 // bytes of one hello
+	maxReservedBytes = 16 << 20 // of all that wait
+)
+
+// reservedHello is what a client has said of itself when it reserved a stream.
+type reservedHello struct {
+	frame *comm.Frame // nil if nothing
+	size  int         // of what it was read from
+}
+
+func (h *reservedHello) check() error {
+	if h.size > maxReservedHello {
+		return &comm.PeerError{Code: comm.CodeTooLarge, Message: fmt.Sprintf("extensions of %d bytes: at most %d to reserve a stream", h.size, maxReservedHello)}
+	}
+	return nil
+}
 
 func newReservations(h *Handler) *reservations {
 	return &reservations{
@@ -43,7 +63,7 @@ func newReservations(h *Handler) *reservations {
 }
 
 // reserve makes a token for a client at an address.
-func (l *reservations) reserve(remote string) (token string, err error) {
+func (l *reservations) reserve(remote string, hello reservedHello) (token string, err error) {
 	from := limit.RemoteKey(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,10 +72,13 @@ func (l *reservations) reserve(remote string) (token string, err error) {
 		return "", &comm.LimitError{Limit: "reserved streams", Max: maxReservations, Retry: l.wait}
 	case l.address[from] >= l.perAddress:
 		return "", &comm.LimitError{Limit: "reserved streams per address", Max: l.perAddress, Retry: l.wait}
+	case l.bytes+hello.size > maxReservedBytes:
+		return "", &comm.LimitError{Limit: "bytes of reserved streams", Max: maxReservedBytes, Retry: l.wait}
 	}
-	r := &reservation{token: rand.Text(), from: from}
+	r := &reservation{token: rand.Text(), from: from, hello: hello}
 	l.streams[r.token] = r
 	l.waiting++
+	l.bytes += hello.size
 	l.address[from]++
 	r.timer = time.AfterFunc(l.wait, func() { l.expire(r) })
 	return r.token, nil
@@ -65,6 +88,7 @@ func (l *reservations) reserve(remote string) (token string, err error) {
 func (l *reservations) arrived(r *reservation) {
 	r.timer.Stop()
 	l.waiting--
+	l.bytes -= r.hello.size
 	if l.address[r.from]--; l.address[r.from] == 0 {
 		delete(l.address, r.from)
 	}

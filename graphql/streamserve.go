@@ -41,7 +41,7 @@ func (l *hall) serverOf(r *http.Request) http.HandlerFunc {
 	switch {
 	case isUpgrade(r):
 		return l.serveSocket
-	case r.Method == http.MethodPut && r.ContentLength == 0:
+	case r.Method == http.MethodPut && (r.ContentLength == 0 || l.host != nil):
 		return l.serveReserve
 	case r.Method == http.MethodDelete && streamToken(r) != "":
 		return l.serveStop
@@ -60,16 +60,22 @@ func (l *hall) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return &exchange{h: l.h, w: w, r: r, media: mediaJSON}
 }
 
-// serveReserve answers PUT with a token.
+// serveReserve answers PUT with a token. The client may say there the hello of its stream.
 func (l *hall) serveReserve(w http.ResponseWriter, r *http.Request) {
 	x := l.exchange(w, r)
+	var hello reservedHello
 	if l.host != nil {
 		done, hs, err := l.greet(r)
-		if err == nil {
-			err = l.host.Authenticate(r.Context(), hs)
-			done()
-		}
 		if err != nil {
+			refuseRequest(w, r, err)
+			return
+		}
+		defer done()
+		var ok bool
+		if hello, ok = l.reservedHello(x); !ok {
+			return
+		}
+		if err := l.known(r, hs, hello.frame); err != nil {
 			refuseRequest(w, r, err)
 			return
 		}
@@ -78,12 +84,47 @@ func (l *hall) serveReserve(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, r, errStopping)
 		return
 	}
-	token, err := l.reserved.reserve(r.RemoteAddr)
+	token, err := l.reserved.reserve(r.RemoteAddr, hello)
 	if err != nil {
 		refuseRequest(w, r, err)
 		return
 	}
 	x.plain(http.StatusCreated, token)
+}
+
+// reservedHello reads the hello of a request to reserve a stream; false means that the request has been answered.
+func (l *hall) reservedHello(x *exchange) (h reservedHello, ok bool) {
+	read := x.query
+	if x.r.ContentLength != 0 {
+		read = func() (*Request, bool) { return x.timedRequest(l.settings.HandshakeTimeout) }
+	}
+	req, ok := read()
+	if !ok {
+		return h, false
+	}
+	if req.Query != "" || req.DocumentID != "" {
+		x.refuse(http.StatusBadRequest, "A request that reserves a stream has no operation; a hello is its extension "+helloMember)
+		return h, false
+	}
+	h.size = len(req.Extensions)
+	err := h.check()
+	if err == nil {
+		h.frame, err = l.helloIn(req.Extensions)
+	}
+	if err != nil {
+		refuseRequest(x.w, x.r, err)
+	}
+	return h, err == nil
+}
+
+// known finds out who reserves a stream, by what the request and the hello say.
+func (l *hall) known(r *http.Request, hs *comm.Handshake, hello *comm.Frame) (err error) {
+	if hello != nil {
+		if hs, err = comm.NewHandshake(r, hello); err != nil {
+			return err
+		}
+	}
+	return l.host.Authenticate(r.Context(), hs)
 }
 
 // plain answers with a text, which may be secret.
@@ -213,12 +254,15 @@ func (l *hall) hold(x *exchange, f *held) {
 	f.e.close(r, time.Now().Add(goodbyeTime))
 }
 
-// greeting reads the hello that an operation of the distinct connections mode may have in its extensions.
-func (l *hall) greeting(s *Subscriber, r *http.Request, f *held) error {
-	if f.get == nil {
-		return nil
+// greeting finds the hello: that of the reservation in the single connection mode, and else the one that the operation
+// may have in its extensions.
+func (l *hall) greeting(s *Subscriber, r *http.Request, f *held) (err error) {
+	var hello *comm.Frame
+	if f.place != nil {
+		hello, f.place.hello.frame = f.place.hello.frame, nil
+	} else {
+		hello, err = l.helloIn(f.get.Extensions)
 	}
-	hello, err := l.helloIn(f.get.Extensions)
 	if err != nil || hello == nil {
 		return err
 	}
@@ -315,7 +359,7 @@ func operationID(req *Request) (id string) {
 
 // timedRequest is request within the time for a handshake.
 func (x *exchange) timedRequest(d time.Duration) (*Request, bool) {
-	if x.r.Method != http.MethodPost {
+	if x.r.Method == http.MethodGet {
 		return x.request()
 	}
 	rc := http.NewResponseController(x.w)

@@ -103,15 +103,23 @@ func newTurn() turn { return make(turn, 1) }
 
 // take reports whether the turn was taken before ctx ended.
 func (t turn) take(ctx context.Context) bool {
-	select {
-	case t <- struct{}{}:
+	if t.try() {
 		return true
-	default:
 	}
 	select {
 	case t <- struct{}{}:
 		return true
 	case <-ctx.Done():
+		return false
+	}
+}
+
+// try takes the turn if nobody has it.
+func (t turn) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
 		return false
 	}
 }

@@ -65,7 +65,11 @@ func (h *hub) tooLarge(f *comm.Frame, size int) *comm.Frame {
 	if f.Op == comm.OpMessage && f.Log.Log != "" {
 		return &comm.Frame{Op: comm.OpGap, Log: f.Log, GapFrom: f.Log.Offset}
 	}
-	return &comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeTooLarge, Text: fmt.Sprintf("a frame of %d bytes for you: at most %d", size, h.maxSend)}
+	return &comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeTooLarge, Text: h.tooLargeText(size)}
+}
+
+func (h *hub) tooLargeText(size int) string {
+	return fmt.Sprintf("a frame of %d bytes for you: at most %d", size, h.maxSend)
 }
 
 // elementOverhead is what a frame takes beside its own bytes: a tag and its length.

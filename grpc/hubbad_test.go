@@ -212,6 +212,32 @@ func TestTooLargeToSend(t *testing.T) {
 	}
 }
 
+// TestTooLargeToSendIsAnswered: who waits for an ack or a reply to what gRPC may not send hears why it does not come.
+func TestTooLargeToSendIsAnswered(t *testing.T) {
+	t.Parallel()
+	m := guarded(t, commgrpc.New(commgrpc.WithMaxSendMsgSize(10<<10)), comm.WithOpenAccess())
+	p := connect(t, hubClient(t, m), hello("g"))
+	id := p.expect(commv1.Op_OP_WELCOME).GetWelcome().GetConn()
+	p.expect(commv1.Op_OP_JOINED)
+	large := func() *comm.Message { return newMessage(t, "n", strings.Repeat("x", 11<<10)) }
+	tooLarge := func(what string, err error) {
+		t.Helper()
+		if pe, ok := errors.AsType[*comm.PeerError](err); !ok || pe.Code != comm.CodeTooLarge {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, to := range map[string]comm.Target{"a log": comm.ToGroup("g"), "a connection": comm.ToConn(id)} {
+		d, err := m.Send(t.Context(), to, large(), comm.WithAck())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Pending.Wait(t.Context())
+		tooLarge(what, err)
+	}
+	_, err := m.Call(t.Context(), id, large())
+	tooLarge("a call", err)
+}
+
 // TestStalledStream: of two streams on one connection one is not read. It ends as a slow one by the write timeout,
 // and is told why when it reads at last; the other one loses nothing.
 func TestStalledStream(t *testing.T) {

@@ -232,7 +232,7 @@ func toWireStats(s comm.Stats) *commv1.GetStatsResponse {
 		Requests: s.Requests, RequestsFailed: s.RequestsFailed,
 		MessagesIn: s.MessagesIn, MessagesInFailed: s.MessagesInFailed,
 		MessagesOut: s.MessagesOut, MessagesOutFailed: s.MessagesOutFailed,
-		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Drops: s.Drops, Closed: s.Closed,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, AccessDenied: s.AccessDenied, AccessFailed: s.AccessFailed, Drops: s.Drops, Closed: s.Closed,
 		ResponseAverage: durationpb.New(s.ResponseAverage), ResponseP50: durationpb.New(s.ResponseP50),
 		ResponseP95: durationpb.New(s.ResponseP95), ResponseP99: durationpb.New(s.ResponseP99),
 		ResponseMax: durationpb.New(s.ResponseMax),

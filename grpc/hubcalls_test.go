@@ -292,3 +292,27 @@ func TestSendCancelled(t *testing.T) {
 		}
 	})
 }
+
+// TestGetStatsOfAuthorizer counts what the authorizer refused and what it could not decide.
+func TestGetStatsOfAuthorizer(t *testing.T) {
+	t.Parallel()
+	m := newGateway(t, comm.WithAuthorizer(func(_ context.Context, _ *comm.Conn, a comm.Access) error {
+		switch a.Target.String() {
+		case "group:vault":
+			return comm.ErrForbidden
+		case "group:undecided":
+			return errors.New("no idea")
+		}
+		return nil
+	}))
+	c := hubClient(t, m)
+	for _, to := range []string{"group:vault", "group:vault", "group:undecided"} {
+		if _, err := c.Send(t.Context(), &commv1.SendRequest{Message: &commv1.Message{Type: "n", To: to}}); err == nil {
+			t.Fatalf("sent to %s", to)
+		}
+	}
+	s, err := c.GetStats(t.Context(), &commv1.GetStatsRequest{Provider: "grpc"})
+	if err != nil || s.GetAccessDenied() != 2 || s.GetAccessFailed() != 1 {
+		t.Errorf("%v, %v", s, err)
+	}
+}

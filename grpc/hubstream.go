@@ -227,6 +227,7 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	if f.Op != comm.OpWelcome || f.Welcome.MaxMessage <= t.hub.maxFrame() {
 		b, err := o.Bytes(format)
 		if messageHeader+len(b) > t.hub.maxSend {
+			t.decline(f, len(b))
 			return format.Append(nil, t.hub.tooLarge(f, len(b)))
 		}
 		return b, err
@@ -235,6 +236,13 @@ func (t *transport) encode(o comm.Outbound) ([]byte, error) {
 	welcome.MaxMessage = t.hub.maxFrame()
 	own.Welcome = &welcome
 	return format.Append(nil, &own)
+}
+
+// decline answers, for a client that is not sent a frame, whoever waits for its answer.
+func (t *transport) decline(f *comm.Frame, size int) {
+	if c := t.conn.Load(); c != nil && (f.Op == comm.OpCall || f.Op == comm.OpMessage && f.Ack) {
+		_ = t.hub.host.ReceiveMore(c, &comm.Frame{Op: comm.OpError, ID: f.ID, Code: comm.CodeTooLarge, Text: t.hub.tooLargeText(size)})
+	}
 }
 
 // send sends a message, and ends the stream if the client does not take it by the deadline. The turn is taken.

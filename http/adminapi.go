@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -37,18 +36,15 @@ type adminConn struct {
 	QueueMessages int               `json:"queue_messages"`
 	QueueBytes    int               `json:"queue_bytes"`
 	Dropped       int64             `json:"dropped"`
+	Failed        int64             `json:"failed_in"`
 	LastActivity  time.Time         `json:"last_activity"`
 	RoundTrip     float64           `json:"rtt_ms"`
 }
 
 func newAdminConn(c *comm.Conn) adminConn {
-	s := c.Stats()
-	v := adminConn{
-		ID: c.ID(), Provider: c.Provider(), User: c.User(), Groups: c.Groups(), Labels: c.Labels(), Metadata: c.Metadata(),
-		Since: c.Since().UTC(), MessagesIn: s.MessagesIn, MessagesOut: s.MessagesOut, BytesIn: s.BytesIn, BytesOut: s.BytesOut,
-		QueueMessages: s.QueueMessages, QueueBytes: s.QueueBytes, Dropped: s.Drops, LastActivity: s.LastActivity.UTC(),
-		RoundTrip: millis(s.RoundTrip),
-	}
+	v := adminConnStats(c.Stats())
+	v.ID, v.Provider, v.User, v.Groups, v.Labels, v.Metadata = c.ID(), c.Provider(), c.User(), c.Groups(), c.Labels(), c.Metadata()
+	v.Since = c.Since().UTC()
 	if a := c.RemoteAddr(); a != nil {
 		v.Remote = a.String()
 	}
@@ -62,6 +58,15 @@ func newAdminConn(c *comm.Conn) adminConn {
 		v.Metadata = map[string]string{}
 	}
 	return v
+}
+
+// adminConnStats has the numbers of a connection alone.
+func adminConnStats(s comm.ConnStats) adminConn {
+	return adminConn{
+		MessagesIn: s.MessagesIn, MessagesOut: s.MessagesOut, BytesIn: s.BytesIn, BytesOut: s.BytesOut, Failed: s.FailedIn,
+		QueueMessages: s.QueueMessages, QueueBytes: s.QueueBytes, Dropped: s.Drops, LastActivity: s.LastActivity.UTC(),
+		RoundTrip: millis(s.RoundTrip),
+	}
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -122,93 +127,9 @@ func (a *admin) closeConnection(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// adminTotals are the numbers of one provider or of all.
-type adminTotals struct {
-	ConnectionsActive int64            `json:"connections_active"`
-	ConnectionsTotal  int64            `json:"connections_total"`
-	Requests          int64            `json:"requests"`
-	RequestsFailed    int64            `json:"requests_failed"`
-	MessagesIn        int64            `json:"messages_in"`
-	MessagesInFailed  int64            `json:"messages_in_failed"`
-	MessagesOut       int64            `json:"messages_out"`
-	MessagesOutFailed int64            `json:"messages_out_failed"`
-	BytesIn           int64            `json:"bytes_in"`
-	BytesOut          int64            `json:"bytes_out"`
-	AccessDenied      int64            `json:"access_denied"`
-	AccessFailed      int64            `json:"access_failed"`
-	Drops             map[string]int64 `json:"drops"`
-}
-
-func newAdminTotals(s comm.Stats) adminTotals {
-	return adminTotals{
-		ConnectionsActive: s.ConnectionsActive, ConnectionsTotal: s.ConnectionsTotal,
-		Requests: s.Requests, RequestsFailed: s.RequestsFailed,
-		MessagesIn: s.MessagesIn, MessagesInFailed: s.MessagesInFailed,
-		MessagesOut: s.MessagesOut, MessagesOutFailed: s.MessagesOutFailed,
-		BytesIn: s.BytesIn, BytesOut: s.BytesOut,
-		AccessDenied: s.AccessDenied, AccessFailed: s.AccessFailed, Drops: s.Drops,
-	}
-}
-
-type adminProvider struct {
-	adminTotals
-	Running         bool           `json:"running"`
-	Healthy         bool           `json:"healthy"`
-	Features        []comm.Feature `json:"features"`
-	Addrs           []string       `json:"addrs"`
-	ResponseAverage float64        `json:"response_avg_ms"`
-	ResponseP50     float64        `json:"response_p50_ms"`
-	ResponseP99     float64        `json:"response_p99_ms"`
-}
-
-type adminType struct {
-	Handled int64   `json:"handled"`
-	Failed  int64   `json:"failed"`
-	Average float64 `json:"avg_ms"`
-}
-
 // webTransport tells the page where it can open sessions.
 func (a *admin) webTransport(w http.ResponseWriter, _ *http.Request) {
 	answerJSON(w, http.StatusOK, a.transport)
-}
-
-func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
-	m := a.manager
-	totals, err := m.Stats("")
-	if err != nil {
-		RefuseError(w, r, err)
-		return
-	}
-	health := m.Health(r.Context())
-	providers := make(map[string]adminProvider)
-	for _, name := range m.Providers() {
-		providers[name] = newAdminProvider(m, name, health.Providers[name])
-	}
-	types := make(map[string]adminType)
-	for name, t := range totals.Types {
-		types[name] = adminType{t.Handled, t.Failed, millis(t.Average)}
-	}
-	answerJSON(w, http.StatusOK, map[string]any{
-		"uptime_ms": time.Since(a.began).Milliseconds(), "goroutines": runtime.NumGoroutine(),
-		"totals": newAdminTotals(totals), "providers": providers, "types": types,
-	})
-}
-
-// newAdminProvider leaves out what is unknown of a provider, none of which is while it is registered.
-func newAdminProvider(m *comm.Manager, name string, health comm.ProviderHealth) adminProvider {
-	s, _ := m.Stats(name)
-	features, _ := m.Features(name)
-	addrs, _ := m.Addrs(name)
-	if addrs == nil {
-		addrs = []string{}
-	}
-	if s.Drops == nil {
-		s.Drops = map[string]int64{}
-	}
-	return adminProvider{
-		adminTotals: newAdminTotals(s), Running: health.Running, Healthy: health.Healthy, Features: features, Addrs: addrs,
-		ResponseAverage: millis(s.ResponseAverage), ResponseP50: millis(s.ResponseP50), ResponseP99: millis(s.ResponseP99),
-	}
 }
 
 // maxSent bounds the body of api/send.

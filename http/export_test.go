@@ -2,6 +2,8 @@ package commhttp
 
 import (
 	"net/http"
+
+	"github.com/anasamu/comm"
 )
 
 // What Negotiate answers.
@@ -45,3 +47,11 @@ func Compressing(c Compression) (wrap Middleware, active func() int64) {
 	}
 	return wrap, cc.active.Load
 }
+
+// What the admin API makes of statistics, for tests.
+var (
+	AdminTotals = func(s comm.Stats) any { return newAdminTotals(s) }
+	AdminTypes  = func(s comm.Stats) any { return newAdminTypes(s.Types) }
+	AdminCalls  = func(s comm.Stats) any { return newAdminCalls(s.Calls) }
+	AdminConn   = func(s comm.ConnStats) any { return adminConnStats(s) }
+)

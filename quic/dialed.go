@@ -20,6 +20,7 @@ type dialed struct {
 	line    *line // what to close behind the session; nil for one on somebody else's connection
 	control stream
 	set     laneSettings
+	alive   time.Duration // between keep-alives
 	most    int
 	largest atomic.Int64 // bytes of a frame that the server takes; 0 until welcome
 
@@ -27,6 +28,7 @@ type dialed struct {
 	queued    int           // bytes that QUIC holds of control, at most
 	lanes     lanes
 	datagrams datagrams
+	silence   silence
 
 	// of the one receiver
 	frames  *frameStream
@@ -49,18 +51,21 @@ type dialed struct {
 
 func newDialed(sess session, control stream, set *dialSettings) *dialed {
 	d := &dialed{
-		sess: sess, control: control, set: set.conf.lanes(), most: set.most,
+		sess: sess, control: control, set: set.conf.lanes(), alive: set.conf.KeepAlivePeriod, most: set.most,
 		sending: make(chan struct{}, 1), frames: newFrameStream(control, set.most),
 		urgent: make(chan *comm.Frame, besideQueue), beside: make(chan *comm.Frame, besideQueue/4),
 	}
 	d.frames.first = firstOfTheServer
 	d.datagrams.sess = sess
+	d.silence.received, d.silence.say = sess.received, d.provoke
 	d.lanes = lanes{sess: sess, most: set.conf.MaxLanes, timeout: 30 * time.Second, failed: func(error) {}}
 	return d
 }
 
-// start takes lanes and datagrams too.
+// start takes lanes and datagrams too, and watches for a server that is gone.
 func (d *dialed) start() {
+	d.silence.start(d.alive)
+	context.AfterFunc(d.sess.context(), d.silence.stop)
 	d.work.Go(d.acceptLanes)
 	d.work.Go(d.receiveDatagrams)
 }

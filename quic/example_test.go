@@ -2,6 +2,7 @@ package commquic_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"time"
@@ -131,4 +132,20 @@ func Example_unreliable() {
 		}
 	}
 	// Output: at [3 4]
+}
+
+// Servers that share a key tell the clients of a process that was killed that their connections are gone. The key is as
+// secret as the certificate's, and comes from where that does.
+func ExampleWithStatelessResetKey() {
+	secret := "from a file or a vault, the same after each start"
+	key := func(use string) [32]byte { return sha256.Sum256([]byte(use + secret)) }
+	p := commquic.New(commquic.WithStatelessResetKey(key("reset ")), commquic.WithTokenKey(key("token ")))
+	m, err := comm.New(comm.WithInMemory(), comm.WithAddr("127.0.0.1:8443"), comm.WithDevelopmentCertificate(), comm.WithProvider(p))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	fmt.Println(m.Providers())
+	// Output: [quic]
 }

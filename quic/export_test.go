@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
@@ -194,3 +195,10 @@ const (
 	AttemptDelay = attemptDelay
 	MaxAddrs     = maxAddrs
 )
+
+// WatchSilence watches for a server that is gone.
+func WatchSilence(keepAlive time.Duration, received func() uint64, say func()) (stop func()) {
+	s := &silence{received: received, say: say}
+	s.start(keepAlive)
+	return s.stop
+}

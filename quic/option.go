@@ -152,9 +152,9 @@ func With0RTT() SharedOption {
 }
 
 // WithStatelessResetKey sets the key from which reset tokens are made (RFC 9000 10.3). With the same key after a
-// crash, the clients of the earlier process learn with what they send next that their connections are gone (a packet
-// that only keeps alive is too small to be answered); without it, by their idle timeout. Keep it secret. The default is
-// random.
+// crash, the clients of the earlier process learn with what they send next that their connections are gone; without it,
+// by their idle timeout. A packet that only keeps alive is too small to be answered: clients of this package send a
+// larger one when a second after it nothing has come, others must say something. Keep it secret. The default is random.
 func WithStatelessResetKey(key [32]byte) Option {
 	return option(func(p *Provider) error { p.resetKey = new(quic.StatelessResetKey(key)); return nil })
 }

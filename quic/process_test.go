@@ -123,12 +123,40 @@ func TestKilledServer(t *testing.T) {
 	first := c.Welcome().Conn
 	kill()
 	process(t, "server", addr)
-	// What only keeps a connection alive is too small to be answered (RFC 9000 10.3): the client has to say something.
 	said := make(chan error, 1)
 	go func() { said <- c.Send(ctx, message(t, "n", strings.Repeat("x", 200))) }()
 	eventually(t, "the client to be back", func() bool { w := c.Welcome(); return w.Conn != "" && w.Conn != first })
 	cancel()
 	<-said
+}
+
+// So it does a client that says nothing, although what QUIC sends to keep its connection alive is too small to be answered
+// (RFC 9000 10.3).
+func TestKilledServerOfQuietClients(t *testing.T) {
+	t.Parallel()
+	kill, addr := process(t, "server", freePort(t))
+	alive := []commquic.DialOption{anybody(), commquic.WithMaxIdleTimeout(2 * patience), commquic.WithKeepAlivePeriod(100 * time.Millisecond)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var clients []*comm.Client
+	var first []string
+	for _, d := range []comm.Dialer{commquic.Dialer(addr, alive...), commquic.WebTransportDialer("https://"+addr+"/wt", alive...)} {
+		c, err := comm.NewClient([]comm.Dialer{d}, comm.WithBackoff(comm.Backoff{Base: time.Millisecond, Max: 100 * time.Millisecond}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan struct{})
+		go func() { defer close(ran); _ = c.Run(ctx) }()
+		defer func() { cancel(); <-ran }()
+		eventually(t, "the client to be welcome", func() bool { return c.State() == comm.ClientConnected })
+		clients, first = append(clients, c), append(first, c.Welcome().Conn)
+	}
+	time.Sleep(2 * time.Second) // a server that is there is not asked
+	kill()
+	process(t, "server", addr)
+	for i, c := range clients {
+		eventually(t, "the client to be back", func() bool { return c.State() == comm.ClientConnected && c.Welcome().Conn != first[i] })
+	}
 }
 
 // freePort is an address that nobody uses now, and that the system gives to no socket by its own choice: one could

@@ -26,6 +26,8 @@ type session interface {
 	context() context.Context
 	// roundTrip is the smoothed round-trip time, or 0.
 	roundTrip() time.Duration
+	// received is how many packets have come on its connection.
+	received() uint64
 }
 
 // sendStream is one direction of a stream.
@@ -94,6 +96,7 @@ func (s quicSession) close(code uint64, reason string) error {
 func (s quicSession) context() context.Context { return s.conn.Context() }
 
 func (s quicSession) roundTrip() time.Duration { return s.conn.ConnectionStats().SmoothedRTT }
+func (s quicSession) received() uint64         { return s.conn.ConnectionStats().PacketsReceived }
 
 // peerClose is the code and text with which the peer has ended the session. A WebTransport session's own error
 // for that implements it.

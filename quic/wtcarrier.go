@@ -103,6 +103,7 @@ func (s wtSession) close(code uint64, reason string) error {
 func (s wtSession) context() context.Context { return s.s.Context() }
 
 func (s wtSession) roundTrip() time.Duration { return s.s.wt.conn.ConnectionStats().SmoothedRTT }
+func (s wtSession) received() uint64         { return s.s.wt.conn.ConnectionStats().PacketsReceived }
 
 // wtSend and wtReceive are a stream's directions with QUIC's codes and errors.
 type (

@@ -29,12 +29,12 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &admission{s: s, hs: hs, admitted: done, hello: protocolOf(r) != "" && !hs.Trusted()}
 	if err := a.enter(r); err != nil {
-		done()
+		a.admitted()
 		comm.WriteRefusal(w, "", err)
 		return
 	}
 	if a.conn, err = s.acceptor.accept(w, r, true); err != nil {
-		done()
+		a.admitted()
 		s.places.Leave()
 		return // it has answered
 	}
@@ -44,12 +44,16 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.conn.HoldHandler()
 }
 
-// enter admits a client that says no hello, and takes the place of the connection.
+// enter takes the place of the connection, and first authenticates a client that says no hello and takes its
+// place in the limits. What a hello says may free a place, so who says one is refused behind the upgrade.
 func (a *admission) enter(r *http.Request) error {
 	if !a.hello {
-		if err := a.s.host.Authenticate(r.Context(), a.hs); err != nil {
+		release, err := a.s.host.Reserve(r.Context(), a.hs)
+		if err != nil {
 			return err
 		}
+		ended := a.admitted
+		a.admitted = func() { release(); ended() }
 	}
 	return a.s.enter()
 }

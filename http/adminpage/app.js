@@ -166,7 +166,15 @@ const tiles = {
   bytes: new Tile('Traffic'),
   requests: new Tile('HTTP requests'),
   drops: new Tile('Dropped'),
+  access: new Tile('Access denied'),
+  closed: new Tile('Ended'),
 };
+
+// What is counted by reason: the sum, and the reasons with their numbers.
+function byReason(counts = {}) {
+  const list = Object.entries(counts).filter(([, n]) => n > 0).sort(([, a], [, b]) => b - a);
+  return [list.reduce((sum, [, n]) => sum + n, 0), list.map(([why, n]) => `${count(n)} ${why.replaceAll('_', ' ')}`).join(', ')];
+}
 
 function showStats(stats) {
   const { totals: t = {} } = stats;
@@ -185,17 +193,24 @@ function showStats(stats) {
   tiles.bytes.show(bytes(byteRate), '/s', `${bytes(t.bytes_in)} in, ${bytes(t.bytes_out)} out`, byteRate);
   const [reqRate, reqText] = rate(tiles.requests, t.requests ?? 0);
   tiles.requests.show(reqText, '/s', `${count(t.requests)} in all${failed(t.requests_failed)}`, reqRate);
-  const drops = Object.entries(t.drops ?? {}).filter(([, n]) => n > 0);
-  const dropped = drops.reduce((sum, [, n]) => sum + n, 0);
-  tiles.drops.show(count(dropped), '', drops.map(([why, n]) => `${count(n)} ${why.replaceAll('_', ' ')}`).join(', ') || 'nothing lost', tiles.drops.rate(dropped, at));
+  const [dropped, lost] = byReason(t.drops);
+  tiles.drops.show(count(dropped), '', lost || 'nothing lost', tiles.drops.rate(dropped, at));
   tiles.drops.node.classList.toggle('alarm', dropped > 0);
+  const denied = (t.access_denied ?? 0) + (t.access_failed ?? 0);
+  tiles.access.show(count(t.access_denied), '', t.access_failed ? `and ${count(t.access_failed)} not decided` : 'all decided', tiles.access.rate(denied, at));
+  tiles.access.node.classList.toggle('alarm', t.access_failed > 0);
+  const [ended, why] = byReason(t.closed);
+  tiles.closed.show(count(ended), '', why || 'no connection', tiles.closed.rate(ended, at));
   showProviders(stats.providers ?? {});
   showTypes(stats.types ?? {});
+  showCalls(stats.providers ?? {});
 }
 
 function showProviders(providers) {
   const cards = Object.entries(providers).map(([name, p]) => {
     const state = !p.running ? ['stopped', 'is-bad'] : p.healthy ? ['healthy', 'is-good'] : ['unhealthy', 'is-warn'];
+    const [dropped, lost] = byReason(p.drops);
+    const [ended, why] = byReason(p.closed);
     const fact = (title, value, more) => el('div', {}, el('dt', { textContent: title }), el('dd', {}, value, more && el('small', { textContent: more })));
     return el('article', { className: `provider card ${mark(name)}` },
       el('header', {}, el('h3', {}, el('i', { className: 'swatch' }), protocolName(name)), el('span', { className: `badge ${state[1]}`, textContent: state[0] })),
@@ -204,9 +219,15 @@ function showProviders(providers) {
         fact('Connections', count(p.connections_active), `of ${count(p.connections_total)}`),
         fact('Messages', `${count(p.messages_in)} in`, `${count(p.messages_out)} out`),
         fact('Bytes', bytes(p.bytes_in), `${bytes(p.bytes_out)} out`),
+        fact('Requests', count(p.requests), `${count(p.requests_failed)} failed`),
+        fact('Failed', `${count(p.messages_in_failed)} in`, `${count(p.messages_out_failed)} out`),
+        fact('Dropped', count(dropped), lost),
+        fact('Denied', count(p.access_denied), `${count(p.access_failed)} not decided`),
+        fact('Ended', count(ended), why),
         fact('Average', millis(p.response_avg_ms)),
         fact('Median', millis(p.response_p50_ms)),
-        fact('99 %', millis(p.response_p99_ms))),
+        fact('95 %', millis(p.response_p95_ms)),
+        fact('99 %', millis(p.response_p99_ms), `${millis(p.response_max_ms)} at most`)),
       el('ul', { className: 'chips', 'aria-label': 'Features' }, ...(p.features ?? []).map((f) => el('li', { className: 'chip', textContent: f }))));
   });
   $('providers').replaceChildren(...cards);
@@ -218,17 +239,41 @@ function showTypes(types) {
   const names = Object.keys(types).sort();
   $('types-card').hidden = names.length === 0;
   syncRows($('type-rows'), typeRows, names, (name) => {
-    const cells = ['Handled', 'Failed', 'Average'].map((label) => el('td', { className: 'n', 'data-label': label }));
     const acts = el('td', {}, el('div', { className: 'acts' }, iconButton('tap', `Tap ${name}`, () => startTap('type', name))));
-    return { node: el('tr', {}, el('td', {}, el('code', { textContent: short(name) })), ...cells, acts), cells };
+    return numberRow([el('code', { textContent: short(name) })], ['Handled', 'Failed', 'Average', 'Median', '99 %'], acts);
   }, ({ cells }, name) => {
     const t = types[name];
-    setText(cells[0], count(t.handled));
-    setText(cells[1], count(t.failed));
+    showCells(cells, [count(t.handled), count(t.failed), millis(t.avg_ms), millis(t.p50_ms), millis(t.p99_ms)]);
     cells[1].classList.toggle('alarm', t.failed > 0);
-    setText(cells[2], millis(t.avg_ms));
   });
 }
+
+const callRows = new Map();
+
+// Calls of all providers by their methods.
+function showCalls(providers) {
+  const calls = new Map(Object.entries(providers).flatMap(([provider, p]) => Object.entries(p.calls ?? {}).map(([name, c]) => [`${provider} ${name}`, { provider, name, ...c }])));
+  const keys = [...calls.keys()].sort();
+  $('calls-card').hidden = keys.length === 0;
+  syncRows($('call-rows'), callRows, keys, (key) => {
+    const { provider, name } = calls.get(key);
+    const ended = el('span', { className: 'under' });
+    return { ...numberRow([el('code', { textContent: short(name) }), ended], ['Calls', 'Failed', 'Average', 'Median', '99 %']), provider, ended };
+  }, ({ cells, provider, ended }, key) => {
+    const c = calls.get(key);
+    setText(ended, [protocolName(provider), byReason(c.codes)[1]].filter(Boolean).join(' · '));
+    showCells(cells, [count(c.calls), count(c.failed), millis(c.avg_ms), millis(c.p50_ms), millis(c.p99_ms)]);
+    cells[1].classList.toggle('alarm', c.failed > 0);
+  });
+}
+
+// A row of numbers behind what they are about.
+function numberRow(about, labels, ...last) {
+  const cells = labels.map((label) => el('td', { className: 'n', 'data-label': label }));
+  return { node: el('tr', {}, el('td', {}, ...about), ...cells, ...last), cells };
+}
+
+const showCells = (cells, texts) => texts.forEach((text, i) => setText(cells[i], text));
 
 // Keeps one row a key: what has focus or is selected stays while the numbers change.
 function syncRows(body, rows, keys, make, update) {
@@ -298,8 +343,9 @@ function updateConnection({ node, proto, under, groups, cells }, id) {
     groups.replaceChildren(...(names.length > 0 ? [el('div', { className: 'chips' }, ...names.map((g) => el('span', { className: 'chip', textContent: g })))] : []));
   }
   setText(cells.Since, since(c.since));
-  cells.Since.title = c.since;
-  setText(cells.In, count(c.messages_in));
+  cells.Since.title = `${c.since}, last heard of ${c.last_activity}`;
+  setText(cells.In, `${count(c.messages_in)}${c.failed_in ? `, ${count(c.failed_in)} failed` : ''}`);
+  cells.In.classList.toggle('alarm', c.failed_in > 0);
   cells.In.title = bytes(c.bytes_in);
   setText(cells.Out, count(c.messages_out));
   cells.Out.title = bytes(c.bytes_out);

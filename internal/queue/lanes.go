@@ -28,8 +28,9 @@ const (
 
 // Message is what the queue must know of one.
 type Message interface {
-	Size() int   // as it counts against the bounds
-	Key() string // for LatestByKey; empty means no key
+	Size() int     // as it counts against the bounds
+	Key() string   // for LatestByKey; empty means no key
+	Awaited() bool // somebody waits for what comes of it: when it is dropped, TakeDropped tells
 }
 
 // item is a message in its lane.
@@ -47,12 +48,45 @@ type item[T Message] struct {
 type Queue[T Message] struct {
 	control Ring[T]
 	normal  Ring[item[T]]
-	others  *[Lanes]Ring[item[T]] // high and low, where they are used: most connections never do
-	keys    map[string]uint64     // LatestByKey: key -> place in its lane
+	others  *others[T]
+	keys    map[string]uint64 // LatestByKey: key -> place in its lane
 	limits  *Limits
 	bytes   int
 	count   int32
 	rounds  Rounds
+}
+
+// others is what most queues never need.
+type others[T Message] struct {
+	lanes   [Lanes]Ring[item[T]] // high and low
+	dropped []T                  // that are awaited
+}
+
+// other returns what most queues never need.
+func (q *Queue[T]) other() *others[T] {
+	if q.others == nil {
+		q.others = new(others[T])
+	}
+	return q.others
+}
+
+// TakeDropped returns the awaited messages that were dropped, for other ones or for their successors, since it was
+// called last. Those that Clear drops are not among them, and none that Push did not queue.
+func (q *Queue[T]) TakeDropped() []T {
+	if q.others == nil {
+		return nil
+	}
+	dropped := q.others.dropped
+	q.others.dropped = nil
+	return dropped
+}
+
+// lose notes a message that is dropped.
+func (q *Queue[T]) lose(v T) {
+	if v.Awaited() {
+		o := q.other()
+		o.dropped = append(o.dropped, v)
+	}
 }
 
 // Limits bound queues, which share them. An empty queue admits one message of any size.
@@ -84,13 +118,13 @@ func (q *Queue[T]) lane(i int) *Ring[item[T]] {
 	case q.others == nil:
 		return nil
 	}
-	return &q.others[i]
+	return &q.others.lanes[i]
 }
 
 // use returns a lane to be put into.
 func (q *Queue[T]) use(i int) *Ring[item[T]] {
-	if i != normalLane && q.others == nil {
-		q.others = new([Lanes]Ring[item[T]])
+	if i != normalLane {
+		q.other()
 	}
 	return q.lane(i)
 }
@@ -285,6 +319,7 @@ func (q *Queue[T]) replace(lane int, it item[T]) (replaced bool, dropped int) {
 		return false, 1
 	}
 	q.bytes += grows
+	q.lose(old.value)
 	*old = it
 	return true, 0
 }
@@ -292,6 +327,7 @@ func (q *Queue[T]) replace(lane int, it item[T]) (replaced bool, dropped int) {
 // drop takes a queued message out of its place.
 func (q *Queue[T]) drop(lane int, place uint64, it *item[T]) {
 	q.forget(it.value.Key(), lane, place)
+	q.lose(it.value)
 	q.count--
 	q.bytes -= it.value.Size()
 	*it = item[T]{gone: true}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/anasamu/comm/internal/queue"
@@ -56,8 +57,9 @@ type message struct {
 	kept      bool
 }
 
-func (m message) Size() int   { return m.size }
-func (m message) Key() string { return m.key }
+func (m message) Size() int     { return m.size }
+func (m message) Key() string   { return m.key }
+func (m message) Awaited() bool { return strings.HasSuffix(m.name, "?") }
 
 // full is a queue of 4 messages and 100 bytes.
 func full(p queue.Policy) *queue.Queue[message] {
@@ -291,8 +293,9 @@ type numbered struct {
 	key     string
 }
 
-func (m numbered) Size() int   { return m.size }
-func (m numbered) Key() string { return m.key }
+func (m numbered) Size() int     { return m.size }
+func (m numbered) Key() string   { return m.key }
+func (m numbered) Awaited() bool { return m.n%3 == 0 }
 
 // TestRandom holds the queue to a simple model under each policy: bounds, order in each lane, and
 // that every message is accounted for once.
@@ -302,7 +305,7 @@ func TestRandom(t *testing.T) {
 		rng := rand.New(rand.NewPCG(7, uint64(policy)))
 		var q queue.Queue[numbered]
 		q.Limit(&queue.Limits{Messages: 50, Bytes: 2000, Policy: policy})
-		pushed, left, lost := 0, 0, 0
+		pushed, left, lost, told := 0, 0, 0, 0
 		last, lanes := [queue.Lanes]int{-1, -1, -1}, map[int]int{}
 		for range 50_000 {
 			if rng.IntN(3) > 0 {
@@ -313,13 +316,18 @@ func TestRandom(t *testing.T) {
 				}
 				lanes[pushed] = lane
 				r, dropped := q.Push(lane, it, uint64(pushed), rng.IntN(10) == 0)
+				awaited := q.TakeDropped()
+				if len(awaited) > dropped || slices.ContainsFunc(awaited, func(m numbered) bool { return m.n%3 != 0 || m.n == pushed }) {
+					t.Fatalf("policy %d: of %d dropped, awaited were %v", policy, dropped, awaited)
+				}
+				told += len(awaited)
 				if r == queue.Dropped || r == queue.Full {
 					dropped++
 				}
 				pushed++
 				lost += dropped
 			} else {
-				for _, v := range q.Take(nil, 1+rng.IntN(10), 500) {
+				for _, v := range q.Take(nil, 1+rng.IntN(3), 500) {
 					lane := lanes[v.n]
 					if policy != queue.LatestByKey && v.n <= last[lane] {
 						t.Fatalf("policy %d: %d left lane %d after %d", policy, v.n, lane, last[lane])
@@ -335,9 +343,39 @@ func TestRandom(t *testing.T) {
 				t.Fatalf("policy %d: %d pushed, %d left, %d lost, %d queued", policy, pushed, left, lost, q.Len())
 			}
 		}
+		if drops := policy == queue.DropOldest || policy == queue.LatestByKey; told > 0 != drops {
+			t.Errorf("policy %d: %d awaited messages were dropped", policy, told)
+		}
 		left += len(q.Take(nil, 1000, 1<<30))
 		if pushed != left+lost || !q.Empty() || q.Bytes() != 0 {
 			t.Fatalf("policy %d: %d pushed, %d left, %d lost, %d bytes", policy, pushed, left, lost, q.Bytes())
+		}
+	}
+}
+
+// Awaited messages that others took the place of are told once, in their order; what was never queued is not, nor what
+// left or was cleared.
+func TestTakeDropped(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[queue.Policy]string{
+		queue.DropOldest: "a? b?", queue.DropNewest: "", queue.LatestByKey: "b? a? b2?", queue.Disconnect: "", queue.Block: "",
+	} {
+		q := full(policy)
+		for _, name := range []string{"gone?", "a?", "b?", "c", "d?"} {
+			q.Push(1, message{name: name, key: name[:1], size: 10}, 0, false)
+			if name == "gone?" {
+				q.Take(nil, 1, 1)
+			}
+		}
+		q.Push(1, message{name: "b2?", key: "b", size: 10}, 0, false)
+		q.Push(1, item("large?", 75), 0, false)
+		var got []string
+		for _, m := range q.TakeDropped() {
+			got = append(got, m.name)
+		}
+		q.Clear()
+		if text := strings.Join(got, " "); text != want || len(q.TakeDropped()) != 0 {
+			t.Errorf("policy %d: %q, want %q", policy, text, want)
 		}
 	}
 }

@@ -1694,7 +1694,11 @@ type GetStatsResponse struct {
 	// The longest time to a response.
 	ResponseMax *durationpb.Duration `protobuf:"bytes,17,opt,name=response_max,json=responseMax,proto3" json:"response_max,omitempty"`
 	// The handlers by message type; only of all providers together.
-	Types         map[string]*TypeStats `protobuf:"bytes,18,rep,name=types,proto3" json:"types,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Types map[string]*TypeStats `protobuf:"bytes,18,rep,name=types,proto3" json:"types,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What the authorizer refused.
+	AccessDenied int64 `protobuf:"varint,19,opt,name=access_denied,json=accessDenied,proto3" json:"access_denied,omitempty"`
+	// What it could not decide.
+	AccessFailed  int64 `protobuf:"varint,20,opt,name=access_failed,json=accessFailed,proto3" json:"access_failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1853,6 +1857,20 @@ func (x *GetStatsResponse) GetTypes() map[string]*TypeStats {
 		return x.Types
 	}
 	return nil
+}
+
+func (x *GetStatsResponse) GetAccessDenied() int64 {
+	if x != nil {
+		return x.AccessDenied
+	}
+	return 0
+}
+
+func (x *GetStatsResponse) GetAccessFailed() int64 {
+	if x != nil {
+		return x.AccessFailed
+	}
+	return 0
 }
 
 // TypeStats is what the handler of one message type has done.
@@ -2062,7 +2080,7 @@ const file_comm_v1_comm_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x19\n" +
 	"\x17CloseConnectionResponse\"-\n" +
 	"\x0fGetStatsRequest\x12\x1a\n" +
-	"\bprovider\x18\x01 \x01(\tR\bprovider\"\xc5\b\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\"\x8f\t\n" +
 	"\x10GetStatsResponse\x12+\n" +
 	"\x11connections_total\x18\x01 \x01(\x03R\x10connectionsTotal\x12-\n" +
 	"\x12connections_active\x18\x02 \x01(\x03R\x11connectionsActive\x12\x1a\n" +
@@ -2083,7 +2101,9 @@ const file_comm_v1_comm_proto_rawDesc = "" +
 	"\fresponse_p95\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\vresponseP95\x12<\n" +
 	"\fresponse_p99\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\vresponseP99\x12<\n" +
 	"\fresponse_max\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\vresponseMax\x12:\n" +
-	"\x05types\x18\x12 \x03(\v2$.comm.v1.GetStatsResponse.TypesEntryR\x05types\x1a8\n" +
+	"\x05types\x18\x12 \x03(\v2$.comm.v1.GetStatsResponse.TypesEntryR\x05types\x12#\n" +
+	"\raccess_denied\x18\x13 \x01(\x03R\faccessDenied\x12#\n" +
+	"\raccess_failed\x18\x14 \x01(\x03R\faccessFailed\x1a8\n" +
 	"\n" +
 	"DropsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
