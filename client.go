@@ -298,14 +298,14 @@ func (c *Client) Welcome() Welcome {
 // WithRequestTimeout where it has no deadline; so also while nobody has called Run. It returns when the carrier has
 // taken it; SendAck waits for the handler. What the server then refuses is told to nobody.
 //
-// Errors: ErrClosed once the client has ended, a *PeerError with too_large for more than Welcome.MaxMessage (over
-// carriers that can know), ErrDisconnected in a handler whose connection is lost, the carrier's, and the context's.
-// A message whose sending failed may have arrived all the same.
+// Errors: a *MessageError for a message that NewMessage has not made, ErrClosed once the client has ended, a *PeerError
+// with too_large for more than Welcome.MaxMessage (over carriers that can know), ErrDisconnected in a handler whose
+// connection is lost, the carrier's, and the context's. A message whose sending failed may have arrived all the same.
 //
 // WithLane, WithPriority and WithUnreliable choose the way on carriers that have several (QUIC); others send
 // everything in order. Any other option is an *OptionError.
 func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error {
-	route, err := routeOf(opts)
+	route, err := routeOf(m, opts)
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (c *Client) Send(ctx context.Context, m *Message, opts ...SendOption) error
 // ErrDisconnected when the connection is lost before the answer (whether the message was handled is then not known),
 // and a *LimitError with 1,024 answers pending.
 func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) error {
-	route, err := routeOf(opts)
+	route, err := routeOf(m, opts)
 	if err != nil {
 		return err
 	}
@@ -330,10 +330,10 @@ func (c *Client) SendAck(ctx context.Context, m *Message, opts ...SendOption) er
 	return err
 }
 
-// routeOf is what a client's options say of the way.
-func routeOf(opts []SendOption) (*Route, error) {
-	if len(opts) == 0 {
-		return nil, nil
+// routeOf is what a client's options say of the way of a message, if that is one.
+func routeOf(m *Message, opts []SendOption) (*Route, error) {
+	if err := checkMade(m); err != nil || len(opts) == 0 {
+		return nil, err
 	}
 	var o sendOptions
 	for _, set := range opts {
@@ -352,6 +352,9 @@ func routeOf(opts []SendOption) (*Route, error) {
 // where it has no deadline. The server's handler does not learn that the caller has given up. Errors: those of SendAck,
 // and one that wraps context.DeadlineExceeded when the time is over: whether the call was handled is then not known.
 func (c *Client) Call(ctx context.Context, m *Message) (*Message, error) {
+	if err := checkMade(m); err != nil {
+		return nil, err
+	}
 	return c.request(ctx, m.id, &Frame{Op: OpCall, ID: m.id, Message: stampTrace(ctx, m)})
 }
 

@@ -117,6 +117,14 @@ func (m *Message) setContent(content any) error {
 	return nil
 }
 
+// checkMade refuses what NewMessage has not made.
+func checkMade(m *Message) error {
+	if m == nil || m.typ == "" {
+		return &MessageError{"message", "nil, or without a type", "a message made by NewMessage"}
+	}
+	return nil
+}
+
 // check holds every rule that a message from anywhere must keep.
 func (m *Message) check() error {
 	if err := checkType(m.typ); err != nil {

@@ -150,12 +150,26 @@ func TestMessageIsImmutable(t *testing.T) {
 func TestSendTakesMessagesAlone(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
+	c, err := comm.NewClient([]comm.Dialer{nobody{}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, msg := range []*comm.Message{nil, {}} {
-		if _, err := m.Send(t.Context(), comm.ToAll(), msg); !isMessageError(err) {
-			t.Errorf("%v: %v", msg, err)
+		_, sent := m.Send(t.Context(), comm.ToAll(), msg)
+		_, called := m.Call(t.Context(), "x", msg)
+		_, asked := c.Call(t.Context(), msg)
+		for _, err := range []error{sent, called, asked, c.Send(t.Context(), msg), c.SendAck(t.Context(), msg)} {
+			if !isMessageError(err) {
+				t.Errorf("%v: %v", msg, err)
+			}
 		}
 	}
 }
+
+// nobody is a dialer that is never asked.
+type nobody struct{ comm.Dialer }
+
+func (nobody) Name() string { return "nobody" }
 
 func isMessageError(err error) bool {
 	_, ok := errors.AsType[*comm.MessageError](err)

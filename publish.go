@@ -81,10 +81,10 @@ func (m *Manager) Broadcast(ctx context.Context, msg *Message, opts ...SendOptio
 }
 
 func (m *Manager) checkSend(t Target, msg *Message, o *sendOptions) error {
-	switch {
-	case msg == nil || msg.typ == "":
-		return &MessageError{"message", "nil, or without a type", "a message made by NewMessage"}
-	case m.closed.Load():
+	if err := checkMade(msg); err != nil {
+		return err
+	}
+	if m.closed.Load() {
 		return ErrClosed
 	}
 	if err := t.check(); err != nil {
