@@ -119,9 +119,9 @@ func (c *Conn) failDropped() {
 // called from a handler, for the handler's own connection too; the deadline of WithHandlerTimeout then ends it as
 // well, and does not stand in for the timeout.
 //
-// Errors: a *MessageError for a message that NewMessage has not made, ErrNotFound, *PeerError when the client answers with an error, ErrDisconnected when it
-// goes away first, ErrSlowConsumer when its queue is full, ErrDropped when that drops the call later, a *LimitError with 1,024 calls and acks pending on the
-// connection, and the context's error.
+// Errors: a *MessageError for a message that NewMessage has not made, ErrNotFound, *PeerError when the client answers
+// with an error, ErrDisconnected when it goes away first, ErrSlowConsumer when its queue is full, ErrDropped when that
+// drops the call later, a *LimitError with 1,024 calls and acks pending on the connection, and the context's error.
 func (m *Manager) Call(ctx context.Context, connID string, msg *Message) (*Message, error) {
 	if err := checkMade(msg); err != nil {
 		return nil, err
