@@ -24,8 +24,8 @@ const (
 // Places in hubParts.
 const (
 	partSession = 2
-	partHistory = 5
-	partQueue   = 8
+	partHistory = 6 // as it is most of the time: after a check
+	partQueue   = 10
 )
 
 // counted is what a history or a queue counts for a message of 128 B, which
