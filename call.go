@@ -100,8 +100,13 @@ func (w *waiters) fail(err error) {
 	}
 }
 
-// failDropped tells whoever waits for an answer to what the overflow policy has taken out of the queue.
-func (c *Conn) failDropped() {
+// overflowed counts n messages that the overflow policy has taken out of the queue, and tells whoever waits for an
+// answer to one of them.
+func (c *Conn) overflowed(n int) {
+	if n == 0 {
+		return
+	}
+	c.countDrops(dropOverflow, n)
 	c.out.mu.Lock()
 	dropped := c.out.q.TakeDropped()
 	c.out.mu.Unlock()
@@ -188,7 +193,7 @@ func (m *Manager) call(ctx context.Context, c *Conn, msg *Message) (*Message, er
 func (c *Conn) sendCall(msg *Message) error {
 	e := &envelope{frame: Frame{Op: OpCall, ID: msg.id, Message: msg}, size: msg.Size()}
 	r, wake, lost := c.push(queued{e: e})
-	c.countDrops(dropOverflow, lost)
+	c.overflowed(lost)
 	if wake {
 		c.startWriter()
 	}

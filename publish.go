@@ -299,9 +299,7 @@ func (p *publication) lost(c *Conn) {
 func (p *publication) push(c *Conn, m queued) pushResult {
 	p.expect(c)
 	r, wake, lost := c.push(m)
-	if lost > 0 {
-		c.countDrops(dropOverflow, lost)
-	}
+	c.overflowed(lost)
 	if wake {
 		p.wake = append(p.wake, c)
 	}

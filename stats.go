@@ -101,9 +101,6 @@ func (c *Conn) countDrops(reason string, n int) {
 	c.stats.drops.Add(int64(n))
 	c.provider.stats.failedOut.Add(int64(n))
 	c.provider.stats.drop(reason, n)
-	if reason == dropOverflow {
-		c.failDropped()
-	}
 }
 
 // providerCounters is what one provider counts, across its starts.

@@ -61,13 +61,18 @@ func (c *wsClient) listen() { subscribe(c, "e", allEvents) }
 // happens is the next event.
 func (c *wsClient) happens(typename string) hubEvent {
 	c.t.Helper()
-	s := c.hear()
+	return eventIn(c.t, strings.TrimPrefix(c.hear(), "close "), typename)
+}
+
+// eventIn is the event of the operation "e" that a message brings.
+func eventIn(t testing.TB, text, typename string) hubEvent {
+	t.Helper()
 	m := jsonOf[struct {
 		ID      string
 		Payload struct{ Data struct{ Events hubEvent } }
-	}](c.t, strings.TrimPrefix(s, "close "))
+	}](t, text)
 	if m.ID != "e" || m.Payload.Data.Events.Typename != typename {
-		c.t.Fatalf("heard %s\nwant %s", s, typename)
+		t.Fatalf("heard %s\nwant %s", text, typename)
 	}
 	return m.Payload.Data.Events.plain()
 }

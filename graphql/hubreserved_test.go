@@ -54,15 +54,7 @@ func (s *singleStream) begin(id, query string) {
 // event is the next event of the operation "e".
 func (s *singleStream) event(typename string) hubEvent {
 	s.t.Helper()
-	text := s.next()
-	m := jsonOf[struct {
-		ID      string
-		Payload struct{ Data struct{ Events hubEvent } }
-	}](s.t, strings.TrimPrefix(text, "next "))
-	if m.ID != "e" || m.Payload.Data.Events.Typename != typename {
-		s.t.Fatalf("heard %s\nwant %s", text, typename)
-	}
-	return m.Payload.Data.Events.plain()
+	return eventIn(s.t, strings.TrimPrefix(s.next(), "next "), typename)
 }
 
 func helloBody(hello string) string { return `{"extensions":{"comm":` + hello + `}}` }

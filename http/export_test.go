@@ -55,3 +55,6 @@ var (
 	AdminCalls  = func(s comm.Stats) any { return newAdminCalls(s.Calls) }
 	AdminConn   = func(s comm.ConnStats) any { return adminConnStats(s) }
 )
+
+// EndWith is endWith.
+var EndWith = endWith

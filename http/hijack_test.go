@@ -19,6 +19,7 @@ import (
 	"time"
 
 	commhttp "github.com/anasamu/comm/http"
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // Whatever carries it, a hijacked connection ends its log once and keeps its nature.
@@ -184,4 +185,36 @@ func TestOnHeaderUnderTimeout(t *testing.T) {
 		})
 		equal(t, "hook", w.Header().Get("X-Seen"), "201")
 	})
+}
+
+// What the access log puts around a connection that was taken over leaves its bytes as they are, and says so.
+func TestEndingLetsBytesThrough(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": dir + "/s"} {
+		l, err := net.Listen(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		conn, err := net.Dial(network, l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := 0
+		ending := func(c net.Conn) net.Conn { return commhttp.EndWith(c, func() { ends++ }) }
+		secure, wrapped := tls.Client(conn, &tls.Config{ServerName: "x"}), struct{ net.Conn }{conn}
+		same := func(what string, got, want rawconn.Conn) {
+			if (got == nil) != (want == nil) {
+				t.Errorf("%s over %s: a socket below: %v, want %v", what, network, got != nil, want != nil)
+			}
+		}
+		same("cleartext", rawconn.Under(ending(conn)), rawconn.Under(conn))
+		same("twice", rawconn.Under(ending(ending(conn))), rawconn.Under(conn))
+		same("TLS", rawconn.UnderTLS(ending(secure)), rawconn.UnderTLS(secure))
+		same("what has bytes of its own", rawconn.Under(ending(wrapped)), nil)
+		if err := ending(conn).Close(); err != nil || ends != 1 {
+			t.Errorf("%v, ended %d times", err, ends)
+		}
+	}
 }

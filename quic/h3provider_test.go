@@ -32,14 +32,17 @@ type tlsGateway struct {
 
 func newGateway(t *testing.T, providers ...comm.Provider) *tlsGateway {
 	t.Helper()
+	return gatewayOf(t, comm.WithProvider(providers...), comm.WithOpenAccess())
+}
+
+func gatewayOf(t *testing.T, opts ...comm.Option) *tlsGateway {
+	t.Helper()
 	cert, err := devcert.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := comm.New(
-		comm.WithAddr("127.0.0.1:0"), comm.WithTLS(&tls.Config{Certificates: []tls.Certificate{cert.TLS}}),
-		comm.WithProvider(providers...), comm.WithOpenAccess(), comm.WithLogger(quiet),
-	)
+	m, err := comm.New(append(opts, comm.WithAddr("127.0.0.1:0"), comm.WithLogger(quiet),
+		comm.WithTLS(&tls.Config{Certificates: []tls.Certificate{cert.TLS}}))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ package commquic_test
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net/http"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/anasamu/comm"
-	"github.com/anasamu/comm/internal/devcert"
 	commquic "github.com/anasamu/comm/quic"
 	"github.com/anasamu/comm/ws"
 )
@@ -21,25 +19,10 @@ import (
 // oneEach is a gateway with WebSocket and WebTransport in which the given limits are tight. Tokens are users.
 func oneEach(t *testing.T, opts ...comm.Option) *tlsGateway {
 	t.Helper()
-	cert, err := devcert.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := comm.New(append([]comm.Option{
-		comm.WithAddr("127.0.0.1:0"), comm.WithTLS(&tls.Config{Certificates: []tls.Certificate{cert.TLS}}), comm.WithLogger(quiet),
-		comm.WithProvider(ws.New(), commquic.New()),
+	return gatewayOf(t, append(opts, comm.WithProvider(ws.New(), commquic.New()),
 		comm.WithAuthenticator(func(_ context.Context, hs *comm.Handshake) (comm.Identity, error) {
 			return comm.Identity{User: hs.Token}, nil
-		}),
-	}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Start(within(t)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = m.Close() })
-	return &tlsGateway{m, cert.Client()}
+		}))...)
 }
 
 // ways are the round trippers by which extended CONNECT reaches the gateway.

@@ -6,19 +6,17 @@ import (
 	"errors"
 	"net"
 	"syscall"
+
+	"github.com/anasamu/comm/internal/rawconn"
 )
 
 // awaitClose returns when the connection has ended, nil for an orderly end. On a socket it parks the
 // goroutine until there is something to read without giving a buffer to the wait; the callback makes one
 // system call and no more, because closing or locking inside it could deadlock.
 func awaitClose(conn net.Conn, allowed int) error {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
+	raw := rawconn.Under(conn)
+	if raw == nil {
 		return awaitRead(conn, allowed)
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return err
 	}
 	var w socketWait
 	try := w.try

@@ -175,3 +175,44 @@ func waitsToWrite() bool {
 	buf := make([]byte, 4<<20)
 	return strings.Contains(string(buf[:runtime.Stack(buf, true)]), "sse.(*connCarrier).write(")
 }
+
+// Where a stream cannot be parked, a goroutine waits for its client to go.
+func TestAwaitClose(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		name  string
+		say   int
+		end   func(near, far net.Conn)
+		fails bool
+	}{
+		{"the client goes", 0, func(_, far net.Conn) { far.Close() }, false},
+		{"the client says a little and goes", 100, func(_, far net.Conn) { far.Close() }, false},
+		{"the stream ends", 0, func(near, _ net.Conn) { near.Close() }, false},
+		{"the client says too much", 101, func(net.Conn, net.Conn) {}, true},
+	} {
+		far, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- sse.AwaitClose(near, 100) }()
+		if _, err := far.Write(make([]byte, c.say)); err != nil {
+			t.Error(err)
+		}
+		c.end(near, far)
+		if err := <-ended; (err != nil) != c.fails {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		near.Close()
+		far.Close()
+	}
+}

@@ -99,3 +99,6 @@ func ExpireWrites(s *Stream) error { return s.out.setDeadline(time.Unix(1, 0)) }
 
 // Direct reports whether a hijacked stream writes to its socket itself.
 func Direct(s *Stream) bool { return s.out.(*connCarrier).sys != nil }
+
+// AwaitClose waits for the end of a connection on the goroutine that calls it, and lets the client send so much.
+var AwaitClose = awaitClose
