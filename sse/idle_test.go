@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/anasamu/comm/sse"
@@ -70,8 +73,20 @@ func memory() uint64 {
 	return m.HeapInuse + m.StackInuse
 }
 
-// Not parallel: it measures the whole process.
+// idleAlone is set in the process that measures.
+const idleAlone = "SSE_TEST_IDLE_ALONE"
+
+// It measures a whole process, so it has one of its own: in that of other tests, what they have left goes meanwhile.
 func TestIdleCost(t *testing.T) {
+	if os.Getenv(idleAlone) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestIdleCost$", "-test.v", "-test.timeout=1m")
+		cmd.Env = append(os.Environ(), idleAlone+"=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestIdleCost") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	hijacked := idleCost(t, 400, sse.WithHijack()) // first: it is what is left of the other that would falsify it
 	plain := idleCost(t, 400)
 	t.Logf("an idle stream: %d bytes through net/http, %d hijacked", plain, hijacked)
